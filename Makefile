@@ -1,0 +1,76 @@
+# One word for each thing an operator or developer does. `make` alone lists them.
+PYTHON ?= python3
+VENV   := $(CURDIR)/.venv
+STACK  ?= stack/lab.yaml
+ENGINE := scripts/engine
+STAMP  := $(VENV)/.stamp
+export VENV
+
+# An engine on a socket of its own is the one everything here talks to.
+ifdef STACKCTL_ENGINE_SOCKET
+export DOCKER_HOST := unix://$(STACKCTL_ENGINE_SOCKET)
+endif
+
+SHELL_FILES = scripts/engine images/base/build .ci/run $(wildcard scripts/*.sh tests/vm/*.sh)
+
+.DEFAULT_GOAL := help
+.PHONY: help venv engine up down clean test lint unit integration bench lock
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+venv: $(STAMP) ## the Python environment in .venv, from requirements.lock
+
+# Redone only when what it is made from changes.
+$(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is missing or older than 3.11; give another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 3; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "make: $(PYTHON) has no venv module; getting it from Debian's packages" >&2; $(ENGINE) tools python3-venv; }
+	@[ -x $(VENV)/bin/python ] || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --requirement requirements.lock
+	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable '.[test]'
+	$(VENV)/bin/python -m compileall -q src # compiled now, not at the operator's first call
+	@touch $@
+
+engine: venv ## a Docker engine and compose v2, installed and started if none answers
+	@$(ENGINE) up
+
+up: engine ## the stack of STACK=stack/lab.yaml, running and proven
+	@$(ENGINE) tools mmdebstrap || echo "make: without mmdebstrap the base image has to come from a registry" >&2
+	$(VENV)/bin/stackctl up --file $(STACK)
+
+down: venv ## stop the stack, then the engine if `make` started it
+	@if $(ENGINE) status >/dev/null 2>&1; then $(VENV)/bin/stackctl down --file $(STACK); else echo "make: no engine answers, so no stack runs"; fi
+	@$(ENGINE) down
+
+test: venv ## everything: lint, unit, integration; starts an engine if none runs, and stops that one again
+	@$(ENGINE) status >/dev/null 2>&1 || trap '$(ENGINE) down' EXIT; \
+	trap 'exit 130' INT; trap 'exit 143' TERM; \
+	$(ENGINE) up && $(ENGINE) tools && $(MAKE) --no-print-directory lint unit integration
+
+lint: venv ## ruff, mypy, shellcheck
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	@$(ENGINE) tools shellcheck
+	shellcheck $(SHELL_FILES)
+
+unit: venv ## tests that need no engine, with coverage
+	$(VENV)/bin/pytest tests/unit --cov --cov-report=term
+
+integration: venv ## tests against a real engine (`make engine` first)
+	$(VENV)/bin/pytest tests/integration
+
+bench: venv ## measurements on this machine (`make engine` first)
+	$(VENV)/bin/python -m tests.bench
+
+lock: ## write requirements.lock anew, to the newest releases pyproject.toml allows
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(PYTHON) -m venv "$$scratch" && \
+	"$$scratch/bin/pip" install --quiet uv && \
+	"$$scratch/bin/uv" pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --generate-hashes \
+	    --no-header --no-emit-index-url --no-emit-find-links --annotation-style line \
+	    --output-file requirements.lock pyproject.toml && \
+	echo "make: requirements.lock holds $$(grep -c '^[a-zA-Z]' requirements.lock) packages"
+
+clean: ## remove the environment, caches and build results (not the engine: scripts/engine purge)
+	rm -rf .venv dist .stackctl .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find src tests images -name __pycache__ -type d -prune -exec rm -rf {} +

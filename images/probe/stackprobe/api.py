@@ -1,0 +1,54 @@
+"""Telemt's API, asked from inside the replica's own network namespace."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Any
+
+from stackprobe.reading import Deadline, failure
+
+_STEP = 2.0
+_MOST = 64 << 10
+PATHS = ("/v1/health", "/v1/health/ready")
+
+
+def readings(address: tuple[str, int], deadline: Deadline) -> dict[str, Any]:
+    """Each path's `{"status": 200, "body": ...}` or `{"error": ...}`."""
+    found: dict[str, Any] = {}
+    for path in PATHS:
+        try:
+            status, body = parse(get(address, path, deadline))
+            found[path] = {"status": status, "body": body}
+        except (OSError, ValueError) as problem:
+            found[path] = failure(problem)
+        found[path]["from"] = f"http://{address[0]}:{address[1]}{path}"
+    return found
+
+
+def get(address: tuple[str, int], path: str, deadline: Deadline) -> bytes:
+    """The whole answer, at most 64 KiB of it."""
+    end = time.monotonic() + deadline.left(_STEP)
+    # HTTP/1.0: the answer ends with the connection, and is never chunked.
+    request = f"GET {path} HTTP/1.0\r\nHost: {address[0]}\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(address, timeout=deadline.left(_STEP)) as sock:
+        sock.sendall(request.encode())
+        data = b""
+        while len(data) < _MOST and (part := sock.recv(_MOST)):
+            data += part
+            if time.monotonic() > end:
+                raise TimeoutError
+        return data[:_MOST]
+
+
+def parse(answer: bytes) -> tuple[int, str]:
+    """Status and body of an HTTP answer.
+
+    Raises:
+        ValueError: it is not HTTP.
+    """
+    head, separator, body = answer.partition(b"\r\n\r\n")
+    words = head.split(b"\r\n", 1)[0].split(b" ", 2)
+    if not separator or not words[0].startswith(b"HTTP/1.") or len(words) < 2:
+        raise ValueError(f"not an HTTP answer: {answer[:40]!r}")
+    return int(words[1]), body.decode(errors="replace")

@@ -1,0 +1,108 @@
+"""The whole run: one thread for the host, one for each target, one for the connections."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from stackprobe import VERSION, hostfacts, procs
+from stackprobe.reading import Deadline, failure
+from stackprobe.target import NotTheTarget, identify
+from stackprobe.target import collect as collect_target
+
+DEADLINE = 15.0
+"""Seconds the whole run may take; what is not done by then is reported as such."""
+
+Request = dict[str, Any]
+
+
+class Runs:
+    """Named steps in threads; each has its result, or the error that stands for it.
+
+    setns moves a thread alone, so every step that enters a namespace needs one of its own.
+    """
+
+    def __init__(self) -> None:
+        self.results: dict[str, Any] = {}
+        self.timing: dict[str, float] = {}
+        self._threads: list[tuple[str, threading.Thread]] = []
+
+    def start(self, name: str, step: Callable[[], Any]) -> None:
+        """Run `step`; its return value or its failure will stand under `name`."""
+        thread = threading.Thread(target=self._run, args=(name, step), daemon=True)
+        self._threads.append((name, thread))
+        thread.start()
+
+    def _run(self, name: str, step: Callable[[], Any]) -> None:
+        began = time.monotonic()
+        try:
+            result = step()
+        except Exception as problem:  # noqa: BLE001 - one failed step must not hide the others
+            result = failure(problem)
+        self.timing[name] = round((time.monotonic() - began) * 1000, 1)
+        self.results[name] = result
+
+    def wait(self, deadline: Deadline) -> None:
+        """Until all are done or the deadline has come."""
+        for name, thread in self._threads:
+            thread.join(deadline.left(DEADLINE))
+            if thread.is_alive():
+                self.results.setdefault(name, {"error": f"not done within {DEADLINE:.0f} s"})
+
+
+def run(request: Request) -> dict[str, Any]:
+    """The response to one request."""
+    began, wall = time.monotonic(), time.time()
+    deadline = Deadline(DEADLINE)
+    if request.get("version") != VERSION:
+        return {"version": VERSION, "error": f"request version {request.get('version')!r}"}
+    runs = Runs()
+    shim = os.getppid()
+    processes = procs.walk()
+    walked = time.monotonic()
+    keys = list(request["host"]["sysctls"])
+    for target in request["targets"]:
+        step = partial(collect_target, target, processes, shim, deadline)
+        runs.start(f"target {target['name']}", step)
+    if request.get("client"):
+        runs.start("clients", lambda: _clients(request, processes, deadline))
+    runs.start("host", lambda: hostfacts.collect(keys, processes, shim))
+    runs.wait(deadline)
+    clients = runs.results.get("clients", [])
+    failed = isinstance(clients, dict)
+    return {
+        "version": VERSION,
+        "request": request,
+        "began": wall,
+        "facts": runs.results["host"],
+        "targets": {t["name"]: _result(runs, t) for t in request["targets"]},
+        "clients": [] if failed else clients,
+        "client_error": clients["error"] if failed else "",
+        "timing": {
+            **runs.timing,
+            "walk": round((walked - began) * 1000, 1),
+            "all": round((time.monotonic() - began) * 1000, 1),
+        },
+    }
+
+
+def _result(runs: Runs, target: dict[str, Any]) -> dict[str, Any]:
+    identity = {"role": target["role"], "name": target["name"]}
+    return {**identity, **runs.results[f"target {target['name']}"]}
+
+
+def _clients(
+    request: Request, processes: dict[int, procs.Process], deadline: Deadline
+) -> list[dict[str, Any]]:
+    # ctypes, for pidfd_getfd, is loaded beside the other threads' work.
+    from stackprobe import traffic
+
+    for target in request["targets"]:
+        if target["role"] == "haproxy":
+            worker = identify(target, processes).pid
+            return traffic.collect(worker, target, request["client"], deadline)
+    raise NotTheTarget("connections were asked for, and no haproxy")

@@ -1,0 +1,145 @@
+"""The probe's connections, seen from HAProxy's side while they are open."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+from stackprobe import clients, livesock, netns
+from stackprobe.admin import Admin, Session, looks_young, servers, source_of
+from stackprobe.clients import Client
+from stackprobe.reading import Deadline, failure
+
+_FOR_EACH_SERVER = 64
+_COVER = 3.0
+_ECHO = 0.05
+_SEEN = 1.0
+_POLL = 0.02
+_CANDIDATES = 64
+_TOTAL = re.compile(r"\breq=.*?\btotal=(\d+)")
+_UNASSIGNED = frozenset({"", "<none>", "<NONE>"})
+
+
+def collect(
+    worker: int, target: dict[str, Any], client: dict[str, Any], deadline: Deadline
+) -> list[dict[str, Any]]:
+    """Connect, look at HAProxy's sessions and sockets for each connection, close.
+
+    Runs in a thread of its own: it ends in HAProxy's network namespace.
+    """
+    began = time.monotonic()
+    admin = Admin(worker, target["admin_socket"], deadline)
+    out: list[Client] = []
+    if client.get("published"):
+        host, port = client["published"]
+        out.append(clients.published((str(host), int(port)), deadline))
+        clients.await_echo(out, deadline.left(_ECHO))
+    try:
+        _recognise(admin, out, began)
+        if client.get("inside"):
+            host, port = client["inside"]
+            netns.enter(worker)
+            out += _cover(admin, (str(host), int(port)), target["backend"], deadline)
+        for one in out:
+            _look(admin, worker, one.record)
+        clients.await_echo(out, deadline.left(_ECHO))
+    except (OSError, ValueError) as problem:
+        records = [one.record for one in out]
+        for record in records:
+            if "sockets" not in record:
+                record.setdefault("error", failure(problem)["error"])
+        if client.get("inside") and not any(record["via"] == "inside" for record in records):
+            nothing = {"via": "inside", "local": "", "remote": "", "echoed": False}
+            records.append({**nothing, **failure(problem)})
+        return records
+    finally:
+        clients.close(out)
+    return [one.record for one in out]
+
+
+def _own_sessions(admin: Admin, sources: set[str]) -> dict[str, Session]:
+    raw = {source.encode() for source in sources}
+    found = admin.sessions(lambda line: source_of(line) in raw, lambda session: True)
+    return {session.source.removeprefix("::ffff:"): session for session in found}
+
+
+def _note(record: dict[str, Any], session: Session) -> None:
+    record["session"] = {"line": session.line, "id": session.id}
+    record["seen_as"] = session.source.removeprefix("::ffff:")
+    record["server"] = "" if session.server in _UNASSIGNED else session.server
+    record["fds"] = [session.client_fd, session.server_fd]
+
+
+def _recognise(admin: Admin, published: list[Client], began: float) -> None:
+    """Find the published connection, by its address or, where that was rewritten, its length."""
+    for client in published:
+        if "error" in client.record:
+            continue
+        young = admin.sessions(looks_young, lambda s: s.younger(time.monotonic() - began))
+        same = [s for s in young if s.source.removeprefix("::ffff:") == client.record["local"]]
+        if not same:
+            same = [s for s in young[-_CANDIDATES:] if _carried(admin, s) == len(client.payload)]
+            client.record["recognised_by"] = f"{len(client.payload)} bytes sent"
+        if len(same) == 1:
+            _note(client.record, same[0])
+        else:
+            client.record["error"] = f"{len(same)} of HAProxy's sessions look like this connection"
+
+
+def _carried(admin: Admin, session: Session) -> int:
+    match = _TOTAL.search(admin.ask(f"show sess {session.id}"))
+    return int(match[1]) if match else -1
+
+
+def _cover(admin: Admin, to: tuple[str, int], backend: str, deadline: Deadline) -> list[Client]:
+    """Connections until every server that is up has one; the others are closed again."""
+    wanted = set(servers(admin.ask("show stat"), backend))
+    kept: list[Client] = []
+    left = max(1, len(wanted)) * _FOR_EACH_SERVER
+    end = time.monotonic() + deadline.left(_COVER)
+    while left > 0 and time.monotonic() < end:
+        missing = wanted - {one.record.get("server") for one in kept}
+        if kept and not missing:
+            break
+        batch = clients.inside(to, min(left, 64, 2 * max(1, len(missing))), deadline)
+        left -= len(batch)
+        _assign(admin, batch)
+        for one in batch:
+            server = one.record.get("server")
+            if server in missing or not kept:
+                missing.discard(server)
+                kept.append(one)
+            else:
+                clients.close([one])
+    return kept
+
+
+def _assign(admin: Admin, batch: list[Client]) -> None:
+    """Wait until HAProxy has given each connection a server, at most a second."""
+    end = time.monotonic() + _SEEN
+    open_ones = {one.record["local"]: one for one in batch if "error" not in one.record}
+    clients.await_echo(batch, _ECHO)
+    while open_ones and time.monotonic() < end:
+        for source, session in _own_sessions(admin, set(open_ones)).items():
+            _note(open_ones[source].record, session)
+            if session.server not in _UNASSIGNED:
+                del open_ones[source]
+        if open_ones:
+            time.sleep(_POLL)
+    for one in open_ones.values():
+        one.record.setdefault("error", "HAProxy gave this connection to no server within 1 s")
+
+
+def _look(admin: Admin, worker: int, record: dict[str, Any]) -> None:
+    """The session in full, and the options of HAProxy's own two sockets."""
+    if "session" not in record:
+        return
+    answer = admin.reading(f"show sess {record['session']['id']}")
+    record["session"].update(answer)
+    client_fd, server_fd = record.pop("fds")
+    none = {"error": "HAProxy has no connection to a server for this client"}
+    record["sockets"] = {
+        "client": livesock.options(worker, client_fd, record["seen_as"]),
+        "server": livesock.options(worker, server_fd) if server_fd >= 0 else none,
+    }

@@ -1,0 +1,108 @@
+"""The answers of the control API and of the metrics page."""
+
+import hashlib
+import hmac
+import itertools
+import json
+from http import HTTPStatus
+
+from .config import Config
+from .control import Request, Response
+from .counters import Counters
+from .fields import Network, contains
+
+_JSON = "application/json; charset=utf-8"
+
+
+class Api:
+    """GET /v1/health and /v1/health/ready, with Telemt's shapes plus `"telemt":"double"`."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._request_ids = itertools.count(1)
+
+    def answer(self, request: Request) -> Response | None:
+        """Return the answer, or None where the peer gets none."""
+        api = self._config.api
+        if api.whitelist and not contains(api.whitelist, request.peer):
+            return self._refuse()
+        given = request.headers.get("authorization", "").encode("latin-1")
+        if api.auth_header and not hmac.compare_digest(given, api.auth_header.encode()):
+            return self._error(
+                HTTPStatus.UNAUTHORIZED, "unauthorized", "Authorization header missing or wrong"
+            )
+        if request.path not in ("/v1/health", "/v1/health/ready"):
+            return self._error(
+                HTTPStatus.NOT_FOUND, "not_found", "the double has /v1/health and /v1/health/ready"
+            )
+        if request.method != "GET":
+            return self._error(
+                HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "GET only", allow="GET"
+            )
+        return self._health() if request.path == "/v1/health" else self._ready()
+
+    def _health(self) -> Response:
+        data = {"status": "ok", "read_only": self._config.api.read_only}
+        return self._success(HTTPStatus.OK, data)
+
+    def _ready(self) -> Response:
+        upstreams = self._config.upstreams
+        data: dict[str, object] = {
+            "ready": upstreams > 0,
+            "status": "ready" if upstreams else "not_ready",
+            # The double has no admission gate and tests no upstream: those enabled count as well.
+            "admission_open": True,
+            "healthy_upstreams": upstreams,
+            "total_upstreams": upstreams,
+        }
+        if not upstreams:
+            data["reason"] = "no_healthy_upstreams"
+        return self._success(HTTPStatus.OK if upstreams else HTTPStatus.SERVICE_UNAVAILABLE, data)
+
+    def _success(self, status: HTTPStatus, data: dict[str, object]) -> Response:
+        try:
+            revision = hashlib.sha256(self._config.path.read_bytes()).hexdigest()
+        except OSError as error:
+            return self._error(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", f"config: {error.strerror}"
+            )
+        return _json(
+            status, {"ok": True, "data": {**data, "telemt": "double"}, "revision": revision}
+        )
+
+    def _refuse(self) -> Response | None:
+        match self._config.api.gray_action:
+            case "api":
+                return self._error(HTTPStatus.FORBIDDEN, "forbidden", "address not in whitelist")
+            case "200":
+                return Response(HTTPStatus.OK, "text/html; charset=utf-8", b"")
+            case _:
+                return None
+
+    def _error(self, status: HTTPStatus, code: str, message: str, **headers: str) -> Response:
+        error = {"code": code, "message": message}
+        return _json(
+            status, {"ok": False, "error": error, "request_id": next(self._request_ids)}, **headers
+        )
+
+
+class Metrics:
+    """GET /metrics for those on the whitelist; an empty one admits everyone."""
+
+    def __init__(self, counters: Counters, users: tuple[str, ...], whitelist: tuple[Network, ...]):
+        self._counters = counters
+        self._users = users
+        self._whitelist = whitelist
+
+    def answer(self, request: Request) -> Response | None:
+        """Return the page, 404 for another path, or None where the peer gets no answer."""
+        if self._whitelist and not contains(self._whitelist, request.peer):
+            return None
+        if request.path != "/metrics":
+            return Response(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"Not Found\n")
+        page = self._counters.render(self._users).encode()
+        return Response(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", page)
+
+
+def _json(status: HTTPStatus, value: dict[str, object], **headers: str) -> Response:
+    return Response(status, _JSON, json.dumps(value, separators=(",", ":")).encode(), headers)

@@ -1,0 +1,74 @@
+"""One JSON line for each event, to a file descriptor that must never hold up the loop."""
+
+import asyncio
+import json
+import os
+import stat
+from collections.abc import Mapping
+
+_FLUSH_BYTES = 64 * 1024
+# A reader that stopped reading costs lines, not memory and not traffic.
+_KEPT_BYTES = 4 * 1024 * 1024
+
+
+class EventLog:
+    """Lines gathered and written every flush_s seconds, or when 64 KiB have come together."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, fd: int, flush_s: float = 0.1) -> None:
+        self._loop = loop
+        self._flush_s = flush_s
+        self._fd = fd
+        self._lines: list[str] = []
+        self._unwritten = b""
+        self._size = 0
+        self._dropped = 0
+        self._timer: asyncio.TimerHandle | None = None
+        # A pipe is this process's own end. A terminal's flags are shared with the operator's shell.
+        if stat.S_ISFIFO(os.fstat(fd).st_mode):
+            os.set_blocking(fd, False)
+
+    def client(self, client: str, peer: str, via: str) -> None:
+        """Log an accepted client; client and peer are ADDRESS:PORT, via the way it came."""
+        # No json here: none of the three can hold a character that needs escaping.
+        self._put(f'{{"event":"client","client":"{client}","peer":"{peer}","via":"{via}"}}\n')
+
+    def event(self, name: str, fields: Mapping[str, object]) -> None:
+        """Log any other event; the fields must never hold a secret."""
+        self._put(json.dumps({"event": name, **fields}, separators=(",", ":")) + "\n")
+
+    def flush(self) -> None:
+        """Write what the reader takes now; the rest stays for the next time."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._dropped and self._size < _KEPT_BYTES // 2:
+            dropped, self._dropped = self._dropped, 0
+            self.event("log_dropped", {"lines": dropped})
+        waiting = self._unwritten + "".join(self._lines).encode()
+        self._lines.clear()
+        try:
+            written = os.write(self._fd, waiting) if waiting else 0
+        except BlockingIOError:
+            written = 0
+        except OSError:
+            # Nobody reads any more (a closed pipe): the double goes on without a log.
+            written = len(waiting)
+        self._unwritten = waiting[written:]
+        self._size = len(self._unwritten)
+        if self._size:
+            self._schedule()
+
+    def _put(self, line: str) -> None:
+        if self._size >= _KEPT_BYTES:
+            self._dropped += 1
+            return
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size >= _FLUSH_BYTES and not self._unwritten:
+            self.flush()
+        else:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._flush_s, self.flush)

@@ -1,0 +1,1 @@
+"""Plan → live stack: files written atomically, images built, containers started and removed."""

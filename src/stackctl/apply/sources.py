@@ -1,0 +1,108 @@
+"""Which images run: `auto` is resolved against the engine, and what is missing is built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from stackctl.engine import PROBE_IMAGE, Engine
+from stackctl.errors import EngineError, SpecError
+from stackctl.plan import Sources
+from stackctl.plan.make import OFFICIAL_TELEMT, haproxy_image, telemt_image
+from stackctl.spec import Stack
+
+Progress = Callable[[str], None]
+
+
+def resolve(stack: Stack, engine: Engine, progress: Progress) -> Sources:
+    """What `auto` means on this engine: the official image where it is here or can be pulled.
+
+    TELEMT_BINARY in the environment replaces `auto` by that binary, so that the same stack files
+    and tests run against the real one.
+    """
+    telemt = stack.telemt.source
+    if telemt == "auto" and os.environ.get("TELEMT_BINARY"):
+        telemt = "binary"
+    if telemt == "auto":
+        official = f"{OFFICIAL_TELEMT}:{stack.telemt.version}"
+        telemt = "official" if engine.can_pull(official, progress) else "double"
+        if telemt == "double":
+            progress("telemt: the official image cannot be had; the lab DOUBLE takes its place")
+    haproxy = stack.haproxy.source
+    if haproxy == "auto":
+        official = f"haproxy:{stack.haproxy.version}"
+        haproxy = "official" if engine.can_pull(official, progress) else "build"
+    return Sources(telemt=telemt, haproxy=haproxy)
+
+
+def running(stack: Stack, engine: Engine) -> Sources | None:
+    """What the running containers of a stack say they are; None where there are none."""
+    for container in engine.containers(stack.name):
+        if container.target == "haproxy":
+            telemt = container.labels.get("io.stackctl.telemt", "")
+            image = container.labels.get("io.stackctl.haproxy", "")
+            if telemt and image:
+                return Sources(telemt=telemt, haproxy=image)
+    return None
+
+
+def ensure(stack: Stack, sources: Sources, engine: Engine, progress: Progress) -> None:
+    """Build or pull every image the stack needs.
+
+    Raises:
+        EngineError: an image can neither be pulled nor built.
+        SpecError: the Telemt binary to package is not there.
+    """
+    ensure_probe(engine, progress)
+    haproxy = haproxy_image(stack, sources)
+    if sources.haproxy == "build":
+        _build(engine, "haproxy", haproxy, progress)
+    else:
+        _pull(engine, haproxy, "haproxy.source: build", progress)
+    telemt = telemt_image(stack, sources)
+    if sources.telemt == "double":
+        _build(engine, "telemt-lab", telemt, progress)
+    elif sources.telemt == "binary":
+        _build(engine, "telemt", telemt, progress, {"telemt": _binary(stack)})
+    else:
+        _pull(engine, telemt, "telemt.source: binary with telemt.binary", progress)
+
+
+def ensure_probe(engine: Engine, progress: Progress) -> None:
+    """Build the probe's image where it is missing or its source has changed."""
+    _build(engine, "probe", PROBE_IMAGE, progress)
+
+
+def _build(
+    engine: Engine,
+    folder: str,
+    image: str,
+    progress: Progress,
+    extra: dict[str, Path] | None = None,
+) -> None:
+    from stackctl.images import ensure_base, ensure_image
+
+    base = ensure_base(engine.client, progress)
+    ensure_image(engine.client, folder, image, base, progress, extra)
+
+
+def _pull(engine: Engine, image: str, instead: str, progress: Progress) -> None:
+    if not engine.can_pull(image, progress):
+        raise EngineError(
+            f"{image} cannot be pulled",
+            f"give the engine a way to its registry, or set `{instead}`",
+        )
+
+
+def _binary(stack: Stack) -> Path:
+    given = stack.telemt.binary or os.environ.get("TELEMT_BINARY", "")
+    path = Path(given)
+    path = path if path.is_absolute() else stack.source_dir / path
+    if not given or not path.is_file() or not os.access(path, os.X_OK):
+        raise SpecError(
+            "telemt.binary",
+            f"{given or 'nothing'} is not an executable file",
+            "give the path of a Telemt binary for Linux",
+        )
+    return path

@@ -1,0 +1,170 @@
+"""Arithmetic: from the connections to carry to descriptors, ports, table entries and memory.
+
+Every constant says where it comes from. All functions are pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+ADMIN_RESERVE = 64
+"""Connections HAProxy keeps beyond the clients, for health checks of itself and metrics."""
+
+HAPROXY_FIXED_DESCRIPTORS = 20
+"""HAProxy's own: 10 for logs, pipes and pollers, 10 for the stats socket's default maxconn."""
+
+HAPROXY_LISTENERS = 3
+"""The client listener, the health listener and the admin socket."""
+
+HAPROXY_MASTER_DESCRIPTORS = 3
+"""The worker's pipe and listener for its master, counted by HAProxy under -W."""
+
+TELEMT_FIXED_DESCRIPTORS = 2000
+"""Beside two for each client: middle-proxy pool, API, metrics, log, caches (Telemt's documents)."""
+
+SKEW = 1.25
+"""How far one replica's share may lie above the mean when clients are hashed by address."""
+
+PORT_SHARE = 0.45
+"""Above this share of a port range connect() has to search: 66 µs became 1,300 µs and more."""
+
+HAPROXY_BYTES = 3_700
+"""Resident bytes of HAProxy for one idle connection (measured 3.4 to 4.0 KB)."""
+
+KERNEL_BYTES = {"unix": 14_000, "tcp": 20_000}
+"""Kernel slab for one idle connection by link, both ends on this machine (measured 13 to 22 KB)."""
+
+CONNTRACK_ENTRIES = {
+    ("host", "unix"): 1,
+    ("host", "tcp"): 3,
+    ("bridge", "unix"): 2,
+    ("bridge", "tcp"): 5,
+}
+"""Tracked entries a client makes over all namespaces, by network mode and link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Every number that follows from `connections`.
+
+    Attributes:
+        frontend_maxconn: clients the frontend takes; the stack's number.
+        global_maxconn: HAProxy's process-wide maxconn.
+        threads: HAProxy's nbthread.
+        haproxy_descriptors: the most HAProxy may compute as Maxsock.
+        server_maxconn: connections one replica is given.
+        telemt_max_connections: Telemt's own cap in one replica, above server_maxconn.
+        telemt_descriptors: descriptors one replica needs at that cap.
+        ports_per_link: usable source ports from one address to one replica's address:port.
+        conntrack_entries: tracked entries over all namespaces with all clients connected.
+        haproxy_bytes: HAProxy's resident memory with all clients connected and idle.
+        kernel_bytes: kernel memory for the same.
+    """
+
+    frontend_maxconn: int
+    global_maxconn: int
+    threads: int
+    haproxy_descriptors: int
+    server_maxconn: int
+    telemt_max_connections: int
+    telemt_descriptors: int
+    ports_per_link: int
+    conntrack_entries: int
+    haproxy_bytes: int
+    kernel_bytes: int
+
+
+def threads_for(connections: int) -> int:
+    """HAProxy threads: one for each 50,000 connections, at least 2, at most 64."""
+    return min(64, max(2, ceil(connections / 50_000)))
+
+
+def haproxy_descriptors(maxconn: int, threads: int, replicas: int) -> int:
+    """The Maxsock HAProxy computes for `maxconn` with no pipes: two a connection, and its own.
+
+    The formula is HAProxy 3.0's: 2·maxconn + 3·nbthread + fixed + listeners + one per check.
+    """
+    own = HAPROXY_FIXED_DESCRIPTORS + HAPROXY_LISTENERS + HAPROXY_MASTER_DESCRIPTORS
+    return 2 * maxconn + 3 * threads + own + replicas
+
+
+def telemt_descriptors(max_connections: int) -> int:
+    """Descriptors one Telemt needs in direct mode: client and data-centre side, and its own."""
+    return 2 * max_connections + TELEMT_FIXED_DESCRIPTORS
+
+
+def replica_share(connections: int, replicas: int) -> int:
+    """Connections one replica must be able to take: all of them, shared by one replica fewer.
+
+    With room for the skew of hashing by address; never more than the whole number.
+    """
+    if replicas == 1:
+        return connections
+    return min(connections, ceil(connections * SKEW / (replicas - 1)))
+
+
+def fair_share(connections: int, replicas: int) -> int:
+    """Connections a replica carries when all replicas are up and clients spread evenly."""
+    return ceil(connections / replicas)
+
+
+def telemt_cap(server_maxconn: int) -> int:
+    """Telemt's max_connections above a server maxconn: 5 % and 64, for checks and closing ones."""
+    return ceil(server_maxconn * 1.05) + 64
+
+
+def server_maxconn_within(descriptors: int) -> int:
+    """The largest server maxconn whose Telemt stays within `descriptors` (may be 0 or less)."""
+    cap = (descriptors - TELEMT_FIXED_DESCRIPTORS) // 2
+    return int((cap - 64) / 1.05)
+
+
+def usable_ports(low: int, high: int) -> int:
+    """Source ports of an inclusive range towards one destination address and port."""
+    return high - low + 1
+
+
+def size(
+    *,
+    connections: int,
+    replicas: int,
+    threads: int,
+    network: str,
+    link: str,
+    port_range: tuple[int, int],
+    nofile: int,
+) -> Sizes:
+    """All numbers for a stack.
+
+    Args:
+        connections: clients to carry at once, at least 1.
+        replicas: Telemt replicas, at least 1.
+        threads: HAProxy threads; 0 derives them.
+        network: "bridge" or "host".
+        link: "unix" or "tcp".
+        port_range: ip_local_port_range of HAProxy's namespace, inclusive.
+        nofile: soft descriptors a process gets; caps what one replica is given.
+
+    The result is arithmetic only: whether it fits is the plan's decision.
+    """
+    nbthread = threads or threads_for(connections)
+    maxconn = connections + ADMIN_RESERVE
+    ports = usable_ports(*port_range)
+    server = min(replica_share(connections, replicas), max(1, server_maxconn_within(nofile)))
+    if link == "tcp":
+        server = min(server, ports)
+    cap = telemt_cap(server)
+    return Sizes(
+        frontend_maxconn=connections,
+        global_maxconn=maxconn,
+        threads=nbthread,
+        haproxy_descriptors=haproxy_descriptors(maxconn, nbthread, replicas),
+        server_maxconn=server,
+        telemt_max_connections=cap,
+        telemt_descriptors=telemt_descriptors(cap),
+        ports_per_link=ports,
+        conntrack_entries=connections * CONNTRACK_ENTRIES[(network, link)],
+        haproxy_bytes=connections * HAPROXY_BYTES,
+        kernel_bytes=connections * KERNEL_BYTES[link],
+    )

@@ -1,0 +1,52 @@
+"""Where text goes: reports to stdout, progress and errors to stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from stackctl.errors import StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+
+def print_error(error: StackError) -> None:
+    """What is wrong, and on a line of its own what to do about it."""
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.remedy:
+        print(f"  do: {error.remedy}", file=sys.stderr)
+
+
+def report_console() -> Console:
+    """The console for reports; rich honours NO_COLOR and what is no terminal."""
+    from rich.console import Console
+
+    # Without a terminal a table must not fold at 80 columns: logs and pipes have no width.
+    width = None if sys.stdout.isatty() else 160
+    return Console(width=width, highlight=False, emoji=False, markup=False)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """A function that says what is going on: a moving line on a terminal, plain lines elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda line: print(line, file=sys.stderr, flush=True)
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(stderr=True, highlight=False)
+    with console.status("") as status:
+
+        def say(line: str) -> None:
+            # A build step's own output only moves the line; what stackctl does stays on screen.
+            if not line.startswith((" ", "Step", "Get:", "Selecting", "Setting up", "Unpacking")):
+                console.log(escape(line), _stack_offset=2)
+            status.update(escape(line[:100]))
+
+        yield say

@@ -1,0 +1,143 @@
+"""Commands that talk to the engine: up, down, status, verify, check."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stackctl.cli.app import STACK_FILE, Fit, Json, StackFile, Strict, app, load_stack
+from stackctl.cli.output import progress, report_console
+
+if TYPE_CHECKING:
+    from stackctl.apply.up import Proof
+
+Junit = Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML to this file too.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Evidence of every finding.")]
+
+
+@app.command()
+def up(
+    file: StackFile = STACK_FILE,
+    fit: Fit = False,
+    strict: Strict = False,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Build what is missing, start the stack, and prove it."""
+    from stackctl.apply.up import up as start
+    from stackctl.engine import Engine
+    from stackctl.errors import Exit
+    from stackctl.spec import load_secrets
+
+    stack = load_stack(file, fit, strict)
+    secrets = load_secrets(stack.secrets_path)
+    try:
+        with progress() as say:
+            for warning in secrets.warnings:
+                say(f"warning: {warning}")
+            proof = start(stack, secrets, Engine.connect(), say)
+    except KeyboardInterrupt:
+        print(
+            f"interrupted: containers of {stack.name!r} may be running; "
+            f"`stackctl down -f {file}` takes them away, `stackctl up -f {file}` goes on",
+            file=sys.stderr,
+        )
+        raise typer.Exit(int(Exit.INTERRUPTED)) from None
+    _report(proof, json, None, verbose)
+
+
+@app.command()
+def down(file: StackFile = STACK_FILE) -> None:
+    """Stop the stack and remove its containers, networks and volumes, found by their labels."""
+    from stackctl.apply.up import down as stop
+    from stackctl.engine import Engine
+
+    stack = load_stack(file)
+    with progress() as say:
+        removed = stop(stack, Engine.connect(), say)
+    for what in removed:
+        print(f"removed {what}")
+    if not removed:
+        print(f"{stack.name}: nothing was running")
+
+
+@app.command()
+def status(file: StackFile = STACK_FILE, json: Json = False) -> None:
+    """Show each container's state, and what HAProxy thinks of each replica."""
+    from stackctl.apply.status import status as look
+    from stackctl.engine import Engine
+    from stackctl.report.status import status_document, status_report
+
+    found = look(load_stack(file), Engine.connect())
+    if json:
+        from stackctl.report.jsontext import to_json
+
+        print(to_json(status_document(found)))
+    else:
+        status_report(report_console(), found)
+    raise typer.Exit(int(found.exit_status))
+
+
+@app.command()
+def verify(
+    file: StackFile = STACK_FILE,
+    fit: Fit = False,
+    strict: Strict = False,
+    json: Json = False,
+    junit: Junit = None,
+    verbose: Verbose = False,
+) -> None:
+    """Prove the running stack: every limit on its live process, socket and namespace."""
+    from stackctl.apply.sources import running
+    from stackctl.apply.up import prove
+    from stackctl.engine import Engine
+    from stackctl.errors import StackNotRunningError
+
+    stack = load_stack(file, fit, strict)
+    engine = Engine.connect()
+    sources = running(stack, engine)
+    if sources is None:
+        raise StackNotRunningError(
+            f"{stack.name}: no HAProxy of this stack is on the engine",
+            f"start it: `stackctl up -f {file}`",
+        )
+    _report(prove(stack, engine, sources), json, junit, verbose)
+
+
+@app.command()
+def check(
+    file: StackFile = STACK_FILE,
+    fit: Fit = False,
+    strict: Strict = False,
+    json: Json = False,
+    junit: Junit = None,
+    verbose: Verbose = False,
+) -> None:
+    """Start a throwaway copy on free ports, prove it, and take it away again."""
+    from stackctl.apply.check import check as copy
+    from stackctl.engine import Engine
+    from stackctl.spec import load_secrets
+
+    stack = load_stack(file, fit, strict)
+    secrets = load_secrets(stack.secrets_path)
+    with progress() as say:
+        proof = copy(stack, secrets, Engine.connect(), say)
+    _report(proof, json, junit, verbose)
+
+
+def _report(proof: Proof, json: bool, junit: Path | None, verbose: bool) -> None:
+    from stackctl.report import document
+    from stackctl.report.jsontext import to_json
+    from stackctl.report.terminal import findings_report
+    from stackctl.verify import exit_status
+
+    if junit:
+        junit.write_text(document.junit(proof.plan, proof.findings))
+    if json:
+        print(to_json(document.document(proof.plan, proof.findings)))
+    else:
+        findings_report(report_console(), proof.plan, proof.findings, verbose)
+    raise typer.Exit(int(exit_status(proof.findings)))

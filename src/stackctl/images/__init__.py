@@ -1,0 +1,12 @@
+"""The images a stack runs on, built through the Docker SDK where no registry has them.
+
+A folder of images/ is one build context. Its content hash goes into the image as a label: an image
+that carries the label of what would be built is not built again.
+"""
+
+from stackctl.images.base import ensure_base
+from stackctl.images.build import ensure_image
+from stackctl.images.context import content_hash, images_root
+from stackctl.images.errors import ImageBuildError
+
+__all__ = ["ImageBuildError", "content_hash", "ensure_base", "ensure_image", "images_root"]

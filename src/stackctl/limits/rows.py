@@ -1,0 +1,43 @@
+"""Short forms for the rows of THE TABLE that only differ in a key."""
+
+from __future__ import annotations
+
+from stackctl.limits.model import Depth, Place, Read, Reader, Role, Setting
+
+BOTH = (Role.HAPROXY, Role.TELEMT)
+
+PREPARE_HOST = "put the files of host/ from `stackctl render` in place on the host and reboot"
+RECREATE = (
+    "recreate the container (`stackctl up`): a value poked into a namespace by hand, or a listener "
+    "made before it changed, keeps the old one"
+)
+
+
+def host_sysctl(key: str) -> tuple[Setting, ...]:
+    """A key that exists once per machine: only a prepared host can give it."""
+    return (Setting(Place.SYSCTL_D, key),)
+
+
+def netns_sysctl(key: str) -> tuple[Setting, ...]:
+    """A key with a value per network namespace: compose sets it where the engine takes it."""
+    return (Setting(Place.SYSCTL_D, key), Setting(Place.COMPOSE_SYSCTL, key))
+
+
+def sysctl(key: str) -> Read:
+    """The key as read inside the target's own network namespace."""
+    return Read(Reader.SYSCTL, key, Depth.APPLIED)
+
+
+def fresh_socket(prop: str, part: int | None = None) -> Read:
+    """A property of a socket made in the target's network namespace a moment ago."""
+    return Read(Reader.FRESH_SOCKET, prop, Depth.EFFECTIVE, part)
+
+
+def haproxy_cfg(section: str, text: str) -> tuple[Setting, ...]:
+    """A directive of haproxy.cfg; `{}` in it stands for the value."""
+    return (Setting(Place.HAPROXY_CFG, section, text),)
+
+
+def haproxy_file(directive: str) -> Read:
+    """The directive in the file the live worker was started from."""
+    return Read(Reader.HAPROXY_CONFIG, directive, Depth.DECLARED)

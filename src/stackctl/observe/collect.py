@@ -1,0 +1,88 @@
+"""The edge: ask the engine which containers there are, and the probe what they look like."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from ipaddress import IPv4Network
+
+from stackctl.engine import Container, Engine
+from stackctl.observe.model import Snapshot
+from stackctl.observe.request import ProbeClients, ProbeHaproxy, ProbeReplica, probe_request
+from stackctl.plan import HAPROXY
+from stackctl.plan.address import GATEWAY_HOST, replicas_in, subnet_of
+from stackctl.plan.ports import API_PORT, SOCKET_PATH, TELEMT_PORT
+from stackctl.spec import Stack
+
+LOG_DELAY = 0.15
+"""Seconds until what a replica logged can be read: the double writes every 0.1 s."""
+
+ANY = ("0.0.0.0", "::", "")  # noqa: S104
+
+
+def look(engine: Engine, stack: Stack, *, clients: bool = True) -> Snapshot:
+    """One probe run over everything of the stack that runs, and the host.
+
+    Args:
+        engine: where the stack runs.
+        stack: its file.
+        clients: make real client connections through HAProxy and read the replicas' logs.
+
+    Raises:
+        EngineError: the probe could not be run.
+    """
+    running = [c for c in engine.containers(stack.name) if c.pid]
+    haproxy = next((c for c in running if c.target == HAPROXY), None)
+    replicas = [c for c in running if c.target != HAPROXY]
+    request = probe_request(
+        None if haproxy is None else ProbeHaproxy(haproxy.pid, haproxy.id, stack.listen.port),
+        _replicas(stack, replicas),
+        _clients(engine, stack) if clients and haproxy else None,
+    )
+    response = engine.probe(request, stack.name)
+    logs = {}
+    if request["client"]:
+        ended = response["began"] + response["timing"]["all"] / 1000
+        time.sleep(max(0.0, min(LOG_DELAY, ended + LOG_DELAY - time.time())))
+        logs = engine.logs(replicas, response["began"])
+    return Snapshot.of(response, logs)
+
+
+def _replicas(stack: Stack, running: Sequence[Container]) -> list[ProbeReplica]:
+    in_host = stack.network == "host"
+    addresses = {}
+    if in_host:
+        subnet = subnet_of(stack, None)
+        addresses = {r.name: r.address for r in replicas_in(subnet, stack.replicas)}
+    found = []
+    for container in running:
+        inside = addresses.get(container.target, "127.0.0.1")
+        found.append(
+            ProbeReplica(
+                name=container.target,
+                pid=container.pid,
+                container=container.id,
+                api=(inside, API_PORT),
+                listener=SOCKET_PATH
+                if stack.link == "unix"
+                else (inside if in_host else ANY[0], TELEMT_PORT),
+            )
+        )
+    return found
+
+
+def _clients(engine: Engine, stack: Stack) -> ProbeClients:
+    """Where the probe's connections go.
+
+    In bridge mode the published address is taken on the stack's own gateway: on loopback the
+    engine's userland proxy would answer, and show HAProxy its own address.
+    """
+    host, port = stack.listen.host, stack.listen.port
+    loopback = host if host and host not in ANY and ":" not in host else "127.0.0.1"
+    if stack.network == "host":
+        return ProbeClients(published=(loopback, port), inside=(loopback, port))
+    published = host
+    if not host or host in ANY:
+        own = engine.subnets().get(stack.name, ())
+        published = str(IPv4Network(own[0])[GATEWAY_HOST]) if own else "127.0.0.1"
+    return ProbeClients(published=(published, port), inside=("127.0.0.1", port))

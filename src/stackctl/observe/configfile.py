@@ -1,0 +1,144 @@
+"""Configuration files as the live processes were given them: haproxy.cfg and telemt.toml. Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+
+from stackctl.limits import Kind, Value
+from stackctl.observe.limitfile import ParseError
+
+# fmt: off
+_SECTIONS = frozenset({
+    "global", "defaults", "frontend", "backend", "listen", "peers",
+    "resolvers", "mailers", "userlist", "program", "ring", "cache",
+    "http-errors", "log-forward", "fcgi-app", "crt-store", "log-profile", "traces",
+})
+# fmt: on
+_TIME = re.compile(r"(\d{1,12})(us|ms|s|m|h|d)?")
+_MICROSECONDS = {
+    "us": 1,
+    "ms": 10**3,
+    "s": 10**6,
+    "m": 6 * 10**7,
+    "h": 36 * 10**8,
+    "d": 864 * 10**8,
+}
+_SIZE = re.compile(r"(\d{1,12})([kmg])?", re.IGNORECASE)
+_SIZES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
+_SERVER_WORDS = frozenset({"inter", "maxconn", "fall", "rise", "fastinter", "downinter"})
+"""Directives of this stack that stand in `default-server` and `server` lines."""
+
+
+def haproxy_directive(text: str, name: str, frontend: str, backend: str) -> str:
+    """The word after a directive, as it applies to clients of `frontend` and servers of `backend`.
+
+    The last one counts, and the frontend's and backend's own count over global and defaults. A
+    `server` line that departs from `default-server` is what is reported: it is not as planned.
+
+    Args:
+        text: haproxy.cfg.
+        name: such as "timeout client", "tune.bufsize", "inter".
+        frontend: name of the clients' frontend.
+        backend: name of the replicas' backend.
+
+    Raises:
+        ParseError: it is nowhere, or a line cannot be taken apart.
+    """
+    wanted = name.split()
+    if not wanted:
+        raise ParseError("no directive was named")
+    general: str | None = None
+    own: str | None = None
+    single: list[str] = []
+    applies = {("frontend", frontend), ("backend", backend), ("listen", frontend)}
+    for section, words in _lines(text):
+        value = _after(words, wanted)
+        if value is None:
+            continue
+        if section[0] in ("global", "defaults"):
+            general = value
+        elif section in applies and words[0] == "server":
+            single.append(value)
+        elif section in applies:
+            own = value
+    found = own if own is not None else general
+    departing = [value for value in single if value != found]
+    if departing:
+        return departing[0]
+    if found is None:
+        raise ParseError(f"no `{name}` in the file")
+    return found
+
+
+def _lines(text: str) -> Iterator[tuple[tuple[str, str], list[str]]]:
+    section = ("", "")
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError as error:
+            raise ParseError(f"line {number}: {error}") from error
+        if not words:
+            continue
+        if words[0] in _SECTIONS:
+            section = (words[0], words[1] if len(words) > 1 else "")
+        else:
+            yield section, words
+
+
+def _after(words: list[str], wanted: list[str]) -> str | None:
+    if len(wanted) == 1 and wanted[0] in _SERVER_WORDS:
+        first = {"default-server": 1, "server": 3}.get(words[0])
+        # Option pairs may stand anywhere on the line; the last one counts.
+        places = range(len(words) - 2, (first or 0) - 1, -1) if first else ()
+        return next((words[at + 1] for at in places if words[at] == wanted[0]), None)
+    size = len(wanted)
+    return words[size] if words[:size] == wanted and len(words) > size else None
+
+
+def haproxy_value(kind: Kind, word: str) -> Value:
+    """A word of haproxy.cfg in the unit of a kind; a bare number in a time is milliseconds.
+
+    Raises:
+        ParseError: it is not of this kind, or not a whole number of its unit.
+    """
+    if kind in (Kind.SECONDS, Kind.MILLISECONDS):
+        return _time(word, 10**6 if kind is Kind.SECONDS else 10**3, str(kind))
+    if kind is Kind.WORD:
+        return word
+    match = _SIZE.fullmatch(word)
+    if not match:
+        raise ParseError(f"not a number: {word[:60]!r}")
+    return int(match[1]) * _SIZES[(match[2] or "").lower()]
+
+
+def _time(word: str, unit: int, name: str) -> int:
+    match = _TIME.fullmatch(word)
+    if not match:
+        raise ParseError(f"not a time: {word[:60]!r}")
+    whole, rest = divmod(int(match[1]) * _MICROSECONDS[match[2] or "ms"], unit)
+    if rest:
+        raise ParseError(f"not a whole number of {name}: {word}")
+    return whole
+
+
+def toml_value(text: str, dotted: str) -> Value:
+    """The value of a dotted key, such as `server.max_connections`; a flag is 0 or 1.
+
+    Raises:
+        ParseError: the text is no TOML, the key is not there, or its value is no number, word
+            or flag.
+    """
+    try:
+        node: object = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ParseError(f"not TOML: {error}") from error
+    for part in dotted.split("."):
+        if not isinstance(node, dict) or part not in node:
+            raise ParseError(f"no `{dotted}` in the file")
+        node = node[part]
+    if isinstance(node, int | str):
+        return int(node) if isinstance(node, bool) else node
+    raise ParseError(f"`{dotted}` is neither number, word nor flag")

@@ -1,0 +1,95 @@
+"""The probe's facts of the host, as the plan wants them. Pure, but for asking the engine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any
+
+from stackctl.engine import Engine
+from stackctl.limits import INFINITY
+from stackctl.observe.limitfile import parse_limits
+from stackctl.observe.model import Snapshot
+from stackctl.plan import HostFacts
+
+CAP_SYS_RESOURCE = 24
+"""Number of the capability that lets a process raise a hard limit (linux/capability.h)."""
+
+INITIAL_USER_NAMESPACE = "user:[4026531837]"
+"""The kernel's fixed inode: only there does CAP_SYS_RESOURCE raise a hard limit."""
+
+CONGESTION = "net.ipv4.tcp_congestion_control"
+
+_ULIMITS = {"nofile": "Max open files", "nproc": "Max processes"}
+
+
+def host_facts(snapshot: Snapshot, engine: Engine, stack: str) -> HostFacts:
+    """What the plan is made against.
+
+    Args:
+        snapshot: a probe run.
+        engine: for its version and networks.
+        stack: this stack's name: its own network does not count as taken.
+    """
+    facts = snapshot.facts
+    sysctls = {
+        key: " ".join(reading["text"].split())
+        for key, reading in facts["sysctls"].items()
+        if "text" in reading
+    }
+    subnets = engine.subnets()
+    own = subnets.pop(stack, ())
+    return HostFacts(
+        ceilings=ceilings(facts["engine"]["starter"], sysctls),
+        choices=choices(facts["congestion"], sysctls),
+        sysctls=sysctls,
+        subnets_taken=tuple(net for nets in subnets.values() for net in nets),
+        own_subnet=own[0] if own else "",
+        engine=engine.version,
+        kernel=str(facts["kernel"]),
+        memory_bytes=int(facts["memory"].get("value", 0)),
+    )
+
+
+def ceilings(starter: Mapping[str, Any], sysctls: Mapping[str, str]) -> dict[str, int]:
+    """The highest hard limits a container can be given, by ulimit name.
+
+    With CAP_SYS_RESOURCE in the first user namespace the process that starts containers may raise
+    hard limits, nofile up to fs.nr_open; without it, its own hard limits are the end.
+    """
+    nr_open = sysctls.get("fs.nr_open", "")
+    if may_raise(starter):
+        return {"nofile": int(nr_open) if nr_open.isdigit() else INFINITY, "nproc": INFINITY}
+    text = starter["limits"].get("text", "")
+    own = parse_limits(text)
+    return {name: own[row][1] for name, row in _ULIMITS.items() if row in own}
+
+
+def may_raise(starter: Mapping[str, Any]) -> bool:
+    """Whether the process that starts containers may raise hard limits."""
+    status = starter["status"]
+    words = status.get("text", "") if isinstance(status, Mapping) else ""
+    match = re.search(r"CapEff:\s*([0-9a-f]+)", words)
+    capable = bool(match and int(match[1], 16) >> CAP_SYS_RESOURCE & 1)
+    return capable and starter["user_namespace"].get("text") == INITIAL_USER_NAMESPACE
+
+
+def choices(
+    congestion: Mapping[str, Mapping[str, str]], sysctls: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
+    """Congestion controls a container may be given, the host's own first."""
+    allowed = congestion["allowed"].get("text", "").split()
+    current = sysctls.get(CONGESTION, "")
+    ordered = sorted(allowed, key=lambda word: word != current)
+    return {CONGESTION: tuple(ordered)} if ordered else {}
+
+
+def listening_ports(snapshot: Snapshot, host: str) -> frozenset[int]:
+    """TCP ports of the host that a listener on `host` ("" for every address) would collide with."""
+    ports = set()
+    for address, port in snapshot.facts["listening"].get("value", ()):
+        theirs = ip_address(address)
+        if not host or theirs.is_unspecified or theirs == ip_address(host):
+            ports.add(int(port))
+    return frozenset(ports)

@@ -1,0 +1,145 @@
+"""What the probe is asked: built from the containers of a stack and THE TABLE. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stackctl.limits import TABLE, Reader, Role
+from stackctl.observe.response import VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeHaproxy:
+    """The HAProxy container.
+
+    Attributes:
+        pid: its first process, as the engine's host counts.
+        container: full container id.
+        port: the client port inside its network namespace.
+        name: target name.
+        frontend: the frontend that clients reach.
+        backend: the backend of the replicas; its servers carry the replicas' target names.
+        admin_socket: admin socket in the container.
+        config: configuration file in the container.
+    """
+
+    pid: int
+    container: str
+    port: int
+    name: str = "haproxy"
+    frontend: str = "clients"
+    backend: str = "telemt"
+    admin_socket: str = "/run/haproxy/admin.sock"
+    config: str = "/usr/local/etc/haproxy/haproxy.cfg"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReplica:
+    """A Telemt container.
+
+    Attributes:
+        name: target name, "telemt-N".
+        pid: its first process, as the engine's host counts.
+        container: full container id.
+        api: address and port of its API, as reached from its own network namespace.
+        listener: path of its unix socket in the container, or (address, port).
+        config: configuration file in the container.
+    """
+
+    name: str
+    pid: int
+    container: str
+    api: tuple[str, int]
+    listener: str | tuple[str, int]
+    config: str = "/etc/telemt/telemt.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeClients:
+    """Connections the probe makes.
+
+    Attributes:
+        published: where clients reach the stack, from the host; None for none.
+        inside: HAProxy's client listener as reached from its own network namespace; None for
+            none. On 127.0.0.0/8 the probe varies its source until every replica has a connection.
+    """
+
+    published: tuple[str, int] | None = None
+    inside: tuple[str, int] | None = None
+
+
+def probe_request(
+    haproxy: ProbeHaproxy | None = None,
+    replicas: Sequence[ProbeReplica] = (),
+    clients: ProbeClients | None = None,
+    also: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The request as a JSON object.
+
+    Args:
+        haproxy: left out where no stack runs; the host's facts are read all the same.
+        replicas: the replicas that run.
+        clients: left out where no connection is to be made; they need HAProxy.
+        also: sysctl keys of the host beyond THE TABLE's.
+    """
+    targets = [_replica(replica) for replica in replicas]
+    if haproxy is not None:
+        targets.insert(0, _haproxy(haproxy))
+    # In host mode a namespace's limits are the host's own: the host is asked for every key.
+    keys = dict.fromkeys((*sysctl_keys(*Role), *also))
+    wanted = clients if haproxy is not None else None
+    return {
+        "version": VERSION,
+        "host": {"sysctls": list(keys)},
+        "targets": targets,
+        "client": None
+        if wanted is None
+        else {
+            "published": list(wanted.published) if wanted.published else None,
+            "inside": list(wanted.inside) if wanted.inside else None,
+        },
+    }
+
+
+def sysctl_keys(*roles: Role) -> tuple[str, ...]:
+    """Keys that THE TABLE reads on any of these roles, in its order."""
+    return tuple(
+        dict.fromkeys(
+            read.arg
+            for limit in TABLE.values()
+            if any(role in limit.on for role in roles)
+            for read in limit.reads
+            if read.reader is Reader.SYSCTL
+        )
+    )
+
+
+def _haproxy(target: ProbeHaproxy) -> dict[str, Any]:
+    return {
+        "name": target.name,
+        "role": "haproxy",
+        "pid": target.pid,
+        "container": target.container,
+        "sysctls": list(sysctl_keys(Role.HAPROXY)),
+        "admin_socket": target.admin_socket,
+        "config": target.config,
+        "port": target.port,
+        "frontend": target.frontend,
+        "backend": target.backend,
+    }
+
+
+def _replica(target: ProbeReplica) -> dict[str, Any]:
+    unix = isinstance(target.listener, str)
+    return {
+        "name": target.name,
+        "role": "telemt",
+        "pid": target.pid,
+        "container": target.container,
+        "sysctls": list(sysctl_keys(Role.TELEMT)),
+        "config": target.config,
+        "api": list(target.api),
+        "listener": {"unix": target.listener} if unix else {"tcp": list(target.listener)},
+    }

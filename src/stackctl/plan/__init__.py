@@ -1,0 +1,30 @@
+"""Stack + THE TABLE + host facts → Plan."""
+
+from __future__ import annotations
+
+from stackctl.plan.make import default_sources, make_plan
+from stackctl.plan.model import (
+    HAPROXY,
+    HOST,
+    HostFacts,
+    Plan,
+    Replica,
+    Requirement,
+    Sources,
+    Written,
+    role_of,
+)
+
+__all__ = [
+    "HAPROXY",
+    "HOST",
+    "HostFacts",
+    "Plan",
+    "Replica",
+    "Requirement",
+    "Sources",
+    "Written",
+    "default_sources",
+    "make_plan",
+    "role_of",
+]

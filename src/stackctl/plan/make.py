@@ -1,0 +1,171 @@
+"""Stack + THE TABLE + host facts → Plan. All decisions are made here."""
+
+from __future__ import annotations
+
+from stackctl import __version__
+from stackctl.capacity import Sizes, fair_share, size
+from stackctl.errors import PlanError, StrictError
+from stackctl.limits import INFINITY, TABLE, Value
+from stackctl.plan.address import GATEWAY_HOST, HAPROXY_HOST, replicas_in, subnet_of
+from stackctl.plan.model import HAPROXY, HostFacts, Plan, Requirement, Sources
+from stackctl.plan.require import Refusal, granted_descriptors, requirements, ulimit_of
+from stackctl.plan.warn import warnings
+from stackctl.spec import Stack
+
+OFFICIAL_TELEMT = "ghcr.io/telemt/telemt"
+
+
+def make_plan(stack: Stack, facts: HostFacts | None = None, sources: Sources | None = None) -> Plan:
+    """The plan of a stack.
+
+    Args:
+        stack: the validated file.
+        facts: the host and engine, where known; without them nothing is fitted or refused.
+        sources: which images run; without them `auto` means the official ones.
+
+    Raises:
+        PlanError: the topology or the machine cannot carry what the file asks for.
+        StrictError: strict mode, and the engine cannot grant a limit.
+    """
+    sources = sources or default_sources(stack)
+    subnet = subnet_of(stack, facts)
+    replicas = replicas_in(subnet, stack.replicas)
+    _check_overrides(stack, facts)
+    sizes = _sizes(stack, facts)
+    _check_link(stack, sizes)
+    required, refused = requirements(stack, sizes, replicas, facts)
+    if refused and stack.limits.mode == "strict":
+        raise _refuse(refused)
+    _check_descriptors(stack, sizes, required)
+    return Plan(
+        name=stack.name,
+        mode=stack.limits.mode,
+        network=stack.network,
+        link=stack.link,
+        balance=stack.balance,
+        connections=stack.connections,
+        listen_host=stack.listen.host,
+        listen_port=stack.listen.port,
+        subnet=str(subnet),
+        gateway=str(subnet[GATEWAY_HOST]),
+        haproxy_address=str(subnet[HAPROXY_HOST]),
+        replicas=replicas,
+        sources=sources,
+        haproxy_image=haproxy_image(stack, sources),
+        telemt_image=telemt_image(stack, sources),
+        domain=stack.telemt.domain,
+        public_host=stack.telemt.public_host,
+        public_port=stack.telemt.public_port,
+        middle_proxy=stack.telemt.middle_proxy,
+        sizes=sizes,
+        requirements=required,
+        warnings=warnings(stack, sizes, sources, facts),
+    )
+
+
+def default_sources(stack: Stack) -> Sources:
+    """What `auto` means where no engine was asked: the official images."""
+    return Sources(
+        telemt="official" if stack.telemt.source == "auto" else stack.telemt.source,
+        haproxy="official" if stack.haproxy.source == "auto" else stack.haproxy.source,
+    )
+
+
+def telemt_image(stack: Stack, sources: Sources) -> str:
+    """The image reference of the replicas."""
+    if sources.telemt == "official":
+        return f"{OFFICIAL_TELEMT}:{stack.telemt.version}"
+    if sources.telemt == "binary":
+        return f"stackctl/telemt:{stack.name}"
+    return f"stackctl/telemt-lab:{__version__}"
+
+
+def haproxy_image(stack: Stack, sources: Sources) -> str:
+    """The image reference of HAProxy."""
+    if sources.haproxy == "official":
+        return f"haproxy:{stack.haproxy.version}"
+    return f"stackctl/haproxy:{__version__}"
+
+
+def _row_value(stack: Stack, key: str) -> Value:
+    value = stack.limits.overrides.get(key, TABLE[key].wanted)
+    if value is None:
+        raise ValueError(f"row {key} has no value of its own")
+    return value
+
+
+def _sizes(stack: Stack, facts: HostFacts | None) -> Sizes:
+    nofile = _row_value(stack, "nofile")
+    ports = _row_value(stack, "net.ipv4.ip_local_port_range")
+    if not isinstance(nofile, tuple) or not isinstance(ports, tuple):
+        raise TypeError("nofile and ip_local_port_range are pairs")
+    ceiling = facts.ceilings.get("nofile", INFINITY) if facts else INFINITY
+    return size(
+        connections=stack.connections,
+        replicas=stack.replicas,
+        threads=stack.threads,
+        network=stack.network,
+        link=stack.link,
+        port_range=(ports[0], ports[1]),
+        nofile=min(nofile[0], ceiling),
+    )
+
+
+def _check_overrides(stack: Stack, facts: HostFacts | None) -> None:
+    """A ulimit the operator wrote above what the kernel can ever give is a mistake in the file."""
+    nr_open = facts.sysctls.get("fs.nr_open", "") if facts else ""
+    if not nr_open.isdigit():
+        return
+    for key, value in stack.limits.overrides.items():
+        is_nofile = ulimit_of(TABLE[key]) == "nofile"
+        if is_nofile and isinstance(value, tuple) and max(value) > int(nr_open):
+            raise PlanError(
+                f"limits.{key}",
+                f"{max(value)} is above this host's fs.nr_open {nr_open}",
+                "run the host preparation first, or lower it",
+            )
+
+
+def _check_link(stack: Stack, sizes: Sizes) -> None:
+    each = fair_share(stack.connections, stack.replicas)
+    if stack.link == "tcp" and each > sizes.ports_per_link:
+        need = -(-stack.connections // sizes.ports_per_link)
+        raise PlanError(
+            "link",
+            f"tcp cannot carry {stack.connections} connections over {stack.replicas} "
+            f"replica{'s' if stack.replicas > 1 else ''}: one source address has "
+            f"{sizes.ports_per_link} ports towards one replica",
+            f"set `link: unix`, which has no ports, or at least `replicas: {need}`",
+        )
+
+
+def _check_descriptors(stack: Stack, sizes: Sizes, required: tuple[Requirement, ...]) -> None:
+    for requirement in required:
+        granted = granted_descriptors(requirement)
+        haproxy = requirement.target == HAPROXY
+        needed = sizes.haproxy_descriptors if haproxy else sizes.telemt_descriptors
+        if granted is not None and granted < needed:
+            raise PlanError(
+                "connections",
+                f"{stack.connections} need {needed} descriptors in {requirement.target}, which "
+                f"can have {granted}" + (f" ({requirement.fitted})" if requirement.fitted else ""),
+                "lower `connections`, add `replicas`, or raise nofile (host/ of "
+                "`stackctl render` prepares a host for it)",
+            )
+    if sizes.server_maxconn * stack.replicas < stack.connections:
+        raise PlanError(
+            "replicas",
+            f"{stack.replicas} of up to {sizes.server_maxconn} connections each cannot carry "
+            f"{stack.connections}",
+            f"set `replicas: {-(-stack.connections // sizes.server_maxconn)}` or more, or raise "
+            "nofile",
+        )
+
+
+def _refuse(refused: tuple[Refusal, ...]) -> StrictError:
+    lines = [f"limits.{r.key}: {r.problem}" for r in refused]
+    return StrictError(
+        "strict mode: nothing was started\n  " + "\n  ".join(lines),
+        "; ".join(dict.fromkeys(r.remedy for r in refused))
+        + "; or `limits.mode: fit` (--fit) to run lowered",
+    )

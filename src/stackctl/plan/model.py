@@ -1,0 +1,158 @@
+"""The plan as data: every limit resolved to requirements, the services sized, the warnings.
+
+Nothing after the plan decides anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from stackctl.capacity import Sizes
+from stackctl.limits import Place, Role, Value
+
+HOST = "host"
+HAPROXY = "haproxy"
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What is known of the machine and engine before planning; read by the probe.
+
+    Attributes:
+        ceilings: highest hard limit the engine can grant, by ulimit name.
+        choices: words a sysctl takes in a container, by key.
+        sysctls: the host's own running values as text, by key; a missing key does not exist.
+        subnets_taken: IPv4 networks in use on this machine, this stack's own left out.
+        own_subnet: the subnet this stack's network already has, or "".
+        engine: the engine's version.
+        kernel: the kernel's release.
+        memory_bytes: the machine's memory.
+    """
+
+    ceilings: Mapping[str, int]
+    choices: Mapping[str, tuple[str, ...]]
+    sysctls: Mapping[str, str]
+    subnets_taken: tuple[str, ...] = ()
+    own_subnet: str = ""
+    engine: str = ""
+    kernel: str = ""
+    memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Which images run, once `auto` has been resolved.
+
+    Attributes:
+        telemt: "official", "binary" or "double".
+        haproxy: "official" or "build".
+    """
+
+    telemt: str
+    haproxy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A value in one place, ready to be rendered.
+
+    Attributes:
+        place: the kind of file.
+        where: section, key, unit or ulimit in that file.
+        text: the directive with the value in it, or the value alone where `where` is the key.
+        value: the value itself, for files with types.
+    """
+
+    place: Place
+    where: str
+    text: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One limit wanted on one target.
+
+    Attributes:
+        limit: key of the row in THE TABLE.
+        target: "host", "haproxy", "telemt-N", or "haproxy/telemt-N" for a link.
+        wanted: the value to be in force.
+        written: every place it is set for this target.
+        fitted: why it was lowered from the row's value; empty where it was not.
+        left: why it is left alone if the host does not have it; empty where short is short.
+        chosen: true where stack.yaml overrides the row's value.
+    """
+
+    limit: str
+    target: str
+    wanted: Value
+    written: tuple[Written, ...] = ()
+    fitted: str = ""
+    left: str = ""
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One Telemt process.
+
+    Attributes:
+        name: "telemt-N", N from 1.
+        address: its IPv4 address in the stack's subnet, or on loopback in host mode.
+    """
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A stack, decided."""
+
+    name: str
+    mode: str
+    network: str
+    link: str
+    balance: str
+    connections: int
+    listen_host: str
+    listen_port: int
+    subnet: str
+    gateway: str
+    haproxy_address: str
+    replicas: tuple[Replica, ...]
+    sources: Sources
+    haproxy_image: str
+    telemt_image: str
+    domain: str
+    public_host: str
+    public_port: int
+    middle_proxy: bool
+    sizes: Sizes
+    requirements: tuple[Requirement, ...]
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def project(self) -> str:
+        """The compose project: one for each stack name on an engine."""
+        return f"stackctl-{self.name}"
+
+    def written(self, target: str, place: Place) -> tuple[tuple[Requirement, Written], ...]:
+        """What is set on a target in one kind of place, in the table's order."""
+        return tuple(
+            (requirement, written)
+            for requirement in self.requirements
+            if requirement.target == target
+            for written in requirement.written
+            if written.place is place
+        )
+
+
+def role_of(target: str) -> Role:
+    """The role a target's name stands for."""
+    if target == HOST:
+        return Role.HOST
+    if target == HAPROXY:
+        return Role.HAPROXY
+    return Role.LINK if target.startswith(f"{HAPROXY}/") else Role.TELEMT

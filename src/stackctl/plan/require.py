@@ -1,0 +1,176 @@
+"""From a row of THE TABLE to the requirements of a stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stackctl.capacity import Sizes
+from stackctl.limits import (
+    HOST_PLACES,
+    INFINITY,
+    TABLE,
+    Compare,
+    Kind,
+    Limit,
+    Place,
+    Role,
+    Scope,
+    Setting,
+    Value,
+)
+from stackctl.limits.values import compact, parse
+from stackctl.plan.model import HAPROXY, HOST, HostFacts, Replica, Requirement, Written
+from stackctl.spec import Stack
+
+LEFT_ALONE = "a lab leaves the host as it is; `limits.mode: strict` and host/ are for production"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the host or engine cannot grant: the key, the ceiling in words, and the way out."""
+
+    key: str
+    problem: str
+    remedy: str
+
+
+def wanted_of(limit: Limit, stack: Stack, sizes: Sizes) -> Value:
+    """The value a stack wants: overridden, derived from `connections`, or the row's own."""
+    if limit.key in stack.limits.overrides:
+        return stack.limits.overrides[limit.key]
+    if limit.derive:
+        value: int = getattr(sizes, limit.derive)
+        return value
+    if limit.wanted is None:
+        raise ValueError(f"row {limit.key} has neither a value nor a derivation")
+    return limit.wanted
+
+
+def targets_of(limit: Limit, network: str, replicas: tuple[Replica, ...]) -> tuple[str, ...]:
+    """Where a limit is required. In host mode a namespace's limits are the host's own."""
+    roles = limit.on
+    if network == "host" and limit.scope is Scope.NETNS:
+        roles = (Role.HOST,)
+    names: list[str] = []
+    for role in roles:
+        if role is Role.HOST:
+            names.append(HOST)
+        elif role is Role.HAPROXY:
+            names.append(HAPROXY)
+        elif role is Role.TELEMT:
+            names.extend(replica.name for replica in replicas)
+        else:
+            names.extend(f"{HAPROXY}/{replica.name}" for replica in replicas)
+    return tuple(names)
+
+
+def ulimit_of(limit: Limit) -> str:
+    """The ulimit that compose sets for this row, or ""."""
+    names = [s.where for s in limit.settings if s.place is Place.COMPOSE_ULIMIT]
+    return names[0] if names else ""
+
+
+def requirements(
+    stack: Stack, sizes: Sizes, replicas: tuple[Replica, ...], facts: HostFacts | None
+) -> tuple[tuple[Requirement, ...], tuple[Refusal, ...]]:
+    """Every row of THE TABLE resolved for a stack, in the table's order.
+
+    Returns:
+        the requirements as fitted to the host where it is known, and what was refused: in
+        strict mode a refusal stops everything.
+    """
+    required: list[Requirement] = []
+    refused: dict[str, Refusal] = {}
+    for limit in TABLE.values():
+        if limit.link and limit.link != stack.link:
+            continue
+        wanted = wanted_of(limit, stack, sizes)
+        granted, refusal = _granted(limit, wanted, stack, facts)
+        for target in targets_of(limit, stack.network, replicas):
+            in_container = target != HOST
+            if refusal and in_container:
+                refused[limit.key] = refusal
+            required.append(
+                Requirement(
+                    limit=limit.key,
+                    target=target,
+                    wanted=granted if in_container else wanted,
+                    written=tuple(
+                        _write(setting, limit, granted if in_container else wanted, facts)
+                        for setting in limit.settings
+                        if (setting.place in HOST_PLACES) != in_container
+                    ),
+                    fitted=refusal.problem if refusal and in_container else "",
+                    left=LEFT_ALONE if not in_container and stack.limits.mode == "fit" else "",
+                    chosen=limit.key in stack.limits.overrides,
+                )
+            )
+    return tuple(required), tuple(refused.values())
+
+
+def _granted(
+    limit: Limit, wanted: Value, stack: Stack, facts: HostFacts | None
+) -> tuple[Value, Refusal | None]:
+    """What the engine can grant a container of `wanted`, and the refusal where it is less."""
+    if limit.ceiling and stack.network == "bridge":
+        cap = stack.limits.overrides.get(limit.ceiling, TABLE[limit.ceiling].wanted)
+        if isinstance(cap, int) and isinstance(wanted, int):
+            wanted = min(wanted, cap)
+    if facts is None:
+        return wanted, None
+    if limit.ceiling and stack.network == "host":
+        running = facts.sysctls.get(limit.ceiling, "")
+        if running.isdigit() and isinstance(wanted, int) and int(running) < wanted:
+            return int(running), Refusal(
+                limit.key,
+                f"this host's {limit.ceiling} is {running}, which caps it",
+                "prepare the host (host/ of `stackctl render`)",
+            )
+    ulimit = ulimit_of(limit)
+    ceiling = facts.ceilings.get(ulimit, INFINITY)
+    if ulimit and isinstance(wanted, tuple) and max(wanted) > ceiling:
+        return tuple(min(member, ceiling) for member in wanted), Refusal(
+            limit.key,
+            f"this engine can grant at most {ceiling}, not {max(wanted)}",
+            "start the engine with a higher hard limit or with CAP_SYS_RESOURCE "
+            f"(host/systemd of `stackctl render`), or set limits.{limit.key} lower",
+        )
+    choices = facts.choices.get(limit.key)
+    if choices and wanted not in choices:
+        return choices[0], Refusal(
+            limit.key,
+            f"this host lets containers use {', '.join(choices)}, not {wanted}",
+            f"load its module and set {limit.key}={wanted} on the host (host/ of "
+            "`stackctl render`)",
+        )
+    return wanted, None
+
+
+def _write(setting: Setting, limit: Limit, value: Value, facts: HostFacts | None) -> Written:
+    if setting.place is Place.COMPOSE_SYSCTL and facts is not None:
+        value = _never_lower(limit, value, facts.sysctls.get(setting.where, ""))
+    text = compact(value)
+    return Written(
+        setting.place,
+        setting.where,
+        setting.text.replace("{}", text) if setting.text else text,
+        value,
+    )
+
+
+def _never_lower(limit: Limit, value: Value, running: str) -> Value:
+    """Buffers a new namespace inherits from the host are raised where needed, never lowered."""
+    if limit.kind is not Kind.TRIPLE or limit.compare is not Compare.AT_LEAST or not running:
+        return value
+    inherited = parse(limit.kind, running)
+    if not isinstance(value, tuple) or not isinstance(inherited, tuple):
+        return value
+    return tuple(max(pair) for pair in zip(value, inherited, strict=True))
+
+
+def granted_descriptors(requirement: Requirement) -> int | None:
+    """The soft nofile a container is given by this requirement; None if it sets none."""
+    for written in requirement.written:
+        if written.place is Place.COMPOSE_ULIMIT and written.where == "nofile":
+            return written.value[0] if isinstance(written.value, tuple) else None
+    return None

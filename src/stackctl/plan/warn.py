@@ -1,0 +1,93 @@
+"""What the operator should know before starting: costs of the topology, in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stackctl.capacity import PORT_SHARE, Sizes, fair_share
+from stackctl.plan.model import HostFacts, Sources
+from stackctl.spec import Stack
+
+
+def warnings(
+    stack: Stack, sizes: Sizes, sources: Sources, facts: HostFacts | None
+) -> tuple[str, ...]:
+    """Sentences for the plan's reader, most important first."""
+    return (
+        *_sources(stack, sources),
+        *_ports(stack, sizes),
+        *_memory(sizes, facts),
+        *_conntrack(sizes, facts),
+        *_addresses(stack),
+        *_replicas(stack, sizes),
+    )
+
+
+def _sources(stack: Stack, sources: Sources) -> Iterator[str]:
+    if sources.telemt == "double":
+        yield (
+            "telemt: the lab DOUBLE runs in place of Telemt; it echoes bytes and serves no "
+            "Telegram client"
+        )
+    elif stack.telemt.source == "auto":
+        yield (
+            "telemt.source auto: planned with the official image; where it cannot be pulled, "
+            "`up` runs the lab double and says so"
+        )
+
+
+def _ports(stack: Stack, sizes: Sizes) -> Iterator[str]:
+    each = fair_share(stack.connections, stack.replicas)
+    if stack.link == "tcp" and each > PORT_SHARE * sizes.ports_per_link:
+        yield (
+            f"link tcp: {each} connections to each replica are "
+            f"{each * 100 // sizes.ports_per_link} % of the {sizes.ports_per_link} ports of a "
+            f"link; above {PORT_SHARE:.0%} every connect() has to search for a port. "
+            "`link: unix` has no ports to run out of"
+        )
+
+
+def _memory(sizes: Sizes, facts: HostFacts | None) -> Iterator[str]:
+    need = sizes.haproxy_bytes + sizes.kernel_bytes
+    if facts and facts.memory_bytes and need > facts.memory_bytes * 0.8:
+        yield (
+            f"memory: HAProxy and the kernel need about {need >> 20} MiB for these connections, "
+            f"idle and without Telemt; this machine has {facts.memory_bytes >> 20} MiB"
+        )
+
+
+def _conntrack(sizes: Sizes, facts: HostFacts | None) -> Iterator[str]:
+    table = facts.sysctls.get("net.netfilter.nf_conntrack_max", "") if facts else ""
+    if table.isdigit() and sizes.conntrack_entries > int(table):
+        yield (
+            f"conntrack: these connections make about {sizes.conntrack_entries} entries; this "
+            f"host's table holds {table}: later clients are dropped"
+        )
+
+
+def _addresses(stack: Stack) -> Iterator[str]:
+    if stack.network == "bridge":
+        yield (
+            "network bridge: a client on this machine's 127.0.0.1 passes the userland proxy and "
+            "arrives with the bridge's address; others keep their own"
+        )
+
+
+def _replicas(stack: Stack, sizes: Sizes) -> Iterator[str]:
+    if stack.replicas == 1:
+        return
+    yield (
+        f"replicas {stack.replicas}: per-user connection and address limits, quotas, rate limits "
+        "and replay caches are kept by each Telemt on its own, so they count "
+        f"{stack.replicas} times; each replica takes up to {sizes.server_maxconn}"
+    )
+    if stack.balance == "source":
+        yield (
+            "balance source: a client's address stays on one replica; many clients behind one "
+            "address all land on the same one"
+        )
+    else:
+        yield (
+            "balance leastconn: even load, but a client that reconnects may reach another "
+            "replica, which does not know its session or its limits"
+        )

@@ -1,0 +1,7 @@
+"""Plan → text. Pure: nothing here opens a file or decides anything."""
+
+from __future__ import annotations
+
+from stackctl.render.files import MODES, USERS_FILE, File, render
+
+__all__ = ["MODES", "USERS_FILE", "File", "render"]

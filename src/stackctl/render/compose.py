@@ -1,0 +1,82 @@
+"""Plan → compose.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stackctl import __version__
+from stackctl.limits import Place
+from stackctl.plan import Plan
+from stackctl.plan.ports import HAPROXY_GRACE_SECONDS, HEALTH_PORT
+from stackctl.render.haproxy import needs_root_to_bind
+from stackctl.render.text import environment, reason
+
+
+def compose_yaml(plan: Plan, digests: Mapping[str, str]) -> str:
+    """The text of compose.yaml; paths in it are relative to its own folder.
+
+    Args:
+        plan: the stack, decided.
+        digests: a digest of each service's configuration; as a label it makes compose recreate
+            a container whose mounted files have changed.
+    """
+    return (
+        environment()
+        .get_template("compose.yaml.j2")
+        .render(
+            plan=plan,
+            version=__version__,
+            published=_published(plan),
+            low_port=needs_root_to_bind(plan),
+            health_port=HEALTH_PORT,
+            haproxy_grace=HAPROXY_GRACE_SECONDS,
+            labels=lambda target: _labels(plan, target, digests[target]),
+            limits=lambda target: _limits(plan, target),
+        )
+    )
+
+
+def _published(plan: Plan) -> str:
+    if not plan.listen_host:
+        return str(plan.listen_port)
+    host = f"[{plan.listen_host}]" if ":" in plan.listen_host else plan.listen_host
+    return f"{host}:{plan.listen_port}"
+
+
+def _labels(plan: Plan, target: str, digest: str) -> str:
+    return "\n".join(
+        (
+            "    labels:",
+            f"      io.stackctl.stack: {plan.name}",
+            f"      io.stackctl.target: {target}",
+            f'      io.stackctl.version: "{__version__}"',
+            f"      io.stackctl.telemt: {plan.sources.telemt}",
+            f"      io.stackctl.haproxy: {plan.sources.haproxy}",
+            f"      io.stackctl.config: {digest}",
+        )
+    )
+
+
+def _limits(plan: Plan, target: str) -> str:
+    """ulimits, pids_limit and sysctls of one service, each with its reason."""
+    lines: list[str] = []
+    ulimits = plan.written(target, Place.COMPOSE_ULIMIT)
+    if ulimits:
+        lines.append("    ulimits:")
+    for requirement, written in ulimits:
+        if not isinstance(written.value, tuple):
+            raise TypeError(f"{requirement.limit}: a ulimit is a pair, soft and hard")
+        soft, hard = written.value
+        lines.append(reason(requirement, " " * 6))
+        # Soft and hard, always: one number alone has meant different things to engines.
+        lines.append(f"      {written.where}: {{soft: {soft}, hard: {hard}}}")
+    for requirement, written in plan.written(target, Place.COMPOSE_PIDS):
+        lines.append(reason(requirement, " " * 4))
+        lines.append(f"    {written.where}: {written.text}")
+    sysctls = plan.written(target, Place.COMPOSE_SYSCTL)
+    if sysctls:
+        lines.append("    sysctls:")
+    for requirement, written in sysctls:
+        lines.append(reason(requirement, " " * 6))
+        lines.append(f'      {written.where}: "{written.text}"')
+    return "\n".join(lines)

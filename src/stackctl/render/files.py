@@ -1,0 +1,48 @@
+"""Plan → every file of a deployment, as text with its mode."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from stackctl.plan import Plan
+from stackctl.render.compose import compose_yaml
+from stackctl.render.haproxy import haproxy_cfg
+from stackctl.render.host import host_files
+from stackctl.render.telemt import telemt_toml, users_toml
+from stackctl.spec import Secrets
+
+USERS_FILE = "secrets/telemt/users.toml"
+
+MODES = {"secrets": 0o700, "secrets/telemt": 0o755}
+"""Directory modes other than 0755. The outer one keeps others on the host out; inside it the file
+is readable, because Telemt runs as another uid and the mount begins at the inner one."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One rendered file: its text and its mode bits."""
+
+    text: str
+    mode: int = 0o644
+
+
+def render(plan: Plan, secrets: Secrets) -> dict[str, File]:
+    """All files of the deployment by relative path; deterministic byte for byte."""
+    configs = {"haproxy/haproxy.cfg": haproxy_cfg(plan)} | {
+        f"telemt/{replica.name}/telemt.toml": telemt_toml(plan, replica)
+        for replica in plan.replicas
+    }
+    digests = {
+        "haproxy": _digest(configs["haproxy/haproxy.cfg"]),
+        **{r.name: _digest(configs[f"telemt/{r.name}/telemt.toml"]) for r in plan.replicas},
+    }
+    texts = {"compose.yaml": compose_yaml(plan, digests), **configs, **host_files(plan)}
+    files = {path: File(text) for path, text in sorted(texts.items())}
+    files["secrets/.gitignore"] = File("*\n")
+    files[USERS_FILE] = File(users_toml(secrets), 0o444)
+    return files
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,55 @@
+"""Plan → haproxy.cfg. Every line that carries a limit comes from THE TABLE."""
+
+from __future__ import annotations
+
+from stackctl import __version__
+from stackctl.limits import Place
+from stackctl.plan import HAPROXY, Plan, Requirement, Written
+from stackctl.plan.ports import API_PORT, HARD_STOP_SECONDS, HEALTH_PORT, TELEMT_PORT
+from stackctl.render.text import environment, reason
+
+
+def needs_root_to_bind(plan: Plan) -> bool:
+    """Whether HAProxy must start as root: a low port in the host's own namespace."""
+    return plan.network == "host" and plan.listen_port < 1024
+
+
+def limit_lines(plan: Plan) -> tuple[tuple[Requirement, Written], ...]:
+    """Every directive of the table, once; links share one default-server."""
+    first_link = f"{HAPROXY}/{plan.replicas[0].name}"
+    return plan.written(HAPROXY, Place.HAPROXY_CFG) + plan.written(first_link, Place.HAPROXY_CFG)
+
+
+def haproxy_cfg(plan: Plan) -> str:
+    """The text of haproxy/haproxy.cfg."""
+
+    def lines(section: str, keyword: str = "") -> str:
+        return "\n".join(
+            f"{reason(requirement, '    ')}\n    {keyword}{written.text}"
+            for requirement, written in limit_lines(plan)
+            if written.where == section
+        )
+
+    return (
+        environment()
+        .get_template("haproxy.cfg.j2")
+        .render(
+            plan=plan,
+            version=__version__,
+            lines=lines,
+            bind=bind_address(plan),
+            low_port=needs_root_to_bind(plan),
+            hard_stop=HARD_STOP_SECONDS,
+            api_port=API_PORT,
+            telemt_port=TELEMT_PORT,
+            health_port=HEALTH_PORT,
+        )
+    )
+
+
+def bind_address(plan: Plan) -> str:
+    """The client listener. In bridge mode the published address is the engine's business."""
+    if plan.network == "bridge" or not plan.listen_host:
+        return f":{plan.listen_port}" if plan.network == "bridge" else f"*:{plan.listen_port}"
+    host = f"[{plan.listen_host}]" if ":" in plan.listen_host else plan.listen_host
+    return f"{host}:{plan.listen_port}"

@@ -1,0 +1,71 @@
+"""Findings as machines read them: one JSON object, and JUnit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+from stackctl.plan import Plan
+from stackctl.report.jsontext import plain
+from stackctl.verify import Finding, Verdict, exit_status, summary
+
+
+def document(plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
+    """The object of `verify --json`: findings, summary, stack, telemt, exit."""
+    return {
+        "stack": plan.name,
+        "telemt": plan.sources.telemt,
+        "mode": plan.mode,
+        "network": plan.network,
+        "link": plan.link,
+        "connections": plan.connections,
+        "replicas": len(plan.replicas),
+        "findings": [
+            {
+                "limit": f.limit,
+                "target": f.target,
+                "wanted": plain(f.wanted),
+                "got": None if f.got is None else plain(f.got),
+                "verdict": f.verdict.value,
+                "depth": f.depth.value,
+                "evidence": f.evidence,
+                "remedy": f.remedy,
+            }
+            for f in findings
+        ],
+        "summary": summary(findings),
+        "exit": int(exit_status(findings)),
+    }
+
+
+def junit(plan: Plan, findings: Sequence[Finding]) -> str:
+    """JUnit XML: one test case for each finding; short fails, unreadable is an error."""
+    counts = summary(findings)
+    suite = ElementTree.Element(
+        "testsuite",
+        name=f"stackctl verify {plan.name} (telemt: {plan.sources.telemt})",
+        tests=str(len(findings)),
+        failures=str(counts["short"]),
+        errors=str(counts["error"]),
+        skipped=str(counts["skipped"]),
+    )
+    elements = {
+        Verdict.SHORT: "failure",
+        Verdict.ERROR: "error",
+        Verdict.SKIPPED: "skipped",
+    }
+    for finding in findings:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=f"{plan.name}.{finding.target}", name=finding.limit
+        )
+        message = f"wanted {plain(finding.wanted)}, got {finding.got and plain(finding.got)}"
+        if finding.verdict in elements:
+            child = ElementTree.SubElement(case, elements[finding.verdict], message=message)
+            child.text = f"{finding.evidence}\n{finding.remedy}"
+        out = ElementTree.SubElement(case, "system-out")
+        out.text = f"{finding.verdict.value} ({finding.depth.value}): {finding.evidence}"
+    ElementTree.indent(suite)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(
+        suite, encoding="unicode"
+    )

@@ -1,0 +1,25 @@
+"""Findings that say the same of several targets, as one line for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stackctl.report.words import targets
+from stackctl.verify import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the report: a finding, and every target that shows the same."""
+
+    finding: Finding
+    targets: str
+
+
+def lines(findings: Sequence[Finding]) -> list[Line]:
+    """Findings grouped by limit, wanted, got, verdict and depth, in first-seen order."""
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for f in findings:
+        groups.setdefault((f.limit, f.wanted, f.got, f.verdict, f.depth), []).append(f)
+    return [Line(group[0], targets(f.target for f in group)) for group in groups.values()]

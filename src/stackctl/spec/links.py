@@ -1,0 +1,47 @@
+"""Links that open a Telegram client with the proxy filled in. They hold secrets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urlencode
+
+from stackctl.spec.model import Stack
+from stackctl.spec.secrets import Secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One way in for one user.
+
+    Attributes:
+        user: name in the secrets file.
+        mode: secure (random padding) or tls (pretends to be `telemt.domain`).
+        url: `tg://proxy?...`, with the secret; kept out of repr.
+    """
+
+    user: str
+    mode: Literal["secure", "tls"]
+    url: str = field(repr=False)
+
+
+def links(stack: Stack, secrets: Secrets) -> tuple[Link, ...]:
+    """Every user's links, in the order of the secrets file. Pure."""
+    domain = stack.telemt.domain.encode("ascii").hex()
+    return tuple(
+        link
+        for user, secret in secrets.users.items()
+        for link in (
+            Link(user, "secure", _url(stack, f"dd{secret}")),
+            Link(user, "tls", _url(stack, f"ee{secret}{domain}")),
+        )
+    )
+
+
+def _url(stack: Stack, secret: str) -> str:
+    fields = {
+        "server": stack.telemt.public_host,
+        "port": stack.telemt.public_port,
+        "secret": secret,
+    }
+    return "tg://proxy?" + urlencode(fields)

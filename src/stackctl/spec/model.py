@@ -1,0 +1,167 @@
+"""Stack: what an operator asks for, whole and checked. Defaults are filled in here, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from stackctl.spec.limits import LIMITS, Limits
+from stackctl.spec.names import (
+    ADDRESS,
+    BINARY,
+    DOMAIN,
+    HOST,
+    NAME,
+    PATH,
+    PUBLIC_PORT,
+    SUBNET,
+    TAG,
+    Address,
+)
+from stackctl.spec.part import Part, as_written
+from stackctl.spec.problem import refused
+from stackctl.spec.rule import TRUTH, one_of, whole
+
+
+class Haproxy(Part):
+    """Where HAProxy comes from."""
+
+    source: Annotated[Literal["auto", "official", "build"], one_of("auto", "official", "build")] = (
+        Field(
+            default="auto",
+            description="official: Docker's image. build: from Debian's packages. "
+            "auto: the official image if it can be pulled, else built.",
+        )
+    )
+    version: Annotated[str, TAG] = Field(
+        default="3.0", description="Version, as the image's tag spells it; in quotes."
+    )
+
+
+class Telemt(Part):
+    """Where Telemt comes from, and what its users see."""
+
+    source: Annotated[
+        Literal["auto", "official", "binary", "double"],
+        one_of("auto", "official", "binary", "double"),
+    ] = Field(
+        default="auto",
+        description="official: Telemt's image. binary: an executable of yours. double: a stand-in "
+        "for labs, which is no Telemt. auto: the official image if it can be pulled, "
+        "else the double.",
+    )
+    binary: Annotated[str, BINARY] = Field(
+        default=as_written(None),
+        description="The executable, with source: binary only; relative to the stack file.",
+    )
+    version: Annotated[str, TAG] = Field(
+        default="3.4.25", description="Version, as the image's tag spells it."
+    )
+    domain: Annotated[str, DOMAIN] = Field(
+        default="www.example.com",
+        description="The site that fake TLS pretends to be; part of every link.",
+    )
+    public_host: Annotated[str, HOST] = Field(
+        default="127.0.0.1", description="IP address or DNS name in the links clients are given."
+    )
+    public_port: Annotated[int, PUBLIC_PORT] = Field(
+        default=as_written(None), description="Port in the links; without it the port of `listen`."
+    )
+    middle_proxy: Annotated[bool, TRUTH] = Field(
+        default=False, description="Go through Telegram's middle proxies (use_middle_proxy)."
+    )
+
+    @model_validator(mode="after")
+    def _binary_goes_with_its_source(self) -> Self:
+        if self.source == "binary" and not self.binary:
+            problem = "is missing, and source is binary"
+            raise refused(problem, "give the path of the Telemt executable", "binary")
+        if self.source != "binary" and self.binary:
+            problem = f"is given, but source is {self.source}"
+            raise refused(problem, "set source: binary, or remove this key", "binary")
+        return self
+
+
+class Stack(Part):
+    """A stack file, every default filled in. Counts are whole numbers, ports are TCP ports.
+
+    Attributes:
+        threads: of HAProxy; 0 where they follow from `connections`.
+        subnet: of the bridge; empty where it is chosen.
+    """
+
+    name: Annotated[str, NAME] = Field(
+        description="Name of the stack; its containers and networks carry it.", examples=["lab"]
+    )
+    connections: Annotated[int, whole(1, 10_000_000)] = Field(
+        description="Clients to carry at once; everything else is sized from it.", examples=[8000]
+    )
+    replicas: Annotated[int, whole(1, 200)] = Field(
+        default=1, description="Telemt processes behind HAProxy."
+    )
+    network: Annotated[Literal["bridge", "host"], one_of("bridge", "host")] = Field(
+        default="bridge", description="A network of its own, or the host's."
+    )
+    link: Annotated[Literal["unix", "tcp"], one_of("unix", "tcp")] = Field(
+        default="unix",
+        description="How HAProxy reaches the replicas. A unix link has no ports to run out of.",
+    )
+    listen: Annotated[Address, ADDRESS] = Field(
+        default=as_written(8443), description="Port for clients, or ADDRESS:PORT."
+    )
+    balance: Annotated[Literal["source", "leastconn"], one_of("source", "leastconn")] = Field(
+        default="source",
+        description="source: a client's address stays on one replica. leastconn: the emptiest.",
+    )
+    threads: Annotated[int, whole(0, 64)] = Field(
+        default=0, description="Threads of HAProxy; 0: derived from connections."
+    )
+    subnet: Annotated[str, SUBNET] = Field(
+        default="auto", description="IPv4 network of the bridge, or auto."
+    )
+    limits: Annotated[Limits, LIMITS] = Field(
+        default=as_written({"mode": "fit"}),
+        description="The mode, and limits that differ from the guide.",
+    )
+    haproxy: Haproxy = Field(default=as_written({}), description="The balancer.")
+    telemt: Telemt = Field(default=as_written({}), description="The proxy.")
+    secrets: Annotated[str, PATH] = Field(
+        default="secrets.yaml", description="File of user secrets; relative to the stack file."
+    )
+
+    _source_dir: Path = PrivateAttr(default=Path())
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.subnet and self.network == "host":
+            remedy = "remove subnet, or set network: bridge"
+            raise refused(
+                "a stack on the host's network has no network of its own", remedy, "subnet"
+            )
+        if not self.telemt.public_port:
+            # Frozen for everyone else: this is the last step of filling in the defaults.
+            port = {"public_port": self.listen.port}
+            self.__dict__["telemt"] = self.telemt.model_copy(update=port)
+        return self
+
+    @property
+    def project(self) -> str:
+        """Name of the compose project."""
+        return f"stackctl-{self.name}"
+
+    @property
+    def source_dir(self) -> Path:
+        """Directory of the stack file, absolute where it was loaded from one."""
+        return self._source_dir
+
+    @property
+    def secrets_path(self) -> Path:
+        """The secrets file."""
+        return self.source_dir / self.secrets
+
+    @property
+    def binary_path(self) -> Path:
+        """The operator's Telemt executable; meaningful with `telemt.source: binary` only."""
+        return self.source_dir / self.telemt.binary

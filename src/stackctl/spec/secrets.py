@@ -1,0 +1,127 @@
+"""The secrets file: who may use the proxy. No message, repr or traceback ever shows a secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from stackctl.errors import SpecError
+from stackctl.spec.problem import Problem, named, spec_error
+from stackctl.spec.yaml import read_document
+
+SECRET_DIGITS = 32
+MAX_USERS = 5000
+_USER = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
+_HEX = frozenset("0123456789abcdefABCDEF")
+_MAKE = "make one with `openssl rand -hex 16`"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secrets:
+    """User secrets.
+
+    Attributes:
+        users: user name → 32 small hex digits.
+        warnings: what is wrong with the file itself, for the operator.
+    """
+
+    users: Mapping[str, str]
+    warnings: tuple[str, ...] = field(default=())
+
+    def __repr__(self) -> str:
+        return f"Secrets({len(self.users)} users)"
+
+
+def new_secret() -> str:
+    """A new secret: 128 bits from the system's random source, as 32 hex digits."""
+    # Here, not above: it loads random and hmac, which no other command needs.
+    import secrets
+
+    return secrets.token_hex(SECRET_DIGITS // 2)
+
+
+def load_secrets(path: Path) -> Secrets:
+    """Read and check a secrets file: `users: {NAME: SECRET}`.
+
+    Raises:
+        SpecError: anything wrong with it; users are named, secrets never quoted.
+    """
+    name = named(path)
+    try:
+        document = read_document(path, "secrets file", confidential=True)
+    except SpecError as error:
+        if path.exists():
+            raise
+        remedy = f"write `users: {{NAME: SECRET}}` into it, mode 0600; {_MAKE}"
+        raise SpecError("secrets", f"{error.key} does not exist", remedy) from None
+    users = document.values.get("users")
+    unknown = len(document.values) - ("users" in document.values)
+    if unknown:
+        raise SpecError(name, "holds keys other than users", "write all users below `users:`")
+    if not isinstance(users, dict) or not users:
+        remedy = f"write `NAME: SECRET` below `users:`; {_MAKE}"
+        raise SpecError("users", f"there is no user in {name}", remedy)
+    if len(users) > MAX_USERS:
+        raise SpecError("users", f"there are {len(users)} users", f"keep {MAX_USERS} at most")
+    problems = [*_problems(users), *_shared(users)]
+    if problems:
+        # No line numbers by key: a key may be a secret written on the wrong side of the colon.
+        raise spec_error(problems, {})
+    lower = {user: str(secret).lower() for user, secret in users.items()}
+    return Secrets(MappingProxyType(lower), _warnings(path, name))
+
+
+def _problems(users: Mapping[str, object]) -> list[Problem]:
+    problems = []
+    for position, (user, secret) in enumerate(users.items(), start=1):
+        if not _USER.fullmatch(user) or _looks_secret(user):
+            problem = f"user number {position} has a name that cannot be used"
+            remedy = (
+                "write NAME: SECRET; a name has 1 to 32 letters, digits, - and _, and is no secret"
+            )
+            problems.append(Problem(("users",), problem, remedy))
+        elif reason := _wrong(secret):
+            problems.append(Problem(("users", user), *reason))
+    return problems
+
+
+def _wrong(secret: object) -> tuple[str, str] | None:
+    if not isinstance(secret, str):
+        return "is not a secret but has keys below it", f"write 32 hex digits; {_MAKE}"
+    # Position before length: pasted quotes and spaces are what makes a secret too long.
+    for position, character in enumerate(secret[: SECRET_DIGITS + 2], start=1):
+        if character not in _HEX:
+            problem = f"character {position} of the secret is not a hex digit"
+            return problem, f"write 32 digits of 0-9 and a-f; {_MAKE}"
+    if len(secret) == SECRET_DIGITS + 2 and secret[:2].lower() in ("dd", "ee"):
+        return "the secret has 34 characters instead of 32", "leave out the dd or ee of a link"
+    if len(secret) != SECRET_DIGITS:
+        return f"the secret has {len(secret)} characters instead of 32", _MAKE
+    return None
+
+
+def _shared(users: Mapping[str, object]) -> list[Problem]:
+    owner: dict[str, str] = {}
+    problems = []
+    for user, secret in users.items():
+        if not isinstance(secret, str) or not secret or _wrong(secret):
+            continue
+        first = owner.setdefault(secret.lower(), user)
+        if first != user and _USER.fullmatch(user) and _USER.fullmatch(first):
+            problem = f"has the same secret as {first}, so neither can be told from the other"
+            problems.append(Problem(("users", user), problem, f"give each its own; {_MAKE}"))
+    return problems
+
+
+def _looks_secret(user: str) -> bool:
+    return len(user) >= SECRET_DIGITS - 2 and set(user) <= _HEX
+
+
+def _warnings(path: Path, name: str) -> tuple[str, ...]:
+    mode = path.stat().st_mode & 0o777
+    if not mode & 0o077:
+        return ()
+    return (f"{name}: others can read it (mode {mode:04o}); run `chmod 600 {name}`",)

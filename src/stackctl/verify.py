@@ -1,0 +1,153 @@
+"""Requirement + observations → Finding. Pure: it opens nothing and decides nothing else.
+
+Unreadable is an error, never ok. Every requirement gives exactly one finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from stackctl.errors import Exit
+from stackctl.limits import TABLE, Depth, Limit, Read, Value
+from stackctl.limits.values import compact, satisfies
+from stackctl.observe.model import Observed
+from stackctl.plan import Plan, Requirement
+
+
+class Verdict(StrEnum):
+    """What was found of one requirement."""
+
+    OK = "ok"
+    FITTED = "fitted"
+    """In force as lowered to what this engine can grant; below the guide."""
+    SHORT = "short"
+    ERROR = "error"
+    """It could not be observed."""
+    SKIPPED = "skipped"
+    """The host does not have it and this stack leaves the host alone; the reason is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one requirement's target shows.
+
+    Attributes:
+        limit: key in THE TABLE.
+        target: what it was observed on.
+        wanted: the value to be in force.
+        got: the value that decided; None where nothing could be read.
+        verdict: ok, fitted, short, error or skipped.
+        depth: how deep the deciding evidence reaches.
+        evidence: where each value was read, in words.
+        remedy: what to do; empty for ok.
+    """
+
+    limit: str
+    target: str
+    wanted: Value
+    got: Value | None
+    verdict: Verdict
+    depth: Depth
+    evidence: str
+    remedy: str
+
+
+Observations = Mapping[tuple[str, str], Sequence[Observed]]
+"""By (target, limit): one Observed for each of the limit's reads, in their order."""
+
+
+def verify(plan: Plan, observations: Observations) -> tuple[Finding, ...]:
+    """One finding for each requirement of the plan, in its order."""
+    return tuple(
+        judge(requirement, observations.get((requirement.target, requirement.limit), ()))
+        for requirement in plan.requirements
+    )
+
+
+def judge(requirement: Requirement, observed: Sequence[Observed]) -> Finding:
+    """The finding of one requirement.
+
+    Args:
+        requirement: what is wanted.
+        observed: what each read of its limit saw, in the table's order.
+    """
+    limit = TABLE[requirement.limit]
+    if len(observed) != len(limit.reads):
+        return _finding(
+            requirement,
+            limit.reads[-1],
+            None,
+            Verdict.ERROR,
+            f"{len(observed)} of {len(limit.reads)} readings were made",
+        )
+    pairs = list(zip(limit.reads, observed, strict=True))
+    evidence = "; ".join(seen.source or seen.error for _, seen in pairs)
+    for read, seen in pairs:
+        if seen.error or seen.got is None:
+            verdict = Verdict.SKIPPED if requirement.left else Verdict.ERROR
+            return _finding(requirement, read, None, verdict, seen.error or "nothing was read")
+    for read, seen in pairs:
+        if not _in_force(limit, requirement, read, seen):
+            verdict = Verdict.SKIPPED if requirement.left else Verdict.SHORT
+            return _finding(requirement, read, seen.got, verdict, evidence)
+    read, seen = pairs[-1]
+    verdict = Verdict.FITTED if requirement.fitted else Verdict.OK
+    # A reading of one part says less than the whole value did.
+    whole = next((s.got for r, s in reversed(pairs) if r.part is None and not r.compare), seen.got)
+    return _finding(requirement, read, whole, verdict, evidence)
+
+
+def _in_force(limit: Limit, requirement: Requirement, read: Read, seen: Observed) -> bool:
+    wanted = requirement.wanted
+    if read.part is not None and isinstance(wanted, tuple):
+        wanted = wanted[read.part]
+    return seen.got is not None and satisfies(read.compare or limit.compare, seen.got, wanted)
+
+
+def _finding(
+    requirement: Requirement, read: Read, got: Value | None, verdict: Verdict, evidence: str
+) -> Finding:
+    remedy = TABLE[requirement.limit].remedy
+    if verdict is Verdict.OK:
+        remedy = ""
+    elif verdict is Verdict.FITTED:
+        evidence = f"{evidence}; {requirement.fitted}"
+    elif verdict is Verdict.SKIPPED:
+        evidence = f"{requirement.left}; {evidence}"
+    return Finding(
+        limit=requirement.limit,
+        target=requirement.target,
+        wanted=requirement.wanted,
+        got=got,
+        verdict=verdict,
+        depth=read.depth,
+        evidence=evidence,
+        remedy=remedy,
+    )
+
+
+def summary(findings: Sequence[Finding]) -> dict[str, int]:
+    """How many findings of each verdict."""
+    counts = {verdict.value: 0 for verdict in Verdict}
+    for finding in findings:
+        counts[finding.verdict.value] += 1
+    return counts
+
+
+def exit_status(findings: Sequence[Finding]) -> Exit:
+    """0 where every requirement is met; 1 where one is short or unknown, or nothing was found."""
+    bad = {Verdict.SHORT, Verdict.ERROR}
+    if not findings or any(finding.verdict in bad for finding in findings):
+        return Exit.SHORT
+    return Exit.OK
+
+
+def sentence(finding: Finding) -> str:
+    """A finding as one line for a log or a terminal without a table."""
+    got = "unknown" if finding.got is None else compact(finding.got)
+    return (
+        f"{finding.verdict.value:8} {finding.target:18} {finding.limit}: wanted "
+        f"{compact(finding.wanted)}, got {got} ({finding.depth.value})"
+    )

@@ -1,0 +1,90 @@
+"""Stacks for the tests: each module its own, taken away whatever happens."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from .lab import Lab, stackctl
+
+pytestmark = pytest.mark.integration
+
+MakeLab = Callable[..., Lab]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _engine() -> None:
+    """A missing engine is a failure, never a skip."""
+    docker.from_env().ping()
+
+
+def free_port() -> int:
+    """A port outside every local range, free now."""
+    while True:
+        port = 20000 + secrets.randbelow(9000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+            return port
+
+
+@pytest.fixture(scope="module")
+def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeLab]:
+    """Writes stack.yaml and secrets; what is started from it is removed at the end."""
+    made: list[Lab] = []
+
+    def make(name: str = "", **keys: object) -> Lab:
+        name = name or f"t{secrets.token_hex(4)}"
+        folder = tmp_path_factory.mktemp(name)
+        port = free_port()
+        values: dict[str, object] = {"connections": 2000, "replicas": 2, "listen": port} | keys
+        lines = [f"name: {name}", *(f"{key}: {value}" for key, value in values.items())]
+        (folder / "stack.yaml").write_text("\n".join(lines) + "\n")
+        done = stackctl("init", "--secrets-only", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        lab = Lab(folder, name, port)
+        made.append(lab)
+        return lab
+
+    yield make
+    for lab in made:
+        done = lab.run("down")
+        assert done.returncode == 0, done.stderr
+        assert leftovers(lab.name) == []
+
+
+def leftovers(name: str) -> list[str]:
+    """Everything on the engine that carries a stack's label."""
+    client = docker.from_env()
+    by_label = {"label": f"io.stackctl.stack={name}"}
+    return [
+        *(f"container {c.name}" for c in client.containers.list(all=True, filters=by_label)),
+        *(f"network {n.name}" for n in client.networks.list(filters=by_label)),
+        *(f"volume {v.name}" for v in client.volumes.list(filters=by_label)),
+    ]
+
+
+def started(lab: Lab) -> Lab:
+    """Bring a lab up; its own verification must be clean."""
+    done = lab.run("up")
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return lab
+
+
+@pytest.fixture(scope="module")
+def lab(make_lab: MakeLab) -> Lab:
+    """A running bridge lab with two replicas over unix links."""
+    return started(make_lab())
+
+
+@pytest.fixture
+def repo() -> Path:
+    """The checkout."""
+    return Path(__file__).parents[2]

@@ -1,0 +1,68 @@
+"""The JSON Schema that editors read: current, complete, and of one mind with the loader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stackctl.limits import TABLE
+from stackctl.spec import Stack
+from stackctl.spec.limits import overridable
+from stackctl.spec.schema import json_schema, schema_text
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_committed_file_is_current() -> None:
+    committed = (ROOT / "src/stackctl/schema/stack.schema.json").read_text()
+    assert committed == schema_text(), (
+        "make it again: python -m stackctl.spec.schema > src/stackctl/schema/stack.schema.json"
+    )
+
+
+def test_every_key_is_described() -> None:
+    schema = json_schema()
+    assert schema["required"] == ["name", "connections"]
+    for part in (schema, *schema["$defs"].values(), schema["properties"]["limits"]):
+        assert part["additionalProperties"] is False
+        assert all(described.get("description") for described in part["properties"].values())
+    limits = schema["properties"]["limits"]["properties"]
+    assert set(limits) == {"mode"} | {key for key, row in TABLE.items() if overridable(row)}
+    assert not any(name.startswith("_") or name == "source_dir" for name in schema["properties"])
+
+
+@pytest.mark.parametrize("values", [
+    {"name": "lab", "connections": 8000},
+    {"name": "lab", "connections": 1, "listen": "[::1]:443", "subnet": "10.1.0.0/16"},
+    {"name": "lab", "connections": 1, "limits": {"nofile": 5, "nproc": {"soft": 1, "hard": 2}}},
+    {"name": "lab", "connections": 1, "limits": {"net.ipv4.tcp_rmem": [1, 2, 3]}},
+    {"name": "lab", "connections": 1, "telemt": {"source": "binary", "binary": "./t"}},
+    *(yaml.safe_load(path.read_text()) for path in sorted((ROOT / "stack").glob("*.yaml"))),
+])  # fmt: skip
+def test_what_loads_satisfies_the_schema(values: dict[str, Any]) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    stack = Stack.model_validate(values)
+    validator = jsonschema.Draft202012Validator(json_schema())
+    validator.validate(values)
+    validator.validate(stack.model_dump(mode="json"))
+
+
+@pytest.mark.parametrize("values", [
+    {"name": "lab"},
+    {"name": "Lab", "connections": 1},
+    {"name": "lab", "connections": 0},
+    {"name": "lab", "connections": 1, "replicas": "2"},
+    {"name": "lab", "connections": 1, "limits": {"haproxy.maxconn": 1}},
+    {"name": "lab", "connections": 1, "limits": {"nofile": "soft:1048576"}},
+    {"name": "lab", "connections": 1, "telemt": {"domain": "localhost"}},
+    {"name": "lab", "connections": 1, "subnet": "10.0.0.0/25"},
+    {"name": "lab", "connections": 1, "typo": 1},
+])  # fmt: skip
+def test_what_the_schema_refuses_does_not_load(values: dict[str, Any]) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    assert not jsonschema.Draft202012Validator(json_schema()).is_valid(values)
+    with pytest.raises(ValueError, match="validation error"):
+        Stack.model_validate(values)

@@ -1,0 +1,171 @@
+"""The double in a thread of its own, so that the tests may use plain blocking sockets."""
+
+import asyncio
+import json
+import random
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import uvloop
+
+ROOT = Path(__file__).parents[3]
+sys.path.insert(0, str(ROOT / "images" / "telemt-lab"))
+
+from telemt_lab.eventlog import EventLog  # noqa: E402
+from telemt_lab.load import load  # noqa: E402
+from telemt_lab.server import Server  # noqa: E402
+
+SECRET = "00112233445566778899aabbccddeeff"
+API_PORT, METRICS_PORT = 9091, 9090
+LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running double."""
+
+    config_path: Path
+    log_path: Path
+    host: str
+
+    @property
+    def api(self) -> tuple[str, int]:
+        return self.host, API_PORT
+
+    @property
+    def metrics(self) -> tuple[str, int]:
+        return self.host, METRICS_PORT
+
+    def events(self, name: str) -> list[dict[str, object]]:
+        """The events of a name, in order, as far as they are written."""
+        lines = self.log_path.read_text().splitlines()
+        return [event for event in map(json.loads, lines) if event["event"] == name]
+
+    def connect(self) -> socket.socket:
+        """A connection to the first TCP listener."""
+        host, _, port = str(self.events("start")[0]["listeners"][0]).rpartition(":")
+        return socket.create_connection((host, int(port)), timeout=3)
+
+    def metric(self, name: str) -> float:
+        """A metric's value now; 0 while it has none."""
+        for line in http(self.metrics, "/metrics")[2].splitlines():
+            if line.startswith(f"telemt_{name} "):
+                return float(line.split()[1])
+        return 0
+
+
+def http(
+    address: tuple[str, int], path: str, *headers: str, method: str = "GET"
+) -> tuple[int, str, str]:
+    """Status, head and body of an answer; status 0 where the connection closes without one."""
+    with socket.create_connection(address, timeout=3) as client:
+        lines = [f"{method} {path} HTTP/1.1", "Host: lab", *headers, "", ""]
+        client.sendall("\r\n".join(lines).encode())
+        reply = b""
+        while chunk := client.recv(65536):
+            reply += chunk
+    head, _, body = reply.decode().partition("\r\n\r\n")
+    return int(head.split()[1]) if head else 0, head, body
+
+
+@pytest.fixture(name="http")
+def http_fixture() -> Callable[..., tuple[int, str, str]]:
+    return http
+
+
+def unused_host() -> str:
+    """A loopback address of its own for each double: no free port has to be guessed."""
+    return ".".join(["127", *(str(random.randint(1, 254)) for _ in range(3))])
+
+
+@pytest.fixture(name="unused_host")
+def unused_host_fixture() -> str:
+    return unused_host()
+
+
+@pytest.fixture(params=LOOPS)
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Lab]]:
+    """Start a double: server, api and general are lines for those tables, extra is whole tables."""
+    stops: list[Callable[[], None]] = []
+
+    def start(
+        server: str = "", api: str = "", extra: str = "", general: str = "", host: str = ""
+    ) -> Lab:
+        host = host or unused_host()
+        config_path = tmp_path / f"telemt{len(stops)}.toml"
+        config_path.write_text(
+            f"""
+            [general]
+            config_strict = true
+            {general}
+            [access.users]
+            alice = "{SECRET}"
+            [server]
+            port = 0
+            listen_addr_ipv4 = "127.0.0.1"
+            metrics_listen = "{host}:{METRICS_PORT}"
+            {server}
+            [server.api]
+            listen = "{host}:{API_PORT}"
+            {api}
+            {extra}
+            """
+        )
+        log_path = tmp_path / f"log{len(stops)}"
+        stops.append(_start_thread(config_path, log_path, LOOPS[request.param]))
+        return Lab(config_path, log_path, host)
+
+    yield start
+    for stop in stops:
+        stop()
+
+
+def _start_thread(
+    config_path: Path, log_path: Path, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> Callable[[], None]:
+    """Run a server in a thread until the returned function is called; errors come out of that."""
+    started = threading.Event()
+    failure: list[BaseException] = []
+    loop = new_loop()
+    stopped = asyncio.Event()
+
+    async def serve() -> None:
+        with log_path.open("wb", buffering=0) as log_file:
+            log = EventLog(loop, log_file.fileno(), flush_s=0.005)
+            server = Server(load(config_path), loop, log)
+            await server.start()
+            log.flush()
+            started.set()
+            await stopped.wait()
+            await server.close()
+            log.flush()
+
+    def work() -> None:
+        try:
+            loop.run_until_complete(serve())
+        except BaseException as error:
+            failure.append(error)
+        finally:
+            started.set()
+            loop.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    started.wait()
+
+    def stop() -> None:
+        if thread.is_alive():
+            loop.call_soon_threadsafe(stopped.set)
+        thread.join(5)
+        assert not thread.is_alive()
+        assert not failure
+
+    if failure:
+        thread.join()
+        raise failure[0]
+    return stop
