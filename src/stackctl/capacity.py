@@ -20,6 +20,9 @@ HAPROXY_LISTENERS = 3
 HAPROXY_MASTER_DESCRIPTORS = 3
 """The worker's pipe and listener for its master, counted by HAProxy under -W."""
 
+HAPROXY_FORMER_WORKERS = 8
+"""One descriptor towards each worker of before a reload that the master still knows."""
+
 TELEMT_FIXED_DESCRIPTORS = 2000
 """Beside two for each client: middle-proxy pool, API, metrics, log, caches (Telemt's documents)."""
 
@@ -83,9 +86,15 @@ def threads_for(connections: int) -> int:
 def haproxy_descriptors(maxconn: int, threads: int, replicas: int) -> int:
     """The Maxsock HAProxy computes for `maxconn` with no pipes: two a connection, and its own.
 
-    The formula is HAProxy 3.0's: 2·maxconn + 3·nbthread + fixed + listeners + one per check.
+    The formula is HAProxy 3.0's: 2·maxconn + 3·nbthread + fixed + listeners + one per check,
+    with room for reloads.
     """
-    own = HAPROXY_FIXED_DESCRIPTORS + HAPROXY_LISTENERS + HAPROXY_MASTER_DESCRIPTORS
+    own = (
+        HAPROXY_FIXED_DESCRIPTORS
+        + HAPROXY_LISTENERS
+        + HAPROXY_MASTER_DESCRIPTORS
+        + HAPROXY_FORMER_WORKERS
+    )
     return 2 * maxconn + 3 * threads + own + replicas
 
 

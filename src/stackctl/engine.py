@@ -15,6 +15,7 @@ from stackctl.errors import EngineError
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from docker.models.containers import Container as SdkContainer
 
 STACK_LABEL = "io.stackctl.stack"
 TARGET_LABEL = "io.stackctl.target"
@@ -112,7 +113,10 @@ class Engine:
     def containers(self, stack: str) -> tuple[Container, ...]:
         """The containers of a stack by their label, HAProxy first, then replicas in order."""
         found = self.client.containers.list(
-            all=True, filters={"label": [f"{STACK_LABEL}={stack}", TARGET_LABEL]}
+            all=True,
+            filters={"label": [f"{STACK_LABEL}={stack}", TARGET_LABEL]},
+            # The SDK asks for each one after the list: one may have gone in between.
+            ignore_removed=True,
         )
         containers = []
         for item in found:
@@ -138,10 +142,11 @@ class Engine:
         Raises:
             EngineError: it could not be started, or did not answer with JSON.
         """
-        from docker.errors import ContainerError, DockerException
+        from docker.errors import DockerException
+        from docker.types import LogConfig
 
-        try:
-            output = self.client.containers.run(
+        def run() -> tuple[bytes, bytes, int]:
+            container = self.client.containers.create(
                 PROBE_IMAGE,
                 [json.dumps(request, separators=(",", ":"))],
                 pid_mode="host",
@@ -155,21 +160,28 @@ class Engine:
                 security_opt=["apparmor=unconfined"],
                 read_only=True,
                 labels={STACK_LABEL: stack, VERSION_LABEL: __version__},
-                remove=True,
-                stdout=True,
-                stderr=False,
+                log_config=LogConfig(type="none"),
             )
-        except ContainerError as error:
-            raise EngineError(
-                f"the probe failed with status {error.exit_status}: {_short(error.stderr)}",
-                "run the command again; if it fails again, report the message above",
-            ) from error
+            try:
+                return _run_attached(container)
+            finally:
+                container.remove(force=True)
+
+        try:
+            # In a thread, and waited for: Ctrl-C may come before the container is removed.
+            with ThreadPoolExecutor(max_workers=1) as pool:
+                output, errors, status = pool.submit(run).result()
         except DockerException as error:
             raise EngineError(
                 f"the probe could not be started: {_short(error)}",
                 "it needs host pid and network namespaces and the capabilities "
                 + ", ".join(PROBE_CAPABILITIES),
             ) from error
+        if status != 0:
+            raise EngineError(
+                f"the probe failed with status {status}: {_short(errors)}",
+                "run the command again; if it fails again, report the message above",
+            )
         try:
             answer: dict[str, Any] = json.loads(output)
         except ValueError as error:
@@ -284,7 +296,14 @@ class Compose:
         from python_on_whales.exceptions import DockerException
 
         try:
-            self._client.compose.up(detach=True, wait=True, wait_timeout=180, quiet=True)
+            self._client.compose.up(
+                detach=True,
+                wait=True,
+                wait_timeout=180,
+                # Replicas that stack.yaml no longer asks for.
+                remove_orphans=True,
+                quiet=True,
+            )
         except DockerException as error:
             raise EngineError(
                 f"docker compose up failed:\n{error.stderr or error}",
@@ -307,6 +326,21 @@ class Compose:
                 f"docker compose down failed:\n{error.stderr or error}",
                 "run `stackctl down` again: what is left is removed by its label",
             ) from error
+
+
+def _run_attached(container: SdkContainer) -> tuple[bytes, bytes, int]:
+    """Start a container and read it to its end: stdout, stderr and exit status.
+
+    Attached before the start, so the output comes as it is written, and whole: which log driver the
+    engine has, and whether that has everything when the container ends, does not matter.
+    """
+    stream = container.attach(stdout=True, stderr=True, stream=True, demux=True)
+    container.start()
+    output, errors = bytearray(), bytearray()
+    for out, err in stream:
+        output += out or b""
+        errors += err or b""
+    return bytes(output), bytes(errors), int(container.wait()["StatusCode"])
 
 
 def _context() -> Any:

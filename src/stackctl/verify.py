@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from stackctl.errors import Exit
-from stackctl.limits import TABLE, Depth, Limit, Read, Value
+from stackctl.limits import TABLE, Compare, Depth, Limit, Read, Value
 from stackctl.limits.values import compact, satisfies
 from stackctl.observe.model import Observed
 from stackctl.plan import Plan, Requirement
@@ -41,6 +41,7 @@ class Finding:
         verdict: ok, fitted, short, error or skipped.
         depth: how deep the deciding evidence reaches.
         evidence: where each value was read, in words.
+        reason: why it is fitted or skipped; empty for the other verdicts.
         remedy: what to do; empty for ok.
     """
 
@@ -51,6 +52,7 @@ class Finding:
     verdict: Verdict
     depth: Depth
     evidence: str
+    reason: str
     remedy: str
 
 
@@ -89,7 +91,7 @@ def judge(requirement: Requirement, observed: Sequence[Observed]) -> Finding:
             verdict = Verdict.SKIPPED if requirement.left else Verdict.ERROR
             return _finding(requirement, read, None, verdict, seen.error or "nothing was read")
     for read, seen in pairs:
-        if not _in_force(limit, requirement, read, seen):
+        if not _in_force(limit, requirement, read, seen, observed[0].got):
             verdict = Verdict.SKIPPED if requirement.left else Verdict.SHORT
             return _finding(requirement, read, seen.got, verdict, evidence)
     read, seen = pairs[-1]
@@ -99,23 +101,23 @@ def judge(requirement: Requirement, observed: Sequence[Observed]) -> Finding:
     return _finding(requirement, read, whole, verdict, evidence)
 
 
-def _in_force(limit: Limit, requirement: Requirement, read: Read, seen: Observed) -> bool:
+def _in_force(
+    limit: Limit, requirement: Requirement, read: Read, seen: Observed, first: Value | None
+) -> bool:
+    compare = read.compare or limit.compare
     wanted = requirement.wanted
+    if compare is Compare.WITHIN and first is not None:
+        # A wider range than wanted is fine, and gives values outside the wanted one.
+        wanted = first
     if read.part is not None and isinstance(wanted, tuple):
         wanted = wanted[read.part]
-    return seen.got is not None and satisfies(read.compare or limit.compare, seen.got, wanted)
+    return seen.got is not None and satisfies(compare, seen.got, wanted)
 
 
 def _finding(
     requirement: Requirement, read: Read, got: Value | None, verdict: Verdict, evidence: str
 ) -> Finding:
-    remedy = TABLE[requirement.limit].remedy
-    if verdict is Verdict.OK:
-        remedy = ""
-    elif verdict is Verdict.FITTED:
-        evidence = f"{evidence}; {requirement.fitted}"
-    elif verdict is Verdict.SKIPPED:
-        evidence = f"{requirement.left}; {evidence}"
+    reasons = {Verdict.FITTED: requirement.fitted, Verdict.SKIPPED: requirement.left}
     return Finding(
         limit=requirement.limit,
         target=requirement.target,
@@ -124,7 +126,10 @@ def _finding(
         verdict=verdict,
         depth=read.depth,
         evidence=evidence,
-        remedy=remedy,
+        reason=reasons.get(verdict, ""),
+        remedy=""
+        if verdict is Verdict.OK
+        else requirement.way_out or TABLE[requirement.limit].remedy,
     )
 
 

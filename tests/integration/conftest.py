@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator
@@ -9,12 +10,23 @@ from pathlib import Path
 
 import docker
 import pytest
+from docker.types import Ulimit
+
+from stackctl import __version__
+from stackctl.apply.sources import ensure
+from stackctl.engine import Engine
+from stackctl.plan import Sources
+from stackctl.spec import load
 
 from .lab import Lab, stackctl
 
-pytestmark = pytest.mark.integration
+# Read when testcontainers is imported. Its reaper is an image of its own that may not be had, and
+# every stack is taken away by its label.
+os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
 
 MakeLab = Callable[..., Lab]
+
+HAPROXY_IMAGE = f"stackctl/haproxy:{__version__}"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -88,3 +100,28 @@ def lab(make_lab: MakeLab) -> Lab:
 def repo() -> Path:
     """The checkout."""
     return Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The images that are built here, where no `up` has built them yet."""
+    folder = tmp_path_factory.mktemp("images")
+    (folder / "stack.yaml").write_text("name: images\nconnections: 100\n")
+    ensure(load(folder / "stack.yaml"), Sources("double", "build"), Engine.connect(), print)
+
+
+@pytest.fixture(scope="session")
+def granted_nofile(images: None) -> int:
+    """The most descriptors this engine gives a container, up to the guide's 1048576: tried."""
+    client = docker.from_env()
+
+    def hard_limit(*ulimits: Ulimit) -> int:
+        output = client.containers.run(
+            HAPROXY_IMAGE, ["sh", "-c", "ulimit -Hn"], ulimits=list(ulimits), remove=True
+        )
+        return int(output)
+
+    try:
+        return hard_limit(Ulimit(name="nofile", soft=1048576, hard=1048576))
+    except docker.errors.DockerException:
+        return min(1048576, hard_limit())

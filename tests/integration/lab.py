@@ -62,12 +62,11 @@ class Lab:
         return report
 
     def wrong(self) -> list[tuple[str, str, str]]:
-        """(limit, target, verdict) of every finding that is short or an error."""
-        return [
-            (f["limit"], f["target"], f["verdict"])
-            for f in self.verify()["findings"]
-            if f["verdict"] in {"short", "error"}
-        ]
+        """(limit, target, verdict) of every finding that is short or an error; prints why."""
+        wrong = [f for f in self.verify()["findings"] if f["verdict"] in {"short", "error"}]
+        for f in wrong:
+            print(f"{f['verdict']} {f['limit']} on {f['target']}: {f['evidence']}")
+        return [(f["limit"], f["target"], f["verdict"]) for f in wrong]
 
     def container(self, target: str) -> Container:
         """The container of a target, as the engine has it now."""

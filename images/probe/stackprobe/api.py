@@ -36,9 +36,21 @@ def get(address: tuple[str, int], path: str, deadline: Deadline) -> bytes:
         data = b""
         while len(data) < _MOST and (part := sock.recv(_MOST)):
             data += part
+            if complete(data):
+                break
             if time.monotonic() > end:
                 raise TimeoutError
         return data[:_MOST]
+
+
+def complete(answer: bytes) -> bool:
+    """Whether the whole body its length was given for is there; some servers hold on after it."""
+    head, separator, body = answer.partition(b"\r\n\r\n")
+    for line in head.split(b"\r\n")[1:] if separator else ():
+        name, _, number = line.partition(b":")
+        if name.strip().lower() == b"content-length" and number.strip().isdigit():
+            return len(body) >= int(number)
+    return False
 
 
 def parse(answer: bytes) -> tuple[int, str]:

@@ -14,7 +14,7 @@ from stackprobe.reading import Deadline, failure
 _FOR_EACH_SERVER = 64
 _COVER = 3.0
 _ECHO = 0.05
-_SEEN = 1.0
+_SEEN = 2.0
 _POLL = 0.02
 _CANDIDATES = 64
 _TOTAL = re.compile(r"\breq=.*?\btotal=(\d+)")
@@ -116,7 +116,7 @@ def _cover(admin: Admin, to: tuple[str, int], backend: str, deadline: Deadline) 
 
 
 def _assign(admin: Admin, batch: list[Client]) -> None:
-    """Wait until HAProxy has given each connection a server, at most a second."""
+    """Wait until HAProxy has given each connection a server, at most two seconds."""
     end = time.monotonic() + _SEEN
     open_ones = {one.record["local"]: one for one in batch if "error" not in one.record}
     clients.await_echo(batch, _ECHO)
@@ -128,7 +128,7 @@ def _assign(admin: Admin, batch: list[Client]) -> None:
         if open_ones:
             time.sleep(_POLL)
     for one in open_ones.values():
-        one.record.setdefault("error", "HAProxy gave this connection to no server within 1 s")
+        one.record.setdefault("error", "HAProxy gave this connection to no server within 2 s")
 
 
 def _look(admin: Admin, worker: int, record: dict[str, Any]) -> None:

@@ -9,17 +9,19 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 from stackctl.apply.sources import ensure, resolve
-from stackctl.apply.up import Proof, prove
+from stackctl.apply.up import SETTLING, Proof, prove
 from stackctl.apply.write import write_tree
 from stackctl.engine import Engine
 from stackctl.errors import EngineError
 from stackctl.observe.collect import look
 from stackctl.observe.facts import host_facts
 from stackctl.plan import make_plan
+from stackctl.plan.make import telemt_image
 from stackctl.render import MODES, render
 from stackctl.spec import Secrets, Stack, as_copy
 
@@ -34,17 +36,21 @@ def check(stack: Stack, secrets: Secrets, engine: Engine, progress: Callable[[st
         EngineError: the copy could not be started or removed.
     """
     copy = as_copy(stack, f"check-{random.token_hex(4)}", free_port())
-    sources = resolve(copy, engine, progress)
-    ensure(copy, sources, engine, progress)
-    plan = make_plan(copy, host_facts(look(engine, copy), engine, copy.name), sources)
     with _signals_as_interrupts(), tempfile.TemporaryDirectory(prefix="stackctl-check-") as made:
+        sources = resolve(stack, engine, progress)
+        # The images are the stack's own: one tagged for the copy would be left behind.
+        ensure(stack, sources, engine, progress)
+        plan = replace(
+            make_plan(copy, host_facts(look(engine, copy), engine, copy.name), sources),
+            telemt_image=telemt_image(stack, sources),
+        )
         folder = Path(made) / "stack"
         write_tree(folder, render(plan, secrets), MODES)
         try:
             progress(f"starting the copy {copy.name} on port {copy.listen.port}")
             _start(folder, plan.project)
             progress("verifying the copy")
-            return prove(copy, engine, sources)
+            return prove(copy, engine, sources, SETTLING)
         finally:
             with _signals_ignored():
                 progress(f"removing the copy {copy.name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from stackctl.engine import WORKDIR_LABEL, Compose, Engine
 from stackctl.errors import EngineError, PlanError, StackError, StrictError
 from stackctl.observe.collect import look
 from stackctl.observe.facts import host_facts, listening_ports
+from stackctl.observe.haproxy import servers
 from stackctl.observe.model import Snapshot
 from stackctl.observe.readers import observations
 from stackctl.plan import HOST, Plan, Sources, make_plan
@@ -20,6 +22,10 @@ from stackctl.spec import Secrets, Stack
 from stackctl.verify import Finding, Verdict, judge, sentence, verify
 
 Progress = Callable[[str], None]
+
+SETTLING = 15.0
+"""Seconds after a start for HAProxy's checks: they are spread over their interval, and one that
+met a restarting replica is repeated an interval later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ def up(stack: Stack, secrets: Secrets, engine: Engine, progress: Progress) -> Pr
     if USERS_FILE in changed:
         restart_replicas(engine, stack.name, compose, before)
     progress("verifying")
-    return prove(stack, engine, sources)
+    return prove(stack, engine, sources, SETTLING)
 
 
 def restart_replicas(engine: Engine, name: str, compose: Compose, before: Snapshot) -> None:
@@ -72,11 +78,31 @@ def restart_replicas(engine: Engine, name: str, compose: Compose, before: Snapsh
         compose.up()
 
 
-def prove(stack: Stack, engine: Engine, sources: Sources) -> Proof:
-    """Look at the running stack once and hold it against its plan."""
+def prove(stack: Stack, engine: Engine, sources: Sources, patience: float = 0.0) -> Proof:
+    """Look at the running stack and hold it against its plan.
+
+    Args:
+        stack: its file.
+        engine: where it runs.
+        sources: which images run.
+        patience: seconds to look again while HAProxy has yet to find a replica up: its own checks
+            follow a start by some seconds.
+    """
+    end = time.monotonic() + patience
     snapshot = look(engine, stack)
+    while not _settled(snapshot) and time.monotonic() < end:
+        time.sleep(0.3)
+        snapshot = look(engine, stack)
     plan = make_plan(stack, host_facts(snapshot, engine, stack.name), sources)
     return Proof(plan, verify(plan, observations(snapshot, plan.requirements)))
+
+
+def _settled(snapshot: Snapshot) -> bool:
+    # Both: a replica that was down has to pass more than one check before clients reach it.
+    return all(
+        row.get("check_status") == "L7OK" and row.get("status", "").startswith("UP")
+        for row in servers(snapshot).values()
+    )
 
 
 def down(stack: Stack, engine: Engine, progress: Progress) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from stackctl.errors import OutputError
 from stackctl.render import File
@@ -59,11 +59,21 @@ def _manifest(folder: Path) -> tuple[str, ...] | None:
         listed = json.loads((folder / MANIFEST).read_text())
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except ValueError:
+        listed = None
+    if not isinstance(listed, list) or not all(_ours(name) for name in listed):
         raise OutputError(
             f"{folder / MANIFEST} is damaged", f"remove {folder} and run the command again"
-        ) from error
-    return tuple(str(name) for name in listed)
+        )
+    return tuple(listed)
+
+
+def _ours(name: object) -> bool:
+    """Whether a manifest's entry can be a file of ours: a path that stays inside the folder."""
+    if not isinstance(name, str) or not name:
+        return False
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def _manifest_text(files: Mapping[str, File]) -> str:
@@ -95,8 +105,9 @@ def _update(
     gone = set(before) - set(files)
     # Listed first: after a crash every file on disk is one that the manifest owns.
     _put(folder / MANIFEST, File(json.dumps(sorted({*before, *files}), indent=1) + "\n"))
-    for path in sorted(changed):
+    for path in sorted(files):
         _folders(folder, path, modes)
+    for path in sorted(changed):
         _put(folder / path, files[path])
     for path in sorted(gone):
         (folder / path).unlink(missing_ok=True)
@@ -133,7 +144,10 @@ def _folders(root: Path, path: str, modes: Mapping[str, int]) -> None:
         made = root / parent
         if not made.is_dir():
             made.mkdir(mode=0o700)
-            made.chmod(modes.get(str(parent), 0o755))
+        mode = modes.get(str(parent), 0o755)
+        # Also where it was there before: a crash or a hand may have left another.
+        if made.stat().st_mode & 0o7777 != mode:
+            made.chmod(mode)
 
 
 def _prune(root: Path, relative: Path) -> None:

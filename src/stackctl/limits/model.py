@@ -35,7 +35,7 @@ class Compare(StrEnum):
     COVERS = "covers"
     """The observed range contains the wanted one."""
     WITHIN = "within"
-    """The observed range lies inside the wanted one."""
+    """The observed range lies inside the one that the limit's first reading shows."""
 
 
 class Scope(StrEnum):

@@ -227,7 +227,8 @@ ROWS = (
         why="keeps throughput on lossy mobile paths; reaches only sockets made afterwards",
         departs="set on the side that faces clients only: on an inner hop over loopback or veth "
         "bbr cost more than half the bandwidth",
-        on=(Role.HAPROXY,),
+        # On the host too: a container is only given what the host itself allows.
+        on=(Role.HOST, Role.HAPROXY),
         settings=(
             Setting(Place.MODULES_LOAD, "tcp_bbr"),
             Setting(Place.SYSCTL_D, "net.ipv4.tcp_congestion_control"),

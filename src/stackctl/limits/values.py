@@ -14,6 +14,11 @@ def compact(value: Value) -> str:
     return "infinity" if value == INFINITY else str(value)
 
 
+def digits(value: Value) -> str:
+    """A value as the kernel reads it: numbers only, separated by one space."""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def parse(kind: Kind, text: str) -> Value:
     """Text as the kernel or a program prints it, to a value of this kind.
 

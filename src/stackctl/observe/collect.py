@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
+from typing import Any
 
 from stackctl.engine import Container, Engine
 from stackctl.observe.model import Snapshot
@@ -14,8 +15,10 @@ from stackctl.plan.address import GATEWAY_HOST, replicas_in, subnet_of
 from stackctl.plan.ports import API_PORT, SOCKET_PATH, TELEMT_PORT
 from stackctl.spec import Stack
 
-LOG_DELAY = 0.15
-"""Seconds until what a replica logged can be read: the double writes every 0.1 s."""
+LOG_WAIT = 2.0
+"""Seconds a replica may take to log a client; the double writes every 0.1 s when idle."""
+
+LOG_POLL = 0.1
 
 ANY = ("0.0.0.0", "::", "")  # noqa: S104
 
@@ -40,12 +43,26 @@ def look(engine: Engine, stack: Stack, *, clients: bool = True) -> Snapshot:
         _clients(engine, stack) if clients and haproxy else None,
     )
     response = engine.probe(request, stack.name)
-    logs = {}
-    if request["client"]:
-        ended = response["began"] + response["timing"]["all"] / 1000
-        time.sleep(max(0.0, min(LOG_DELAY, ended + LOG_DELAY - time.time())))
-        logs = engine.logs(replicas, response["began"])
+    logs = _logs(engine, replicas, response) if request["client"] else {}
     return Snapshot.of(response, logs)
+
+
+def _logs(
+    engine: Engine, replicas: Sequence[Container], response: Mapping[str, Any]
+) -> dict[str, tuple[str, ...]]:
+    """What the replicas logged since the probe began, once it names the probe's own clients."""
+    awaited = {
+        (str(client["server"]), str(client["seen_as"]))
+        for client in response.get("clients", ())
+        if client.get("server") and client.get("seen_as")
+    }
+    end = time.monotonic() + LOG_WAIT
+    while True:
+        time.sleep(LOG_POLL)
+        logs = engine.logs(replicas, response["began"])
+        named = all(any(own in line for line in logs.get(s, ())) for s, own in awaited)
+        if named or time.monotonic() > end:
+            return logs
 
 
 def _replicas(stack: Stack, running: Sequence[Container]) -> list[ProbeReplica]:

@@ -135,7 +135,11 @@ def _each(snapshot: Snapshot, look: Callable[[Mapping[str, Any]], Any]) -> list[
 
 @reader
 def session(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[Value, str]:
-    """The idle timeout of the probe's own live sessions, on one side."""
+    """The idle timeout of the probe's own live sessions, on one side.
+
+    A session that its replica has half-closed shows the -fin timeout instead, which is shorter:
+    the longest counts. A wrong timeout stands on every session.
+    """
 
     def look(client: Mapping[str, Any]) -> str:
         parsed = parse_session(text_of(client["session"], "show sess"))
@@ -144,7 +148,7 @@ def session(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[
     printed = sorted(set(_each(snapshot, look)), key=printed_seconds)
     side = "scf" if read.arg == "client" else "scb"
     source = f"show sess: {side} ioto={' '.join(printed)}"
-    got = printed_seconds(printed[0])
+    got = printed_seconds(printed[-1])
     exact = _file_seconds(snapshot, target, f"timeout {read.arg}")
     if exact is not None and exact != got and as_printed(exact) == got:
         return exact, f"{source} (HAProxy prints two units; the file's {exact} s print the same)"

@@ -81,6 +81,7 @@ class Requirement:
         written: every place it is set for this target.
         fitted: why it was lowered from the row's value; empty where it was not.
         left: why it is left alone if the host does not have it; empty where short is short.
+        way_out: what to do where it is not as wanted; empty for the row's own remedy.
         chosen: true where stack.yaml overrides the row's value.
     """
 
@@ -90,6 +91,7 @@ class Requirement:
     written: tuple[Written, ...] = ()
     fitted: str = ""
     left: str = ""
+    way_out: str = ""
     chosen: bool = False
 
 

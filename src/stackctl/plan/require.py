@@ -18,11 +18,12 @@ from stackctl.limits import (
     Setting,
     Value,
 )
-from stackctl.limits.values import compact, parse
+from stackctl.limits.rows import PREPARE_HOST
+from stackctl.limits.values import compact, digits, parse
 from stackctl.plan.model import HAPROXY, HOST, HostFacts, Replica, Requirement, Written
 from stackctl.spec import Stack
 
-LEFT_ALONE = "a lab leaves the host as it is; `limits.mode: strict` and host/ are for production"
+LEFT_ALONE = "a lab leaves the host as it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +103,24 @@ def requirements(
                     ),
                     fitted=refusal.problem if refusal and in_container else "",
                     left=LEFT_ALONE if not in_container and stack.limits.mode == "fit" else "",
+                    way_out=_way_out(refusal, in_container),
                     chosen=limit.key in stack.limits.overrides,
                 )
             )
     return tuple(required), tuple(refused.values())
 
 
+def _way_out(refusal: Refusal | None, in_container: bool) -> str:
+    if not in_container:
+        return PREPARE_HOST
+    return refusal.remedy if refusal else ""
+
+
 def _granted(
     limit: Limit, wanted: Value, stack: Stack, facts: HostFacts | None
 ) -> tuple[Value, Refusal | None]:
     """What the engine can grant a container of `wanted`, and the refusal where it is less."""
-    if limit.ceiling and stack.network == "bridge":
+    if limit.ceiling:
         cap = stack.limits.overrides.get(limit.ceiling, TABLE[limit.ceiling].wanted)
         if isinstance(cap, int) and isinstance(wanted, int):
             wanted = min(wanted, cap)
@@ -146,10 +154,15 @@ def _granted(
     return wanted, None
 
 
+_SYSCTLS = frozenset({Place.SYSCTL_D, Place.COMPOSE_SYSCTL})
+
+
 def _write(setting: Setting, limit: Limit, value: Value, facts: HostFacts | None) -> Written:
-    if setting.place is Place.COMPOSE_SYSCTL and facts is not None:
+    sysctl = setting.place in _SYSCTLS
+    if sysctl and facts is not None:
         value = _never_lower(limit, value, facts.sysctls.get(setting.where, ""))
-    text = compact(value)
+    # The kernel reads numbers only, however large.
+    text = digits(value) if sysctl else compact(value)
     return Written(
         setting.place,
         setting.where,
@@ -159,13 +172,20 @@ def _write(setting: Setting, limit: Limit, value: Value, facts: HostFacts | None
 
 
 def _never_lower(limit: Limit, value: Value, running: str) -> Value:
-    """Buffers a new namespace inherits from the host are raised where needed, never lowered."""
-    if limit.kind is not Kind.TRIPLE or limit.compare is not Compare.AT_LEAST or not running:
+    """What the host has already, and what a new namespace inherits, is raised and never lowered."""
+    if limit.compare is not Compare.AT_LEAST or (
+        limit.scope is Scope.NETNS and (limit.kind is not Kind.TRIPLE)
+    ):
         return value
-    inherited = parse(limit.kind, running)
-    if not isinstance(value, tuple) or not isinstance(inherited, tuple):
+    try:
+        has = parse(limit.kind, running)
+    except ValueError:
         return value
-    return tuple(max(pair) for pair in zip(value, inherited, strict=True))
+    if isinstance(value, tuple) and isinstance(has, tuple):
+        return tuple(max(pair) for pair in zip(value, has, strict=True))
+    if isinstance(value, int) and isinstance(has, int):
+        return max(value, has)
+    return value
 
 
 def granted_descriptors(requirement: Requirement) -> int | None:

@@ -16,6 +16,7 @@ def warnings(
     return (
         *_sources(stack, sources),
         *_ports(stack, sizes),
+        *_spare(stack, sizes),
         *_memory(sizes, facts),
         *_conntrack(sizes, facts),
         *_addresses(stack),
@@ -44,6 +45,15 @@ def _ports(stack: Stack, sizes: Sizes) -> Iterator[str]:
             f"{each * 100 // sizes.ports_per_link} % of the {sizes.ports_per_link} ports of a "
             f"link; above {PORT_SHARE:.0%} every connect() has to search for a port. "
             "`link: unix` has no ports to run out of"
+        )
+
+
+def _spare(stack: Stack, sizes: Sizes) -> Iterator[str]:
+    others = stack.replicas - 1
+    if others and sizes.server_maxconn * others < stack.connections:
+        yield (
+            f"replicas: with one of {stack.replicas} lost, the others take "
+            f"{sizes.server_maxconn * others} of {stack.connections} connections; add replicas"
         )
 
 

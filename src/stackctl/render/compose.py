@@ -47,12 +47,12 @@ def _labels(plan: Plan, target: str, digest: str) -> str:
     return "\n".join(
         (
             "    labels:",
-            f"      io.stackctl.stack: {plan.name}",
+            f'      io.stackctl.stack: "{plan.name}"',
             f"      io.stackctl.target: {target}",
             f'      io.stackctl.version: "{__version__}"',
             f"      io.stackctl.telemt: {plan.sources.telemt}",
             f"      io.stackctl.haproxy: {plan.sources.haproxy}",
-            f"      io.stackctl.config: {digest}",
+            f'      io.stackctl.config: "{digest}"',
         )
     )
 

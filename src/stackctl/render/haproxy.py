@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stackctl import __version__
+from stackctl.capacity import HAPROXY_FORMER_WORKERS
 from stackctl.limits import Place
 from stackctl.plan import HAPROXY, Plan, Requirement, Written
 from stackctl.plan.ports import API_PORT, HARD_STOP_SECONDS, HEALTH_PORT, TELEMT_PORT
@@ -40,6 +41,7 @@ def haproxy_cfg(plan: Plan) -> str:
             bind=bind_address(plan),
             low_port=needs_root_to_bind(plan),
             hard_stop=HARD_STOP_SECONDS,
+            former_workers=HAPROXY_FORMER_WORKERS,
             api_port=API_PORT,
             telemt_port=TELEMT_PORT,
             health_port=HEALTH_PORT,

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from stackctl.plan import Plan
 from stackctl.report.jsontext import plain
+from stackctl.report.words import printable
 from stackctl.verify import Finding, Verdict, exit_status, summary
 
 
@@ -29,7 +30,7 @@ def document(plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
                 "got": None if f.got is None else plain(f.got),
                 "verdict": f.verdict.value,
                 "depth": f.depth.value,
-                "evidence": f.evidence,
+                "evidence": "; ".join(filter(None, (f.reason, f.evidence))),
                 "remedy": f.remedy,
             }
             for f in findings
@@ -62,9 +63,11 @@ def junit(plan: Plan, findings: Sequence[Finding]) -> str:
         message = f"wanted {plain(finding.wanted)}, got {finding.got and plain(finding.got)}"
         if finding.verdict in elements:
             child = ElementTree.SubElement(case, elements[finding.verdict], message=message)
-            child.text = f"{finding.evidence}\n{finding.remedy}"
+            child.text = printable(
+                "\n".join(filter(None, (finding.reason, finding.evidence, finding.remedy)))
+            )
         out = ElementTree.SubElement(case, "system-out")
-        out.text = f"{finding.verdict.value} ({finding.depth.value}): {finding.evidence}"
+        out.text = printable(f"{finding.verdict} ({finding.depth}): {finding.evidence}")
     ElementTree.indent(suite)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(
         suite, encoding="unicode"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stackctl.report.words import targets
-from stackctl.verify import Finding
+from stackctl.verify import Finding, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,12 @@ class Line:
 
 
 def lines(findings: Sequence[Finding]) -> list[Line]:
-    """Findings grouped by limit, wanted, got, verdict and depth, in first-seen order."""
+    """Findings grouped by limit, wanted, got, verdict and depth, in first-seen order.
+
+    What could not be read is one line for each cause.
+    """
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for f in findings:
-        groups.setdefault((f.limit, f.wanted, f.got, f.verdict, f.depth), []).append(f)
+        cause = f.evidence if f.verdict is Verdict.ERROR else ""
+        groups.setdefault((f.limit, f.wanted, f.got, f.verdict, f.depth, cause), []).append(f)
     return [Line(group[0], targets(f.target for f in group)) for group in groups.values()]

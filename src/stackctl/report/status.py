@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stackctl.apply.status import Status
+if TYPE_CHECKING:
+    from stackctl.apply.status import Status
 
 
 def status_report(console: Console, status: Status) -> None:

@@ -11,8 +11,11 @@ from rich.text import Text
 
 from stackctl.plan import Plan
 from stackctl.report.group import lines
-from stackctl.report.words import heading, shown
+from stackctl.report.words import heading, printable, shown
 from stackctl.verify import Finding, Verdict, exit_status, summary
+
+FEW = 4
+"""Fewer limits than this are named one by one in a note."""
 
 STYLES = {
     Verdict.OK: "green",
@@ -57,7 +60,7 @@ def findings_report(
             console.print(
                 Text(f"{f.verdict.value}  {f.limit} on {line.targets}", STYLES[f.verdict])
             )
-            console.print(Text(f"  seen: {f.evidence}"))
+            console.print(Text(printable(f"  seen: {f.evidence}")))
             if f.remedy:
                 console.print(Text(f"  do:   {f.remedy}"))
     _notes(console, findings)
@@ -68,19 +71,13 @@ def findings_report(
 
 
 def _notes(console: Console, findings: Sequence[Finding]) -> None:
-    """Each reason why rows are fitted or skipped, once."""
-    for verdict in (Verdict.FITTED, Verdict.SKIPPED):
-        reasons: dict[str, list[str]] = {}
-        for f in findings:
-            if f.verdict is verdict:
-                reason = (
-                    f.evidence.rpartition("; ")[2]
-                    if verdict is Verdict.FITTED
-                    else f.evidence.partition("; ")[0]
-                )
-                reasons.setdefault(reason, []).append(f.limit)
-        for reason, keys in reasons.items():
-            what = (
-                ", ".join(dict.fromkeys(keys)) if len(set(keys)) < 4 else f"{len(set(keys))} limits"
-            )
-            console.print(Text(f"{verdict.value}: {what}: {reason}", STYLES[verdict]))
+    """Each reason why rows are fitted or skipped, once, with what to do about it."""
+    groups: dict[tuple[Verdict, str, str], list[str]] = {}
+    for f in findings:
+        if f.reason:
+            groups.setdefault((f.verdict, f.reason, f.remedy), []).append(f.limit)
+    for (verdict, reason, remedy), keys in groups.items():
+        names = list(dict.fromkeys(keys))
+        what = ", ".join(names) if len(names) < FEW else f"{len(names)} limits"
+        console.print(Text(f"{verdict.value}: {what}: {reason}", STYLES[verdict]))
+        console.print(Text(f"  do:   {remedy}", STYLES[verdict]))

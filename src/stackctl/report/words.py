@@ -57,3 +57,8 @@ def heading(console: Console, plan: Plan) -> None:
     )
     style = "bold yellow" if plan.sources.telemt == "double" else ""
     console.print(Text(f"telemt: {TELEMT_WORDS[plan.sources.telemt]}", style))
+
+
+def printable(text: str) -> str:
+    """Text with control characters replaced: evidence comes from logs and programs."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
-from stackctl.limits import INFINITY, TABLE, Compare, Limit
+from stackctl.limits import INFINITY, TABLE, Compare, Place
 
 GUIDE = {
     # 1. Descriptors
@@ -102,11 +100,10 @@ def test_row_delivers_more_than_one_number_or_departs_from_it(key: str, value: o
     assert TABLE[key].wanted == value
 
 
-@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
-def test_row_delivers_the_guides_number_everywhere_else(row: Limit) -> None:
-    if row.key in DELIVERED or row.derive or not row.guide:
-        return
-    assert row.wanted == int(re.fullmatch(r"(\d+)s?", row.guide)[1])  # type: ignore[index]
+def test_rows_deliver_the_guides_number_everywhere_else() -> None:
+    for row in TABLE.values():
+        if row.guide and not row.derive and row.key not in DELIVERED:
+            assert row.wanted == int(row.guide.removesuffix("s")), row.key
 
 
 @pytest.mark.parametrize(
@@ -138,8 +135,6 @@ def test_a_dead_peer_is_found_in_under_five_minutes_as_the_guide_promises() -> N
 
 @pytest.mark.parametrize("module", ["nf_conntrack", "tcp_bbr", "sch_fq"])
 def test_modules_the_keys_come_from_are_loaded_at_boot(module: str) -> None:
-    from stackctl.limits import Place
-
     loaded = {
         s.where for row in TABLE.values() for s in row.settings if s.place is Place.MODULES_LOAD
     }

@@ -217,6 +217,7 @@ def test_host_preparation_never_lowers_what_the_host_already_has(
     plan = planned(facts(sysctls={key: running}), STRICT, network="host")
     (written,) = [w for w in of(plan, key, HOST).written if w.place is Place.SYSCTL_D]
     assert written.value == least
+    assert written.text.replace(" ", "").isdigit(), "the kernel reads numbers only"
 
 
 LISTENERS = pytest.mark.parametrize(
@@ -248,6 +249,18 @@ def test_strict_refuses_a_host_whose_somaxconn_caps_the_listeners() -> None:
     with pytest.raises(StrictError, match=r"limits\.haproxy\.backlog: .* is 4096") as raised:
         planned(known, STRICT, network="host")
     assert "prepare the host" in raised.value.remedy
+
+
+@LISTENERS
+@pytest.mark.parametrize("running", ["4096", "65535"])
+def test_a_somaxconn_chosen_lower_is_no_refusal_on_the_hosts_network(
+    key: str, target: str, running: str
+) -> None:
+    known = facts(sysctls={"net.core.somaxconn": running})
+    limits = {"mode": "strict", "net.core.somaxconn": 4096}
+    requirement = of(planned(known, limits, network="host"), key, target)
+    assert requirement.wanted == 4096
+    assert not requirement.fitted
 
 
 def test_a_prepared_host_is_granted_everything() -> None:

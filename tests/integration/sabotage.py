@@ -1,0 +1,327 @@
+"""For every requirement of a running lab, how to break exactly that one, and how to mend it.
+
+A sabotage is a context: on entry the limit is broken on the live stack, on exit it is repaired. It
+is found by (limit, role): the same knob on HAProxy and on a replica is broken on each.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .lab import Lab, until
+
+Break = Callable[[Lab, str], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    """How to break one limit.
+
+    Attributes:
+        limit: the limit.
+        target: on what; also where the finding must stand.
+        broken: breaks it for as long as the context lasts.
+        verdict: what verification must call it.
+        link: the kind of lab it needs.
+    """
+
+    limit: str
+    target: str
+    broken: Break
+    verdict: str = "short"
+    link: str = "unix"
+
+
+def sysctl(key: str, value: str) -> Break:
+    """Another value in the target's own network namespace."""
+
+    @contextmanager
+    def broken(lab: Lab, target: str) -> Iterator[None]:
+        before = lab.in_netns(target, "sysctl", "-n", key).replace("\t", " ")
+        lab.in_netns(target, "sysctl", "-q", "-w", f"{key}={value}")
+        try:
+            yield
+        finally:
+            lab.in_netns(target, "sysctl", "-q", "-w", f"{key}={before}")
+
+    return broken
+
+
+def soft_limit(resource: str, value: int, *, of_worker: bool) -> Break:
+    """A lower soft limit on the live process; the hard one stays, so that it can be mended."""
+
+    @contextmanager
+    def broken(lab: Lab, target: str) -> Iterator[None]:
+        worker = of_worker and target == "haproxy"
+        pid = str(lab.worker() if worker else lab.pid(target))
+        row = {"nofile": "Max open files", "nproc": "Max processes"}[resource]
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        before = next(x for x in limits.splitlines() if x.startswith(row))[len(row) :].split()[0]
+        lab.as_target(target, "prlimit", "--pid", pid, f"--{resource}={value}:")
+        try:
+            yield
+        finally:
+            lab.as_target(target, "prlimit", "--pid", pid, f"--{resource}={before}:")
+
+    return broken
+
+
+@contextmanager
+def fewer_pids(lab: Lab, target: str) -> Iterator[None]:
+    """Another pids.max in the live cgroup."""
+    container = lab.container(target)
+    subprocess.run(["docker", "update", "--pids-limit", "100", container.id], check=True,
+                   capture_output=True)  # fmt: skip
+    try:
+        yield
+    finally:
+        subprocess.run(["docker", "update", "--pids-limit", "4096", container.id], check=True,
+                       capture_output=True)  # fmt: skip
+
+
+def admin(command: str, wanted: Callable[[Lab], int], value: int) -> Break:
+    """Another number through HAProxy's admin socket."""
+
+    @contextmanager
+    def broken(lab: Lab, _target: str) -> Iterator[None]:
+        assert lab.admin(f"{command} {value}").strip() == ""
+        try:
+            yield
+        finally:
+            assert lab.admin(f"{command} {wanted(lab)}").strip() == ""
+
+    return broken
+
+
+def haproxy_cfg(pattern: str, replacement: str) -> Break:
+    """Another line in haproxy.cfg, and a reload: the live worker runs it."""
+
+    @contextmanager
+    def broken(lab: Lab, _target: str) -> Iterator[None]:
+        before = (lab.rendered / "haproxy/haproxy.cfg").read_text()
+
+        def edit(text: str) -> str:
+            changed, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
+            assert count == 1, f"{pattern!r} stands {count} times in haproxy.cfg"
+            return changed
+
+        lab.reload(edit)
+        try:
+            yield
+        finally:
+            lab.reload(lambda _text: before)
+
+    return broken
+
+
+@contextmanager
+def small_client_backlog(lab: Lab, target: str) -> Iterator[None]:
+    """A client listener made with a small backlog: a reload would inherit the old one."""
+    path = lab.rendered / "haproxy/haproxy.cfg"
+    before = path.read_text()
+    path.write_text(re.sub(r"^    backlog \d+", "    backlog 128", before, flags=re.MULTILINE))
+    _restart(lab, target)
+    try:
+        yield
+    finally:
+        path.write_text(before)
+        _restart(lab, target)
+
+
+@contextmanager
+def failing_check(lab: Lab, target: str) -> Iterator[None]:
+    """Failing health checks of a server that stays in use, so that its link can be looked at."""
+    replica = target.rpartition("/")[2]
+    server = f"telemt/{replica}"
+    patient = haproxy_cfg(rf"^(    server {replica} .*)$", r"\1 fall 1000")
+    with patient(lab, target):
+        # A server that has not passed a check yet would go down with the first that fails.
+        until(lambda: ",UP," in _row(lab, server), 20, "a server that is fully up")
+        lab.admin(f"set server {server} check-port 1")
+        until(lambda: "L4CON" in _row(lab, server), 20, "a failed check")
+        yield
+
+
+def _row(lab: Lab, server: str) -> str:
+    prefix = server.replace("/", ",") + ","
+    return next(x for x in lab.admin("show stat").splitlines() if x.startswith(prefix))
+
+
+@contextmanager
+def no_proxy_header(lab: Lab, target: str) -> Iterator[None]:
+    """One server line without the PROXY header its replica waits for."""
+    replica = target.rpartition("/")[2]
+    change = haproxy_cfg(rf"^(    server {replica} .*)$", r"\1 no-send-proxy-v2")
+    with change(lab, target):
+        yield
+
+
+@contextmanager
+def rewritten_source(lab: Lab, _target: str) -> Iterator[None]:
+    """The client's address replaced on the way to HAProxy, as a masquerading host would."""
+    address = _address(lab)
+    rule = ["POSTROUTING", "-d", address, "-p", "tcp", "--dport", str(lab.port),
+            "-j", "MASQUERADE", "--to-ports", "61000-61999"]  # fmt: skip
+    subprocess.run(["iptables", "-w", "-t", "nat", "-I", *rule], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["iptables", "-w", "-t", "nat", "-D", *rule], check=True)
+
+
+def _address(lab: Lab) -> str:
+    networks = lab.container("haproxy").attrs["NetworkSettings"]["Networks"]
+    return str(next(iter(networks.values()))["IPAddress"])
+
+
+@contextmanager
+def other_max_connections(lab: Lab, target: str) -> Iterator[None]:
+    """Another max_connections in the file, and the replica restarted with it."""
+    path = lab.rendered / f"telemt/{target}/telemt.toml"
+    before = path.read_text()
+    path.write_text(re.sub(r"max_connections = \d+", "max_connections = 77", before))
+    _restart(lab, target)
+    try:
+        yield
+    finally:
+        path.write_text(before)
+        _restart(lab, target)
+
+
+def _restart(lab: Lab, target: str) -> None:
+    lab.container(target).restart()
+    lab.wait_healthy(target)
+    lab.wait_l7ok()
+
+
+@contextmanager
+def small_backlog(lab: Lab, target: str) -> Iterator[None]:
+    """A listener made while somaxconn was small: an altered compose file, mended too late.
+
+    somaxconn is put right afterwards, so only the live listener still shows it.
+    """
+    path = lab.rendered / "compose.yaml"
+    before = path.read_text()
+    head, found, tail = before.partition(f"\n  {target}:\n")
+    assert found
+    path.write_text(head + found + tail.replace('somaxconn: "65535"', 'somaxconn: "128"', 1))
+    _compose(lab)
+    lab.wait_l7ok()
+    lab.in_netns(target, "sysctl", "-q", "-w", "net.core.somaxconn=65535")
+    try:
+        yield
+    finally:
+        path.write_text(before)
+        _compose(lab)
+        lab.wait_l7ok()
+
+
+def _compose(lab: Lab) -> None:
+    subprocess.run(
+        ["docker", "compose", "up", "-d", "--wait"],
+        cwd=lab.rendered, check=True, capture_output=True,
+    )  # fmt: skip
+
+
+@contextmanager
+def api_refused(lab: Lab, target: str) -> Iterator[None]:
+    """The replica's API refuses on loopback, while HAProxy still reaches it."""
+    rule = ["INPUT", "-i", "lo", "-p", "tcp", "--dport", "9091",
+            "-j", "REJECT", "--reject-with", "tcp-reset"]  # fmt: skip
+    lab.in_netns(target, "iptables", "-w", "-I", *rule)
+    try:
+        yield
+    finally:
+        lab.in_netns(target, "iptables", "-w", "-D", *rule)
+
+
+SYSCTLS = {
+    "net.core.somaxconn": "4096",
+    "net.ipv4.tcp_max_syn_backlog": "512",
+    "net.ipv4.tcp_syncookies": "0",
+    "net.ipv4.ip_local_port_range": "32768 60999",
+    "net.ipv4.tcp_fin_timeout": "60",
+    "net.ipv4.tcp_tw_reuse": "0",
+    "net.ipv4.tcp_max_tw_buckets": "5000",
+    "net.ipv4.tcp_keepalive_time": "7200",
+    "net.ipv4.tcp_keepalive_intvl": "75",
+    "net.ipv4.tcp_keepalive_probes": "9",
+    "net.ipv4.tcp_rmem": "4096 65536 16777216",
+    "net.ipv4.tcp_wmem": "4096 65536 4194304",
+    "net.netfilter.nf_conntrack_tcp_timeout_established": "432000",
+    "net.netfilter.nf_conntrack_tcp_timeout_time_wait": "120",
+}
+
+HAPROXY_LINES = {
+    # A pipe is two descriptors: Maxsock grows and nothing else does.
+    "haproxy.maxsock": (r"^    maxconn 2064$", "    maxconn 2064\n    maxpipes 200"),
+    "haproxy.nbthread": (r"nbthread \d+", "nbthread 1"),
+    "haproxy.bufsize": (r"tune\.bufsize \d+", "tune.bufsize 8192"),
+    "haproxy.maxaccept": (r"tune\.maxaccept \d+", "tune.maxaccept 8"),
+    "haproxy.timeout.connect": (r"timeout connect \d+s", "timeout connect 60s"),
+    "haproxy.timeout.client": (r"timeout client 3600s", "timeout client 1800s"),
+    "haproxy.timeout.server": (r"timeout server \d+s", "timeout server 1800s"),
+    "haproxy.timeout.client-fin": (r"timeout client-fin \d+s", "timeout client-fin 60s"),
+    "haproxy.timeout.server-fin": (r"timeout server-fin \d+s", "timeout server-fin 60s"),
+    "haproxy.clitcpka_idle": (r"clitcpka-idle \d+s", "clitcpka-idle 300s"),
+    "haproxy.clitcpka_intvl": (r"clitcpka-intvl \d+s", "clitcpka-intvl 75s"),
+    "haproxy.clitcpka_cnt": (r"clitcpka-cnt \d+", "clitcpka-cnt 9"),
+    "haproxy.check_inter": (r"inter 1s", "inter 2s"),
+}
+
+TCP_LINES = {
+    "haproxy.srvtcpka_idle": (r"srvtcpka-idle \d+s", "srvtcpka-idle 300s"),
+    "haproxy.srvtcpka_intvl": (r"srvtcpka-intvl \d+s", "srvtcpka-intvl 75s"),
+    "haproxy.srvtcpka_cnt": (r"srvtcpka-cnt \d+", "srvtcpka-cnt 9"),
+}
+
+SABOTAGES: tuple[Sabotage, ...] = (
+    *(
+        Sabotage(key, target, sysctl(key, value))
+        for key, value in SYSCTLS.items()
+        for target in ("haproxy", "telemt-1")
+    ),
+    Sabotage(
+        "net.ipv4.tcp_congestion_control", "haproxy",
+        sysctl("net.ipv4.tcp_congestion_control", "reno"),
+    ),
+    *(
+        Sabotage("nofile", target, soft_limit("nofile", 9000, of_worker=True))
+        for target in ("haproxy", "telemt-1")
+    ),
+    *(
+        # HAProxy's worker forbids itself to fork; what was granted is its master's.
+        Sabotage("nproc", target, soft_limit("nproc", 500, of_worker=False))
+        for target in ("haproxy", "telemt-1")
+    ),
+    *(Sabotage("pids", target, fewer_pids) for target in ("haproxy", "telemt-1")),
+    Sabotage("haproxy.maxconn", "haproxy", admin("set maxconn global", lambda _: 2064, 100)),
+    Sabotage(
+        "haproxy.frontend_maxconn", "haproxy",
+        admin("set maxconn frontend clients", lambda _: 2000, 50),
+    ),
+    Sabotage(
+        "haproxy.server_maxconn", "haproxy/telemt-1",
+        admin("set maxconn server telemt/telemt-1", lambda _: 2000, 50),
+    ),
+    *(
+        Sabotage(key, "haproxy", haproxy_cfg(*change))
+        for key, change in HAPROXY_LINES.items()
+    ),
+    *(
+        Sabotage(key, "haproxy", haproxy_cfg(*change), link="tcp")
+        for key, change in TCP_LINES.items()
+    ),
+    Sabotage("haproxy.backlog", "haproxy", small_client_backlog),
+    Sabotage("haproxy.check", "haproxy/telemt-1", failing_check),
+    Sabotage("haproxy.proxy_protocol", "haproxy/other", no_proxy_header, verdict="error"),
+    Sabotage("haproxy.client_address", "haproxy", rewritten_source),
+    Sabotage("telemt.max_connections", "telemt-1", other_max_connections),
+    Sabotage("telemt.listen_backlog", "telemt-1", small_backlog),
+    Sabotage("telemt.ready", "telemt-1", api_refused, verdict="error"),
+)  # fmt: skip

@@ -1,0 +1,97 @@
+"""`up` again: nothing changes without a reason, and what did change reaches the live processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .command import rewrite
+from .conftest import MakeLab, leftovers, started
+from .lab import Lab, stackctl
+
+TARGETS = ("haproxy", "telemt-1", "telemt-2")
+
+
+@pytest.fixture(scope="module")
+def lab(make_lab: MakeLab) -> Lab:
+    """A running lab of this module's own: its tests change it."""
+    return started(make_lab())
+
+
+def identities(lab: Lab) -> dict[str, tuple[str, str]]:
+    """Container id and start time of each target: both the same means untouched."""
+    found = {target: lab.container(target) for target in TARGETS}
+    return {t: (c.id or "", c.attrs["State"]["StartedAt"]) for t, c in found.items()}
+
+
+def test_up_twice_touches_nothing(lab: Lab) -> None:
+    before = identities(lab)
+    started(lab)
+    assert identities(lab) == before
+
+
+def test_more_connections_recreate_what_carries_them(lab: Lab) -> None:
+    before = identities(lab)
+    rewrite(lab, connections=2500)
+    # Until then the live stack is short of the file, and verify says so.
+    short = {limit for limit, _, verdict in lab.wrong() if verdict == "short"}
+    assert {"haproxy.maxconn", "haproxy.frontend_maxconn", "telemt.max_connections"} <= short
+    started(lab)
+    after = identities(lab)
+    assert {t for t in TARGETS if after[t][0] != before[t][0]} == set(TARGETS)
+    assert "\nMaxconn: 2564\n" in lab.admin("show info")
+
+
+def test_a_change_for_haproxy_alone_leaves_the_replicas_running(lab: Lab) -> None:
+    before = identities(lab)
+    rewrite(lab, threads=3)
+    started(lab)
+    after = identities(lab)
+    assert {t for t in TARGETS if after[t] != before[t]} == {"haproxy"}
+    assert "\nNbthread: 3\n" in lab.admin("show info")
+
+
+def test_new_users_reach_the_replicas_by_a_restart(lab: Lab) -> None:
+    before = identities(lab)
+    secrets = lab.folder / "secrets.yaml"
+    secret = "0123456789abcdef" * 2
+    secrets.write_text(f"{secrets.read_text()}  second: {secret}\n")
+    started(lab)
+    after = identities(lab)
+    assert after["haproxy"] == before["haproxy"]
+    for target in TARGETS[1:]:
+        assert after[target][0] == before[target][0], "recreated, where a restart is enough"
+        assert after[target][1] != before[target][1]
+        inside = Path(f"/proc/{lab.pid(target)}/root/run/telemt-users/users.toml")
+        assert f'second = "{secret}"' in inside.read_text()
+
+
+def test_one_replica_more_and_one_fewer(lab: Lab) -> None:
+    before = identities(lab)
+    rewrite(lab, replicas=3)
+    started(lab)
+    assert lab.container("telemt-3").status == "running"
+    rewrite(lab, replicas=2)
+    started(lab)
+    assert set(identities(lab)) == set(before)
+    assert f"container stackctl-{lab.name}-telemt-3" not in leftovers(lab.name)
+    assert not (lab.rendered / "telemt/telemt-3").exists()
+
+
+def test_down_takes_all_away_and_says_so_once(lab: Lab) -> None:
+    done = lab.run("down")
+    assert done.returncode == 0, done.stderr
+    for target in TARGETS:
+        assert f"removed container stackctl-{lab.name}-{target}\n" in done.stdout
+    assert leftovers(lab.name) == []
+    again = lab.run("down")
+    assert (again.returncode, again.stdout) == (0, f"{lab.name}: nothing was running\n")
+
+
+def test_down_needs_no_rendered_folder(make_lab: MakeLab, tmp_path: Path) -> None:
+    """The folder may be gone: what is removed is found by its label."""
+    made = started(make_lab())
+    made.rendered.rename(tmp_path / "away")
+    assert stackctl("down", cwd=made.folder).returncode == 0
+    assert leftovers(made.name) == []

@@ -1,0 +1,223 @@
+"""One case for each reader: the captured value, a change that makes it short, one that hides it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from stackctl.limits import INFINITY, Value
+
+Change = Callable[[dict[str, Any]], object]
+HAPROXY, FIRST = "haproxy", "telemt-1"
+
+
+def put(*path: str | int) -> Callable[[object], Change]:
+    """A change of the response: the value at `path` is replaced."""
+
+    def to(value: object) -> Change:
+        def change(response: dict[str, Any]) -> None:
+            node: Any = response
+            for step in path[:-1]:
+                node = node[step]
+            node[path[-1]] = value
+
+        return change
+
+    return to
+
+
+def edit(old: str, new: str, *path: str | int) -> Change:
+    """A change of the response: text at `path` edited; `old` must be there."""
+
+    def change(response: dict[str, Any]) -> None:
+        node: Any = response
+        for step in path[:-1]:
+            node = node[step]
+        assert old in node[path[-1]]
+        node[path[-1]] = node[path[-1]].replace(old, new)
+
+    return change
+
+
+def each(*changes: Change) -> Change:
+    """Several changes."""
+    return lambda response: [change(response) for change in changes]
+
+
+def of_clients(change: Callable[[dict[str, Any]], object]) -> Change:
+    """The same change of each of the probe's connections."""
+    return lambda response: [change(client) for client in response["clients"]]
+
+
+def slim(response: dict[str, Any], old: str, new: str) -> None:
+    """The frontend's row of `show stat`, edited."""
+    stat = response["targets"][HAPROXY]["admin"]["show stat"]
+    lines = stat["text"].splitlines(keepends=True)
+    assert old in lines[1]
+    stat["text"] = "".join([lines[0], lines[1].replace(old, new), *lines[2:]])
+
+
+REFUSED = {"error": "EPERM: Operation not permitted"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A reading: right, short, and impossible."""
+
+    target: str
+    key: str
+    nth: int
+    right: Value
+    change: Change
+    short: Value
+    unreadable: Change
+    evidence: str
+
+
+CASES = [
+    Case(
+        FIRST, "net.core.somaxconn", 0, 65535,
+        put("targets", FIRST, "sysctls", "net.core.somaxconn", "text")("128\n"), 128,
+        put("targets", FIRST, "sysctls", "net.core.somaxconn")(REFUSED),
+        "net.core.somaxconn = 65535",
+    ),
+    Case(
+        "host", "fs.nr_open", 0, 1048576,
+        put("facts", "sysctls", "fs.nr_open", "text")("1000\n"), 1000,
+        lambda response: response["facts"]["sysctls"].pop("fs.nr_open"),
+        "fs.nr_open = 1048576",
+    ),
+    Case(
+        HAPROXY, "net.ipv4.tcp_fin_timeout", 1, 15,
+        put("targets", HAPROXY, "fresh", "linger2", "value")(60), 60,
+        put("targets", HAPROXY, "fresh", "linger2")(REFUSED),
+        "linger2 15",
+    ),
+    Case(
+        HAPROXY, "nofile", 0, (10000, 20000),
+        edit("10000                20000", "1024                 20000",
+             "targets", HAPROXY, "process", "limits", "text"), (1024, 20000),
+        put("targets", HAPROXY, "process", "limits", "text")("Max cpu time\n"),
+        "Max open files 10000 20000",
+    ),
+    Case(
+        FIRST, "pids", 0, 4096,
+        put("targets", FIRST, "cgroup", "pids.max", "text")("max\n"), INFINITY,
+        put("targets", FIRST, "cgroup", "pids.max")(REFUSED),
+        "pids.max of telemt-1's cgroup: 4096 (now",
+    ),
+    Case(
+        HAPROXY, "haproxy.backlog", 0, 65535,
+        lambda response: [
+            row.update(backlog=128)
+            for row in response["targets"][HAPROXY]["listeners"]["tcp"]
+            if row["port"] == 8443
+        ], 128,
+        put("targets", HAPROXY, "listeners", "errors")(["tcp AF_INET: EPERM"]),
+        "Send-Q 65535 on 0.0.0.0:8443",
+    ),
+    Case(
+        FIRST, "telemt.listen_backlog", 0, 65535,
+        put("targets", FIRST, "listeners", "unix", 0, "backlog")(1024), 1024,
+        put("targets", FIRST, "listeners", "unix")([]),
+        "Send-Q 65535 on /run/telemt/1.sock",
+    ),
+    Case(
+        "host", "engine.nofile", 0, 20000,
+        edit("20000                20000", "1024                 4096",
+             "facts", "engine", "starter", "limits", "text"), 4096,
+        put("facts", "engine", "starter", "limits")(REFUSED),
+        "of containerd-shim: Max open files hard 20000",
+    ),
+    Case(
+        "host", "engine.tasks", 0, INFINITY,
+        put("facts", "engine", "daemons", 0, "cgroup", "pids.max", "text")("4915\n"), 4915,
+        put("facts", "engine", "starter", "cgroup", "pids.max")(REFUSED),
+        "pids.max of",
+    ),
+    Case(
+        "host", "login.nofile", 0, (1048576, 1048576),
+        edit("root soft nofile 1048576", "root soft nofile 1024", "facts", "login", 1, "text"),
+        (1024, 1048576),
+        put("facts", "login", 1)({**REFUSED, "path": "/etc/security/limits.d"}),
+        "nofile 1048576 1048576 for * and root",
+    ),
+    Case(
+        "host", "net.core.default_qdisc", 1, "pfifo_fast",
+        put("facts", "nics", 0, "qdiscs", 0, "kind")("fq"), "fq",
+        lambda response: [card.update(default_route=False) for card in response["facts"]["nics"]],
+        "eth0: root qdisc pfifo_fast",
+    ),
+    Case(
+        HAPROXY, "haproxy.maxconn", 0, 4000,
+        edit("\nMaxconn: 4000", "\nMaxconn: 2000",
+             "targets", HAPROXY, "admin", "show info", "text"), 2000,
+        put("targets", HAPROXY, "admin", "show info")(REFUSED),
+        "show info: Maxconn: 4000",
+    ),
+    Case(
+        HAPROXY, "haproxy.frontend_maxconn", 0, 4000,
+        lambda response: slim(response, "4000", "77"), 77,
+        put("targets", HAPROXY, "admin", "show stat", "text")("Permission denied\n"),
+        "clients/FRONTEND slim 4000",
+    ),
+    Case(
+        HAPROXY, "haproxy.bufsize", 1, 16384,
+        edit("Pool buffer (16384", "Pool buffer (8192",
+             "targets", HAPROXY, "admin", "show pools", "text"), 8192,
+        put("targets", HAPROXY, "admin", "show pools", "text")("Dumping pools usage.\n"),
+        "buffer (16384 bytes)",
+    ),
+    Case(
+        HAPROXY, "haproxy.timeout.client", 1, 3600,
+        of_clients(lambda client: client["session"].update(
+            text=client["session"]["text"].replace("ioto=1h", "ioto=50s"))), 50,
+        put("clients")([]),
+        "scf ioto=1h",
+    ),
+    Case(
+        HAPROXY, "haproxy.clitcpka_idle", 0, 120,
+        of_clients(lambda c: c["sockets"]["client"]["keepidle"].update(value=7200)), 7200,
+        of_clients(lambda c: c["sockets"].update(client={"error": "pidfd_getfd: EPERM"})),
+        "live socket to its client: keepidle 120",
+    ),
+    Case(
+        HAPROXY, "haproxy.timeout.connect", 0, 5,
+        edit("timeout connect 5s", "timeout connect 50s", "targets", HAPROXY, "config", "text"), 50,
+        lambda response: response["targets"][HAPROXY]["config"].update(
+            mtime=response["targets"][HAPROXY]["process"]["started"] + 5
+        ),
+        "timeout connect 5s",
+    ),
+    Case(
+        FIRST, "telemt.max_connections", 0, 3200,
+        edit("max_connections = 3200", "max_connections = 10000",
+             "targets", FIRST, "config", "text"), 10000,
+        lambda response: response["targets"][FIRST]["config"].update(
+            ctime=response["targets"][FIRST]["process"]["started"] + 5
+        ),
+        "server.max_connections = 3200",
+    ),
+    Case(
+        FIRST, "telemt.ready", 0, "ready",
+        put("targets", FIRST, "api", "/v1/health/ready")(
+            {"status": 503, "body": '{"data":{"ready":false,"reason":"admission_closed"}}'}
+        ), "not-ready",
+        put("targets", FIRST, "api", "/v1/health/ready")({"error": "ETIMEDOUT: no answer in time"}),
+        "/v1/health/ready: 200 ready",
+    ),
+    Case(
+        "haproxy/telemt-2", "haproxy.proxy_protocol", 0, 1,
+        # The replica's log names another port than the probe used.
+        of_clients(lambda c: c.update(seen_as=c["seen_as"] + "9")), 0,
+        put("client_error")("ECONNREFUSED"),
+        "came to telemt-2 under its own address",
+    ),
+    Case(
+        HAPROXY, "haproxy.client_address", 0, 1,
+        put("clients", 0, "seen_as")("172.18.0.1:52096"), 0,
+        lambda response: response["clients"].pop(0),
+        "came to telemt-1 under its own address",
+    ),
+]  # fmt: skip

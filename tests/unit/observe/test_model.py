@@ -1,0 +1,55 @@
+"""The probe's answer as a whole."""
+
+from __future__ import annotations
+
+from typing import Any, get_type_hints
+
+import pytest
+
+from stackctl.errors import EngineError
+from stackctl.observe import response as shape
+from stackctl.observe.model import Snapshot, Unread, text_of, value_of
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"version": 2}, {"version": 1, "error": "request version 9"}]
+)
+def test_another_version_is_an_error(answer: dict[str, Any]) -> None:
+    with pytest.raises(EngineError):
+        Snapshot.of(answer)
+
+
+def test_the_captured_answer_has_the_documented_shape(response: dict[str, Any]) -> None:
+    def keys(kind: type) -> set[str]:
+        return set(get_type_hints(kind))
+
+    assert set(response) <= keys(shape.Response)
+    assert set(response["facts"]) == keys(shape.Facts)
+    assert set(response["facts"]["engine"]["starter"]) == keys(shape.Daemon)
+    for target in response["targets"].values():
+        assert set(target) <= keys(shape.Target)
+        assert set(target["process"]) == keys(shape.Process)
+        for row in (*target["listeners"]["tcp"], *target["listeners"]["unix"]):
+            assert set(row) - {"uid"} <= keys(shape.Listener)
+    for client in response["clients"]:
+        assert set(client) <= keys(shape.Connection)
+
+
+def test_target(response: dict[str, Any]) -> None:
+    response["targets"]["telemt-2"] = {"error": "process 7 does not exist"}
+    snapshot = Snapshot.of(response)
+    assert snapshot.target("telemt-1")["role"] == "telemt"
+    with pytest.raises(Unread, match="telemt-2: process 7 does not exist"):
+        snapshot.target("telemt-2")
+    with pytest.raises(Unread, match="telemt-3"):
+        snapshot.target("telemt-3")
+    with pytest.raises(Unread):
+        snapshot.asked("telemt-3")
+
+
+def test_readings() -> None:
+    assert text_of({"text": ""}, "x") == ""
+    assert value_of({"value": 0}, "x") == 0
+    for reading in (None, {}, {"error": "EPERM: no"}):
+        with pytest.raises(Unread, match="x: "):
+            text_of(reading, "x")

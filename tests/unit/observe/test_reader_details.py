@@ -1,0 +1,240 @@
+"""What single readers must not be fooled by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from stackctl.limits import TABLE
+from stackctl.observe.model import Observed, Snapshot
+from stackctl.observe.readers import READERS
+
+Logs = Mapping[str, tuple[str, ...]]
+
+
+def observe(response: dict[str, Any], logs: Logs, target: str, key: str, nth: int = 0) -> Observed:
+    limit = TABLE[key]
+    read = limit.reads[nth]
+    return READERS[read.reader](Snapshot.of(response, logs), target, read, limit)
+
+
+class TestListener:
+    """One process alone owns the client port, and its smallest shard counts."""
+
+    @staticmethod
+    def rows(response: dict[str, Any]) -> list[dict[str, Any]]:
+        listeners = response["targets"]["haproxy"]["listeners"]["tcp"]
+        return [row for row in listeners if row["port"] == 8443]
+
+    def test_every_shard_counts(self, response: dict[str, Any], logs: Logs) -> None:
+        self.rows(response)[1]["backlog"] = 77
+        seen = observe(response, logs, "haproxy", "haproxy.backlog")
+        assert seen.got == 77
+        assert "Send-Q 77 65535" in seen.source
+        assert "2 sockets" in seen.source
+
+    def test_nobody(self, response: dict[str, Any], logs: Logs) -> None:
+        response["targets"]["haproxy"]["listeners"]["tcp"] = []
+        assert "listens on port 8443" in observe(response, logs, "haproxy", "haproxy.backlog").error
+
+    def test_two_owners(self, response: dict[str, Any], logs: Logs) -> None:
+        self.rows(response)[0]["owners"] = [7, 8]
+        error = observe(response, logs, "haproxy", "haproxy.backlog").error
+        assert "processes 7, 8" in error
+
+    def test_a_stranger_with_reuseport(self, response: dict[str, Any], logs: Logs) -> None:
+        self.rows(response)[0]["owners"] = []
+        error = observe(response, logs, "haproxy", "haproxy.backlog").error
+        assert "outside haproxy" in error
+
+    def test_the_same_port_of_another_address_is_no_stranger(
+        self, response: dict[str, Any], logs: Logs
+    ) -> None:
+        other = {**self.rows(response)[0], "address": "127.0.0.9", "owners": []}
+        response["targets"]["haproxy"]["listeners"]["tcp"].append(other)
+        assert observe(response, logs, "haproxy", "haproxy.backlog").got == 65535
+
+    def test_the_same_path_in_another_container_is_no_stranger(
+        self, response: dict[str, Any], logs: Logs
+    ) -> None:
+        unix = response["targets"]["telemt-1"]["listeners"]["unix"]
+        unix.insert(0, {**unix[0], "owners": [], "backlog": 1})
+        assert observe(response, logs, "telemt-1", "telemt.listen_backlog").got == 65535
+
+    def test_tcp_replica(self, response: dict[str, Any], logs: Logs) -> None:
+        seen = observe(response, logs, "telemt-2", "telemt.listen_backlog")
+        assert "0.0.0.0:443" in seen.source
+
+
+class TestProcess:
+    """HAProxy's worker forbids itself to fork; nobody else's zero is excused."""
+
+    def test_masters_nproc(self, response: dict[str, Any], logs: Logs) -> None:
+        seen = observe(response, logs, "haproxy", "nproc")
+        assert seen.got == (65535, 65535)
+        assert "master" in seen.source
+
+    def test_zero_without_a_master_stays_zero(self, response: dict[str, Any], logs: Logs) -> None:
+        process = response["targets"]["haproxy"]["process"]
+        process["first"] = {"pid": process["pid"], "limits": process["limits"]}
+        assert observe(response, logs, "haproxy", "nproc").got == (0, 0)
+
+    def test_the_admin_socket_must_be_the_live_workers(
+        self, response: dict[str, Any], logs: Logs
+    ) -> None:
+        info = response["targets"]["haproxy"]["admin"]["show info"]
+        info["text"] = info["text"].replace("\nPid: ", "\nPid: 9")
+        assert "live worker" in observe(response, logs, "haproxy", "haproxy.nbthread").error
+
+
+class TestSession:
+    """HAProxy prints two units of a time and drops the rest."""
+
+    @staticmethod
+    def printed(response: dict[str, Any], text: str, file: str) -> None:
+        for client in response["clients"]:
+            client["session"]["text"] = client["session"]["text"].replace("ioto=1h", f"ioto={text}")
+        config = response["targets"]["haproxy"]["config"]
+        config["text"] = config["text"].replace("timeout client 3600s", f"timeout client {file}")
+
+    def test_the_rest_comes_from_the_file(self, response: dict[str, Any], logs: Logs) -> None:
+        self.printed(response, "1h30m", "5430s")
+        seen = observe(response, logs, "haproxy", "haproxy.timeout.client", 1)
+        assert seen.got == 5430
+        assert "the file's 5430 s print the same" in seen.source
+
+    def test_another_file_does_not_help(self, response: dict[str, Any], logs: Logs) -> None:
+        self.printed(response, "1h30m", "9000s")
+        assert observe(response, logs, "haproxy", "haproxy.timeout.client", 1).got == 5400
+
+    def test_never_is_no_number(self, response: dict[str, Any], logs: Logs) -> None:
+        self.printed(response, "<NEVER>", "3600s")
+        assert observe(response, logs, "haproxy", "haproxy.timeout.client", 1).error
+
+    def test_a_session_that_ended_is_an_error(self, response: dict[str, Any], logs: Logs) -> None:
+        response["clients"][0]["session"]["text"] = "\n"
+        assert observe(response, logs, "haproxy", "haproxy.timeout.client", 1).error
+
+
+class TestSocket:
+    """Options of live sockets."""
+
+    def test_keepalive_off_makes_its_numbers_worthless(
+        self, response: dict[str, Any], logs: Logs
+    ) -> None:
+        for client in response["clients"]:
+            client["sockets"]["client"]["keepalive"]["value"] = 0
+        seen = observe(response, logs, "haproxy", "haproxy.clitcpka_idle")
+        assert seen.got == 0
+        assert "SO_KEEPALIVE is off" in seen.source
+
+    def test_unix_links_have_no_tcp_options(self, response: dict[str, Any], logs: Logs) -> None:
+        for client in response["clients"]:
+            client["sockets"]["server"] = {"link": "unix"}
+        assert "unix socket" in observe(response, logs, "haproxy", "haproxy.srvtcpka_cnt").error
+
+    def test_the_lowest_of_several_counts(self, response: dict[str, Any], logs: Logs) -> None:
+        response["clients"][-1]["sockets"]["client"]["keepcnt"]["value"] = 2
+        seen = observe(response, logs, "haproxy", "haproxy.clitcpka_cnt")
+        assert (seen.got, "keepcnt 2 5" in seen.source) == (2, True)
+
+
+class TestStat:
+    """`show stat`."""
+
+    @pytest.mark.parametrize(("word", "got"), [("* L7OK", "L7OK"), ("L7STS", "L7STS")])
+    def test_check_status(self, response: dict[str, Any], logs: Logs, word: str, got: str) -> None:
+        stat = response["targets"]["haproxy"]["admin"]["show stat"]
+        stat["text"] = stat["text"].replace("L7OK", word)
+        assert observe(response, logs, "haproxy/telemt-1", "haproxy.check").got == got
+
+    def test_no_check_is_an_error(self, response: dict[str, Any], logs: Logs) -> None:
+        stat = response["targets"]["haproxy"]["admin"]["show stat"]
+        stat["text"] = stat["text"].replace("L7OK", "")
+        assert (
+            "has no check_status"
+            in observe(response, logs, "haproxy/telemt-1", "haproxy.check").error
+        )
+
+    def test_no_such_server(self, response: dict[str, Any], logs: Logs) -> None:
+        assert observe(response, logs, "haproxy/telemt-9", "haproxy.check").error
+
+
+class TestAddress:
+    """A client's own address arriving at a replica."""
+
+    def test_direct_is_not_by_header(self, response: dict[str, Any], logs: Logs) -> None:
+        direct = {
+            name: tuple(x.replace("proxy_v2", "direct") for x in lines)
+            for name, lines in logs.items()
+        }
+        for target, key in (
+            ("haproxy/telemt-1", "haproxy.proxy_protocol"),
+            ("haproxy", "haproxy.client_address"),
+        ):
+            seen = observe(response, direct, target, key)
+            assert seen.got == 0
+            assert "direct" in seen.source
+
+    def test_a_silent_log_tells_nothing(self, response: dict[str, Any]) -> None:
+        for target, key in (
+            ("haproxy/telemt-1", "haproxy.proxy_protocol"),
+            ("haproxy", "haproxy.client_address"),
+        ):
+            seen = observe(response, {}, target, key)
+            assert seen.got is None
+            assert "log" in seen.error
+
+    def test_both_addresses_are_named(self, response: dict[str, Any], logs: Logs) -> None:
+        response["clients"][0]["seen_as"] = "172.18.0.1:9"
+        seen = observe(response, logs, "haproxy", "haproxy.client_address")
+        assert seen.got == 0
+        assert response["clients"][0]["local"] in seen.source
+        assert "172.18.0.1:9" in seen.source
+
+    def test_a_refused_connection(self, response: dict[str, Any], logs: Logs) -> None:
+        response["clients"][0] = {
+            "via": "published", "remote": "192.0.2.2:18443", "local": "", "echoed": False,
+            "error": "ECONNREFUSED: Connection refused",
+        }  # fmt: skip
+        assert "ECONNREFUSED" in observe(response, logs, "haproxy", "haproxy.client_address").error
+
+
+class TestHost:
+    """The engine's and the card's."""
+
+    def test_cgroup_of_an_ancestor_counts(self, response: dict[str, Any], logs: Logs) -> None:
+        group = response["facts"]["engine"]["starter"]["cgroup"]
+        group["ancestors"] = [{"text": "1000\n", "path": "/sys/fs/cgroup/system.slice/pids.max"}]
+        seen = observe(response, logs, "host", "engine.tasks")
+        assert seen.got == 1000
+        assert "system.slice" in seen.source
+
+    def test_of_several_daemons_only_the_starter_counts(
+        self, response: dict[str, Any], logs: Logs
+    ) -> None:
+        daemons = response["facts"]["engine"]["daemons"]
+        daemons[0]["cgroup"]["pids.max"]["text"] = "5\n"
+        daemons.append(dict(daemons[0]))
+        seen = observe(response, logs, "host", "engine.tasks")
+        assert seen.got != 5
+        assert "2 dockerd run" in seen.source
+
+    def test_multiqueue(self, response: dict[str, Any], logs: Logs) -> None:
+        card = response["facts"]["nics"][0]
+        card["qdiscs"] = [
+            {"kind": "mq", "handle": 0, "parent": 0xFFFFFFFF},
+            {"kind": "fq", "handle": 0, "parent": 1},
+            {"kind": "fq", "handle": 0, "parent": 2},
+        ]
+        assert observe(response, logs, "host", "net.core.default_qdisc", 1).got == "fq"
+        card["qdiscs"][2]["kind"] = "pfifo_fast"
+        assert observe(response, logs, "host", "net.core.default_qdisc", 1).error
+
+    def test_no_limits_conf_at_all(self, response: dict[str, Any], logs: Logs) -> None:
+        response["facts"]["login"] = [
+            {"error": "ENOENT: No such file", "path": "/etc/security/limits.conf"}
+        ]
+        assert "nothing sets soft nofile" in observe(response, logs, "host", "login.nofile").error

@@ -1,0 +1,228 @@
+"""HAProxy's sessions, the probe's connections, Telemt's API: pure parts, and real sockets."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stackprobe import admin, api, clients, livesock
+from stackprobe.reading import Deadline
+
+PROPERTY = settings(deadline=None, max_examples=80)
+
+CAPTURED = Path(__file__).parents[2] / "captured"
+LINE = (
+    b"0x7f5c00: proto=tcpv4 src=::ffff:127.0.0.3:55017 fe=clients be=telemt srv=telemt-1 ts=00 "
+    b"epoch=0 age=3s calls=3 rate=0 cpu=0 lat=0 rq[f=848000h,i=0,an=00h,ax=] "
+    b"rp[f=80048101h,i=0,an=00h,ax=] scf=[8,0h,fd=19,rex=59m59s,wex=] "
+    b"scb=[8,1h,fd=-1,rex=59m59s,wex=] exp=4s rc=0 c_exp="
+)
+
+
+def test_session_line() -> None:
+    session = admin.parse_session(LINE)
+    assert session is not None
+    assert (session.id, session.server, session.age) == ("0x7f5c00", "telemt-1", "3s")
+    assert (session.client_fd, session.server_fd) == (19, -1)
+    assert admin.source_of(LINE) == b"127.0.0.3:55017"
+    assert admin.looks_young(LINE)
+    assert session.younger(2)
+    assert not session.younger(1)
+
+
+def test_old_sessions_are_not_young() -> None:
+    old = LINE.replace(b"age=3s", b"age=1m3s")
+    session = admin.parse_session(old)
+    assert session is not None
+    assert not session.younger(100)
+    assert not admin.looks_young(old)
+
+
+def test_captured_session_of_the_admin_socket_itself() -> None:
+    line = (CAPTURED / "show_sess_none.txt").read_bytes().splitlines()[0]
+    session = admin.parse_session(line)
+    assert session is not None
+    assert (session.frontend, session.server) == ("GLOBAL", "<none>")
+
+
+@PROPERTY
+@given(st.binary())
+def test_garbage_is_no_session(line: bytes) -> None:
+    assert admin.parse_session(line) is None
+    admin.source_of(line)
+
+
+def test_servers_that_can_be_given_a_connection() -> None:
+    stat = (CAPTURED / "show_stat.txt").read_text(encoding="utf-8")
+    assert admin.servers(stat, "telemt") == ["telemt-1", "telemt-2"]
+    assert admin.servers(stat.replace(",UP,", ",DOWN,", 1), "telemt") == ["telemt-2"]
+    assert admin.servers(stat, "other") == []
+    assert admin.servers("", "telemt") == []
+
+
+@contextmanager
+def answering(path: Path, answer: bytes) -> Iterator[None]:
+    """A unix listener that gives one answer to whatever it is asked."""
+
+    def serve() -> None:
+        peer, _ = listener.accept()
+        with peer:
+            peer.recv(1000)
+            peer.sendall(answer)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield
+        thread.join(5)
+
+
+def own(path: Path) -> admin.Admin:
+    return admin.Admin(os.getpid(), str(path), Deadline(5))
+
+
+def test_sessions_are_read_line_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    noise = LINE.replace(b"127.0.0.3", b"127.0.0.9") + b"\n"
+    with answering(path, noise * 3000 + LINE + b"\n" + noise * 3000 + b"\n"):
+        found = own(path).sessions(
+            lambda line: admin.source_of(line) == b"127.0.0.3:55017", lambda session: True
+        )
+    assert [session.source for session in found] == ["::ffff:127.0.0.3:55017"]
+
+
+def test_answer_and_error_of_the_admin_socket(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    assert own(path).reading("show info")["error"].startswith("ENOENT")
+    with answering(path, b"Name: HAProxy\n"):
+        assert own(path).reading("show info") == {"text": "Name: HAProxy\n"}
+
+
+def test_too_long_an_answer_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin, "_MOST", 10)
+    path = tmp_path / "a.sock"
+    with answering(path, b"x" * 11):
+        assert "more than 10 bytes" in own(path).reading("show info")["error"]
+
+
+def test_payload_is_mistaken_for_nothing() -> None:
+    for size in (31, clients.published_size()):
+        data = clients.payload(size)
+        assert len(data) == size < 64
+        assert data[0] not in (0x16, 0xEF, 0xEE, 0xDD)
+        assert not data[:1].isalpha()
+    assert clients.published_size() != 31
+
+
+def test_sources_are_on_loopback_and_differ() -> None:
+    sources = clients.sources(64)
+    assert len(set(sources)) > 60
+    for source in sources:
+        first, second, _, last = (int(part) for part in source.split("."))
+        assert (first, 1 <= second <= 254, 1 <= last <= 254) == (127, True, True)
+
+
+@contextmanager
+def echo(reply: Callable[[bytes], bytes]) -> Iterator[tuple[str, int]]:
+    """A TCP listener that answers the first bytes of one client with `reply` of them."""
+
+    def serve() -> None:
+        peer, _ = listener.accept()
+        with peer:
+            peer.sendall(reply(peer.recv(1000)))
+            peer.recv(1)  # until the other side has ended
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()
+        thread.join(5)
+
+
+def test_connection_with_its_own_source() -> None:
+    with echo(lambda data: data) as address:
+        client = clients.connect("inside", address, 31, Deadline(5), "127.7.8.9")
+        clients.await_echo([client], 2)
+        clients.close([client])
+    assert client.record["local"].startswith("127.7.8.9:")
+    assert client.record["echoed"]
+    assert client.record["sent"] == 31
+
+
+def test_refused_connection() -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        client = clients.published(sock.getsockname(), Deadline(5))
+    clients.close([client])
+    assert client.record["error"].startswith("ECONNREFUSED")
+
+
+def test_options_of_a_live_socket() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as sock,
+    ):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 77)
+        peer = livesock.shown(sock.getpeername())
+        seen = livesock.options(os.getpid(), sock.fileno(), peer)
+        other = livesock.options(os.getpid(), sock.fileno(), "192.0.2.1:1")
+    assert (seen["link"], seen["keepidle"], seen["keepalive"]) == (
+        "tcp",
+        {"value": 77},
+        {"value": 1},
+    )
+    assert "another connection" in other["error"]
+
+
+def test_options_of_a_unix_socket_and_of_none() -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        assert livesock.options(os.getpid(), left.fileno()) == {"link": "unix"}
+    assert livesock.options(os.getpid(), 10**6)["error"].startswith("pidfd_getfd: EBADF")
+
+
+def test_api_answer() -> None:
+    answer = b'HTTP/1.1 503 Service Unavailable\r\nA: b\r\n\r\n{"data":{}}'
+    assert api.parse(answer) == (503, '{"data":{}}')
+
+
+@PROPERTY
+@given(st.binary())
+def test_api_garbage(answer: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        api.parse(answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "whole"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -\r\n\r\n{}", False),
+        (b"", False),
+    ],
+)
+def test_api_answer_is_whole(answer: bytes, whole: bool) -> None:
+    assert api.complete(answer) is whole
+
+
+def test_api_over_a_socket() -> None:
+    # It keeps the connection open, whatever it was asked.
+    ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+    with echo(lambda data: ok if data.startswith(b"GET /v1/health ") else b"") as address:
+        seen = api.parse(api.get(address, "/v1/health", Deadline(1)))
+    assert seen == (200, "{}")
