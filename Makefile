@@ -36,6 +36,7 @@ engine: venv ## a Docker engine and compose v2, installed and started if none an
 
 up: engine ## the stack of STACK=stack/lab.yaml, running and proven
 	@$(ENGINE) tools mmdebstrap || echo "make: without mmdebstrap the base image has to come from a registry" >&2
+	@[ -e $(dir $(STACK))secrets.yaml ] || $(VENV)/bin/stackctl init --secrets-only --file $(STACK)
 	$(VENV)/bin/stackctl up --file $(STACK)
 
 down: venv ## stop the stack, then the engine if `make` started it
@@ -43,6 +44,7 @@ down: venv ## stop the stack, then the engine if `make` started it
 	@$(ENGINE) down
 
 test: venv ## everything: lint, unit, integration; starts an engine if none runs, and stops that one again
+	@[ $$(id -u) = 0 ] || { echo "make: the integration tests enter other users' namespaces and processes: run this as root (sudo make test)" >&2; exit 2; }
 	@$(ENGINE) status >/dev/null 2>&1 || trap '$(ENGINE) down' EXIT; \
 	trap 'exit 130' INT; trap 'exit 143' TERM; \
 	$(ENGINE) up && $(ENGINE) tools && $(MAKE) --no-print-directory lint unit integration
@@ -61,7 +63,7 @@ integration: venv ## tests against a real engine (`make engine` first)
 	$(VENV)/bin/pytest tests/integration
 
 bench: venv ## measurements on this machine (`make engine` first)
-	$(VENV)/bin/python -m tests.bench
+	$(VENV)/bin/python -m benchmarks
 
 lock: ## write requirements.lock anew, to the newest releases pyproject.toml allows
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(PYTHON) -m venv "$$scratch" && \
@@ -72,5 +74,5 @@ lock: ## write requirements.lock anew, to the newest releases pyproject.toml all
 	echo "make: requirements.lock holds $$(grep -c '^[a-zA-Z]' requirements.lock) packages"
 
 clean: ## remove the environment, caches and build results (not the engine: scripts/engine purge)
-	rm -rf .venv dist .stackctl .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv dist .stackctl stack/.stackctl .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests images -name __pycache__ -type d -prune -exec rm -rf {} +

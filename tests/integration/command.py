@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from .lab import STACKCTL, Lab, until
 
@@ -51,18 +52,27 @@ class Command:
             text=True,
             start_new_session=True,
         )
-        self._lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._out: list[str] = []
+        self._err: list[str] = []
+        self._readers = [
+            threading.Thread(target=_collect, args=(stream, lines), daemon=True)
+            for stream, lines in (
+                (self._process.stdout, self._out),
+                (self._process.stderr, self._err),
+            )
+        ]
+        for reader in self._readers:
+            reader.start()
 
-    def _read(self) -> None:
-        assert self._process.stderr is not None
-        self._lines.extend(iter(self._process.stderr.readline, ""))
+    @property
+    def stdout(self) -> str:
+        """What it has reported so far."""
+        return "".join(self._out)
 
     @property
     def stderr(self) -> str:
         """What it has said so far."""
-        return "".join(self._lines)
+        return "".join(self._err)
 
     def said(self, pattern: str, seconds: float = 60) -> re.Match[str]:
         """Wait until stderr matches."""
@@ -83,21 +93,29 @@ class Command:
 
     def terminate(self) -> None:
         """What `kill` does: SIGTERM for this process alone."""
-        self._process.terminate()
+        self.signal(signal.SIGTERM)
+
+    def signal(self, number: signal.Signals) -> None:
+        """A signal for this process alone."""
+        self._process.send_signal(number)
 
     def wait(self, seconds: float = 60) -> int:
-        """Its exit status."""
+        """Its exit status, as a shell shows it: 128 and the number where a signal ended it."""
         status = self._process.wait(seconds)
-        self._reader.join(10)
-        return status
+        for reader in self._readers:
+            reader.join(10)
+        return status if status >= 0 else 128 - status
 
     def close(self) -> None:
         """End it whatever it does."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self.wait()
-        if self._process.stdout:
-            self._process.stdout.close()
+
+
+def _collect(stream: IO[str], lines: list[str]) -> None:
+    with stream:
+        lines.extend(iter(stream.readline, ""))
 
 
 @contextmanager

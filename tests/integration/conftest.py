@@ -77,7 +77,10 @@ def leftovers(name: str) -> list[str]:
     client = docker.from_env()
     by_label = {"label": f"io.stackctl.stack={name}"}
     return [
-        *(f"container {c.name}" for c in client.containers.list(all=True, filters=by_label)),
+        *(
+            f"container {c.name}"
+            for c in client.containers.list(all=True, filters=by_label, ignore_removed=True)
+        ),
         *(f"network {n.name}" for n in client.networks.list(filters=by_label)),
         *(f"volume {v.name}" for v in client.volumes.list(filters=by_label)),
     ]

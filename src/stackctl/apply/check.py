@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from stackctl.apply.sources import ensure, resolve
-from stackctl.apply.up import SETTLING, Proof, prove
+from stackctl.apply.up import SETTLING, Proof, prove, refuse_other_machine, refuse_unprepared
 from stackctl.apply.write import write_tree
 from stackctl.engine import Engine
 from stackctl.errors import EngineError
@@ -24,6 +24,9 @@ from stackctl.plan import make_plan
 from stackctl.plan.make import telemt_image
 from stackctl.render import MODES, render
 from stackctl.spec import Secrets, Stack, as_copy
+
+QUIET_SECONDS = 2.0
+"""Without anything new after an interrupted start, its copy is gone for good."""
 
 
 def check(stack: Stack, secrets: Secrets, engine: Engine, progress: Callable[[str], None]) -> Proof:
@@ -40,21 +43,29 @@ def check(stack: Stack, secrets: Secrets, engine: Engine, progress: Callable[[st
         sources = resolve(stack, engine, progress)
         # The images are the stack's own: one tagged for the copy would be left behind.
         ensure(stack, sources, engine, progress)
+        before = look(engine, copy)
+        refuse_other_machine(before)
         plan = replace(
-            make_plan(copy, host_facts(look(engine, copy), engine, copy.name), sources),
+            make_plan(copy, host_facts(before, engine, copy.name), sources),
             telemt_image=telemt_image(stack, sources),
         )
+        refuse_unprepared(plan, before)
         folder = Path(made) / "stack"
         write_tree(folder, render(plan, secrets), MODES)
+        quiet = 0.0
         try:
             progress(f"starting the copy {copy.name} on port {copy.listen.port}")
             _start(folder, plan.project)
             progress("verifying the copy")
             return prove(copy, engine, sources, SETTLING)
+        except BaseException:
+            # Compose was interrupted, or gave up: the engine may still be at work for it.
+            quiet = QUIET_SECONDS
+            raise
         finally:
             with _signals_ignored():
                 progress(f"removing the copy {copy.name}")
-                engine.remove_stack(copy.name)
+                engine.remove_stack(copy.name, quiet)
 
 
 def _start(folder: Path, project: str) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stackctl.engine import PROBE_IMAGE, Engine
-from stackctl.errors import EngineError, SpecError
+from stackctl.errors import EngineError, StrictError
 from stackctl.plan import Sources
 from stackctl.plan.make import OFFICIAL_TELEMT, haproxy_image, telemt_image
-from stackctl.spec import Stack
+from stackctl.spec import Stack, check_binary
 
 Progress = Callable[[str], None]
 
@@ -26,13 +26,19 @@ def resolve(stack: Stack, engine: Engine, progress: Progress) -> Sources:
         telemt = "binary"
     if telemt == "auto":
         official = f"{OFFICIAL_TELEMT}:{stack.telemt.version}"
-        telemt = "official" if engine.can_pull(official, progress) else "double"
+        telemt = "official" if _can_have(engine, official, progress) else "double"
+        if telemt == "double" and stack.limits.mode == "strict":
+            raise StrictError(
+                f"strict mode: nothing was started; {official} cannot be had, and the lab double "
+                "serves no Telegram client",
+                "give the engine a way to the image's registry, or set telemt.source to binary",
+            )
         if telemt == "double":
             progress("telemt: the official image cannot be had; the lab DOUBLE takes its place")
     haproxy = stack.haproxy.source
     if haproxy == "auto":
         official = f"haproxy:{stack.haproxy.version}"
-        haproxy = "official" if engine.can_pull(official, progress) else "build"
+        haproxy = "official" if _can_have(engine, official, progress) else "build"
     return Sources(telemt=telemt, haproxy=haproxy)
 
 
@@ -87,8 +93,20 @@ def _build(
     ensure_image(engine.client, folder, image, base, progress, extra)
 
 
+def _can_have(engine: Engine, image: str, progress: Progress) -> bool:
+    """Whether the engine has an image or can pull it; pulls it."""
+    from stackctl.images import image_labels, pull
+
+    if image_labels(engine.client, image) is not None:
+        return True
+    problem = pull(engine.client, image, progress)
+    if problem:
+        progress(f"{image} cannot be pulled: {problem}")
+    return problem is None
+
+
 def _pull(engine: Engine, image: str, instead: str, progress: Progress) -> None:
-    if not engine.can_pull(image, progress):
+    if not _can_have(engine, image, progress):
         raise EngineError(
             f"{image} cannot be pulled",
             f"give the engine a way to its registry, or set `{instead}`",
@@ -97,12 +115,5 @@ def _pull(engine: Engine, image: str, instead: str, progress: Progress) -> None:
 
 def _binary(stack: Stack) -> Path:
     given = stack.telemt.binary or os.environ.get("TELEMT_BINARY", "")
-    path = Path(given)
-    path = path if path.is_absolute() else stack.source_dir / path
-    if not given or not path.is_file() or not os.access(path, os.X_OK):
-        raise SpecError(
-            "telemt.binary",
-            f"{given or 'nothing'} is not an executable file",
-            "give the path of a Telemt binary for Linux",
-        )
-    return path
+    telemt = stack.telemt.model_copy(update={"binary": given})
+    return check_binary(stack.model_copy(update={"telemt": telemt}))

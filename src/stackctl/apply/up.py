@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +12,15 @@ from stackctl.apply.sources import ensure, resolve
 from stackctl.apply.write import write_tree
 from stackctl.engine import WORKDIR_LABEL, Compose, Engine
 from stackctl.errors import EngineError, PlanError, StackError, StrictError
+from stackctl.limits.rows import PREPARE_HOST
 from stackctl.observe.collect import look
 from stackctl.observe.facts import host_facts, listening_ports
 from stackctl.observe.haproxy import servers
 from stackctl.observe.model import Snapshot
 from stackctl.observe.readers import observations
-from stackctl.plan import HOST, Plan, Sources, make_plan
-from stackctl.render import MODES, USERS_FILE, render
+from stackctl.plan import HAPROXY, HOST, Plan, Sources, make_plan
+from stackctl.plan.ports import HAPROXY_GRACE_SECONDS, TELEMT_GRACE_SECONDS
+from stackctl.render import MODES, render
 from stackctl.spec import Secrets, Stack
 from stackctl.verify import Finding, Verdict, judge, sentence, verify
 
@@ -49,33 +52,24 @@ def up(stack: Stack, secrets: Secrets, engine: Engine, progress: Progress) -> Pr
         PlanError: the port is taken, the topology cannot carry its number.
         EngineError: the engine failed; the message says what is left.
     """
-    _refuse_namesake(stack, engine)
+    _refuse_namesake(stack, engine, "give this one another name, or take that one down first")
     sources = resolve(stack, engine, progress)
     ensure(stack, sources, engine, progress)
     progress("reading what this host can give")
-    before = look(engine, stack)
+    # Loading compose's client and asking for its version take as long as the probe: side by side.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        compose_client = pool.submit(Compose, state_folder(stack), stack.project)
+        before = look(engine, stack, clients=False)
+    compose = compose_client.result()
+    refuse_other_machine(before)
     plan = make_plan(stack, host_facts(before, engine, stack.name), sources)
     _refuse_taken_port(plan, before, engine)
-    if plan.mode == "strict":
-        _refuse_unprepared(plan, before)
-    changed = write_tree(state_folder(stack), render(plan, secrets), MODES)
-    compose = Compose(state_folder(stack), plan.project)
+    refuse_unprepared(plan, before)
+    write_tree(state_folder(stack), render(plan, secrets), MODES)
     progress(f"starting {len(plan.replicas) + 1} containers and waiting for their health checks")
     compose.up()
-    if USERS_FILE in changed:
-        restart_replicas(engine, stack.name, compose, before)
     progress("verifying")
     return prove(stack, engine, sources, SETTLING)
-
-
-def restart_replicas(engine: Engine, name: str, compose: Compose, before: Snapshot) -> None:
-    """Restart replicas that ran before the users changed: compose does not look into files."""
-    old = {target for target in before.targets if target.startswith("telemt-")}
-    ids = [c for c in engine.containers(name) if c.target in old]
-    for container in ids:
-        engine.restart(container)
-    if ids:
-        compose.up()
 
 
 def prove(stack: Stack, engine: Engine, sources: Sources, patience: float = 0.0) -> Proof:
@@ -93,37 +87,49 @@ def prove(stack: Stack, engine: Engine, sources: Sources, patience: float = 0.0)
     while not _settled(snapshot) and time.monotonic() < end:
         time.sleep(0.3)
         snapshot = look(engine, stack)
-    plan = make_plan(stack, host_facts(snapshot, engine, stack.name), sources)
+    facts = host_facts(snapshot, engine, stack.name)
+    plan = make_plan(stack, facts, sources, starting=False)
     return Proof(plan, verify(plan, observations(snapshot, plan.requirements)))
 
 
 def _settled(snapshot: Snapshot) -> bool:
     # Both: a replica that was down has to pass more than one check before clients reach it.
-    return all(
+    up = [
         row.get("check_status") == "L7OK" and row.get("status", "").startswith("UP")
         for row in servers(snapshot).values()
-    )
+    ]
+    # None at all is HAProxy not answering yet.
+    return bool(up) and all(up)
 
 
-def down(stack: Stack, engine: Engine, progress: Progress) -> tuple[str, ...]:
+def down(stack: Stack, engine: Engine, progress: Progress, force: bool = False) -> tuple[str, ...]:
     """Stop gracefully, then remove every container, network and volume by the stack's label.
 
+    Args:
+        stack: its file.
+        engine: where it runs.
+        progress: told what is going on.
+        force: also a stack of this name that was started from another folder.
+
     Returns:
-        what was removed after the graceful stop.
+        what was removed.
+
+    Raises:
+        StackError: the stack was started from another folder.
     """
-    folder = state_folder(stack)
+    if not force:
+        _refuse_namesake(stack, engine, "take it down there, or give --force")
     containers = engine.containers(stack.name)
-    if containers and (folder / "compose.yaml").is_file():
-        progress(f"stopping {len(containers)} containers")
-        try:
-            Compose(folder, f"stackctl-{stack.name}").down()
-        except EngineError as error:
-            progress(str(error))
-    removed = engine.remove_stack(stack.name)
-    return tuple(f"container {c.name}" for c in containers if c.name not in str(removed)) + removed
+    running = [c for c in containers if c.pid]
+    if running:
+        progress(f"stopping {len(running)} containers")
+    # HAProxy first: its clients see it close, and not a replica fail.
+    engine.stop([c for c in running if c.target == HAPROXY], HAPROXY_GRACE_SECONDS)
+    engine.stop([c for c in running if c.target != HAPROXY], TELEMT_GRACE_SECONDS)
+    return engine.remove_stack(stack.name)
 
 
-def _refuse_namesake(stack: Stack, engine: Engine) -> None:
+def _refuse_namesake(stack: Stack, engine: Engine, remedy: str) -> None:
     """Two stack files of one name would take each other's containers."""
     mine = state_folder(stack).resolve()
     for container in engine.containers(stack.name):
@@ -131,7 +137,7 @@ def _refuse_namesake(stack: Stack, engine: Engine) -> None:
         if theirs and Path(theirs).resolve() != mine:
             raise StackError(
                 f"name: another stack called {stack.name!r} runs on this engine, from {theirs}",
-                "give this one another name, or take that one down first",
+                remedy,
             )
 
 
@@ -146,8 +152,29 @@ def _refuse_taken_port(plan: Plan, before: Snapshot, engine: Engine) -> None:
         )
 
 
-def _refuse_unprepared(plan: Plan, before: Snapshot) -> None:
-    """Strict: host rows are looked at before anything is started."""
+def refuse_other_machine(before: Snapshot) -> None:
+    """Containers mount the rendered folder, so it has to be on the engine's own machine.
+
+    Raises:
+        EngineError: the engine runs on another machine, or in a virtual one.
+    """
+    theirs = str(before.facts["boot_id"].get("text", "")).strip()
+    mine = Path("/proc/sys/kernel/random/boot_id")
+    if not theirs or not mine.exists() or mine.read_text().strip() != theirs:
+        raise EngineError(
+            "the engine runs on another machine, which does not have the rendered files",
+            "`stackctl render -o DIR`, copy DIR there, and run `docker compose up -d --wait` in it",
+        )
+
+
+def refuse_unprepared(plan: Plan, before: Snapshot) -> None:
+    """Strict: host rows are looked at before anything is started.
+
+    Raises:
+        StrictError: the host is short of one; nothing was started.
+    """
+    if plan.mode != "strict":
+        return
     host = tuple(r for r in plan.requirements if r.target == HOST)
     seen = observations(before, host)
     found = [judge(r, seen[(r.target, r.limit)]) for r in host]
@@ -156,6 +183,5 @@ def _refuse_unprepared(plan: Plan, before: Snapshot) -> None:
         raise StrictError(
             "strict mode: nothing was started; the host is short of\n  "
             + "\n  ".join(sentence(f) for f in short),
-            "prepare the host: put the files of host/ from `stackctl render` in place; or "
-            "`limits.mode: fit` (--fit)",
+            f"{PREPARE_HOST}; or `limits.mode: fit` (--fit)",
         )

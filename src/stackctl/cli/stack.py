@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stackctl.apply.up import Proof
 
 Junit = Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML to this file too.")]
+Picture = Annotated[Path | None, typer.Option("--svg", help="Draw the report into this file too.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Evidence of every finding.")]
 
 
@@ -50,14 +51,19 @@ def up(
 
 
 @app.command()
-def down(file: StackFile = STACK_FILE) -> None:
+def down(
+    file: StackFile = STACK_FILE,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also a stack of this name from another folder.")
+    ] = False,
+) -> None:
     """Stop the stack and remove its containers, networks and volumes, found by their labels."""
     from stackctl.apply.up import down as stop
     from stackctl.engine import Engine
 
     stack = load_stack(file)
     with progress() as say:
-        removed = stop(stack, Engine.connect(), say)
+        removed = stop(stack, Engine.connect(), say, force)
     for what in removed:
         print(f"removed {what}")
     if not removed:
@@ -88,6 +94,7 @@ def verify(
     strict: Strict = False,
     json: Json = False,
     junit: Junit = None,
+    svg: Picture = None,
     verbose: Verbose = False,
 ) -> None:
     """Prove the running stack: every limit on its live process, socket and namespace."""
@@ -104,7 +111,12 @@ def verify(
             f"{stack.name}: no HAProxy of this stack is on the engine",
             f"start it: `stackctl up -f {file}`",
         )
-    _report(prove(stack, engine, sources), json, junit, verbose)
+    proof = prove(stack, engine, sources)
+    if svg:
+        from stackctl.report.picture import findings_svg
+
+        _write(svg, findings_svg(proof.plan, proof.findings))
+    _report(proof, json, junit, verbose)
 
 
 @app.command()
@@ -135,9 +147,18 @@ def _report(proof: Proof, json: bool, junit: Path | None, verbose: bool) -> None
     from stackctl.verify import exit_status
 
     if junit:
-        junit.write_text(document.junit(proof.plan, proof.findings))
+        _write(junit, document.junit(proof.plan, proof.findings))
     if json:
         print(to_json(document.document(proof.plan, proof.findings)))
     else:
         findings_report(report_console(), proof.plan, proof.findings, verbose)
     raise typer.Exit(int(exit_status(proof.findings)))
+
+
+def _write(path: Path, text: str) -> None:
+    from stackctl.errors import OutputError
+
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}", "give a file that can be written") from error

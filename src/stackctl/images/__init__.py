@@ -5,8 +5,17 @@ that carries the label of what would be built is not built again.
 """
 
 from stackctl.images.base import ensure_base
-from stackctl.images.build import ensure_image
+from stackctl.images.build import ensure_image, image_labels
 from stackctl.images.context import content_hash, images_root
 from stackctl.images.errors import ImageBuildError
+from stackctl.images.pull import pull
 
-__all__ = ["ImageBuildError", "content_hash", "ensure_base", "ensure_image", "images_root"]
+__all__ = [
+    "ImageBuildError",
+    "content_hash",
+    "ensure_base",
+    "ensure_image",
+    "image_labels",
+    "images_root",
+    "pull",
+]

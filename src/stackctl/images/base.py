@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import shutil
 import signal
 import subprocess
@@ -16,14 +15,13 @@ from typing import TYPE_CHECKING
 from stackctl.images.build import Progress, image_labels
 from stackctl.images.context import content_hash, images_root
 from stackctl.images.errors import TAIL_LINES, ImageBuildError
+from stackctl.images.pull import pull
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 OFFICIAL_BASE = "debian:trixie-slim"
 BUILT_BASE = "stackctl/base"
-PULL_SILENCE_SECONDS = 15.0
-"""A registry silent for this long is out of reach; a slow download that moves goes on."""
 
 _lock = threading.Lock()
 
@@ -43,43 +41,13 @@ def ensure_base(client: DockerClient, progress: Progress) -> str:
         for reference in (OFFICIAL_BASE, built):
             if image_labels(client, reference) is not None:
                 return reference
-        problem = _pull(client, OFFICIAL_BASE, progress)
+        problem = pull(client, OFFICIAL_BASE, progress)
         if problem is None:
             return OFFICIAL_BASE
         progress(f"{OFFICIAL_BASE} cannot be pulled: {problem}")
         progress(f"building {built} from Debian's packages instead; about half a minute")
         _build_base(client, folder / "build", built, progress)
     return built
-
-
-def _pull(client: DockerClient, reference: str, progress: Progress) -> str | None:
-    """Pull; None when the image is there, else what stood in the way."""
-    events: queue.Queue[str | None] = queue.Queue()
-    problems: list[str] = []
-
-    def work() -> None:
-        try:
-            for event in client.api.pull(reference, stream=True, decode=True):
-                if "error" in event:
-                    problems.append(str(event["error"]))
-                events.put(str(event.get("status", "")))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it answers "can it be pulled?"
-            # The SDK's own text wraps the engine's explanation in an HTTP status and address.
-            problems.append(str(getattr(error, "explanation", None) or error))
-        events.put(None)
-
-    progress(f"pulling {reference}")
-    # In a thread: the engine itself waits for the registry, and the SDK's pull takes no limit.
-    threading.Thread(target=work, name=f"pull {reference}", daemon=True).start()
-    last = ""
-    try:
-        while (status := events.get(timeout=PULL_SILENCE_SECONDS)) is not None:
-            if status not in ("", last):
-                progress(status)
-                last = status
-    except queue.Empty:
-        return f"the registry was silent for {PULL_SILENCE_SECONDS:g} s"
-    return problems[0] if problems else None
 
 
 def _build_base(client: DockerClient, script: Path, reference: str, progress: Progress) -> None:

@@ -243,8 +243,8 @@ ROWS = (
         wanted=1,
         kind=Kind.FLAG,
         departs="Not in the guide",
-        remedy="connect from another machine, use `network: host`, or switch the userland proxy "
-        "off in the engine (`userland-proxy: false`)",
+        remedy="listen on an address that is not loopback, use `network: host`, or switch the "
+        "userland proxy off in the engine (`userland-proxy: false`)",
     ),
     _haproxy(
         "telemt.max_connections",

@@ -6,7 +6,9 @@ from stackctl.limits.model import Depth, Place, Read, Reader, Role, Setting
 
 BOTH = (Role.HAPROXY, Role.TELEMT)
 
-PREPARE_HOST = "put the files of host/ from `stackctl render` in place on the host and reboot"
+PREPARE_HOST = (
+    "on the host, from the folder of `stackctl render`: `cp -r host/etc/. /etc/`, then reboot"
+)
 RECREATE = (
     "recreate the container (`stackctl up`): a value poked into a namespace by hand, or a listener "
     "made before it changed, keeps the old one"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from ipaddress import ip_address
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 from stackctl.engine import Engine
+from stackctl.errors import EngineError
 from stackctl.limits import INFINITY
 from stackctl.observe.limitfile import parse_limits
 from stackctl.observe.model import Snapshot
@@ -44,12 +45,27 @@ def host_facts(snapshot: Snapshot, engine: Engine, stack: str) -> HostFacts:
         ceilings=ceilings(facts["engine"]["starter"], sysctls),
         choices=choices(facts["congestion"], sysctls),
         sysctls=sysctls,
-        subnets_taken=tuple(net for nets in subnets.values() for net in nets),
+        subnets_taken=(
+            *(net for nets in subnets.values() for net in nets),
+            *_attached(facts["nics"], own),
+        ),
         own_subnet=own[0] if own else "",
         engine=engine.version,
         kernel=str(facts["kernel"]),
         memory_bytes=int(facts["memory"].get("value", 0)),
     )
+
+
+def _attached(cards: Sequence[Mapping[str, Any]], own: Sequence[str]) -> tuple[str, ...]:
+    """IPv4 networks the host's cards are in, less the stack's own bridge and loopback."""
+    mine = [ip_network(net) for net in own]
+    found = []
+    for card in cards:
+        for text in card["addresses"]:
+            network = ip_interface(text).network
+            if network.version == 4 and not network.is_loopback and network not in mine:
+                found.append(str(network))
+    return tuple(dict.fromkeys(found))
 
 
 def ceilings(starter: Mapping[str, Any], sysctls: Mapping[str, str]) -> dict[str, int]:
@@ -86,10 +102,21 @@ def choices(
 
 
 def listening_ports(snapshot: Snapshot, host: str) -> frozenset[int]:
-    """TCP ports of the host that a listener on `host` ("" for every address) would collide with."""
+    """TCP ports of the host that a listener on `host` ("" for every address) would collide with.
+
+    Raises:
+        EngineError: they could not be read.
+    """
+    listening = snapshot.facts["listening"]
+    if "value" not in listening:
+        raise EngineError(
+            f"the host's listeners could not be read: {listening.get('error')}",
+            "run the command again; if it fails again, report this message",
+        )
     ports = set()
-    for address, port in snapshot.facts["listening"].get("value", ()):
+    every = not host or ip_address(host).is_unspecified
+    for address, port in listening["value"]:
         theirs = ip_address(address)
-        if not host or theirs.is_unspecified or theirs == ip_address(host):
+        if every or theirs.is_unspecified or theirs == ip_address(host):
             ports.add(int(port))
     return frozenset(ports)

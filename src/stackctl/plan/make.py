@@ -15,13 +15,21 @@ from stackctl.spec import Stack
 OFFICIAL_TELEMT = "ghcr.io/telemt/telemt"
 
 
-def make_plan(stack: Stack, facts: HostFacts | None = None, sources: Sources | None = None) -> Plan:
+def make_plan(
+    stack: Stack,
+    facts: HostFacts | None = None,
+    sources: Sources | None = None,
+    *,
+    starting: bool = True,
+) -> Plan:
     """The plan of a stack.
 
     Args:
         stack: the validated file.
         facts: the host and engine, where known; without them nothing is fitted or refused.
         sources: which images run; without them `auto` means the official ones.
+        starting: the plan is made to start the stack, so strict mode refuses what cannot be had.
+            For a stack that runs, it is wanted all the same and verification shows it short.
 
     Raises:
         PlanError: the topology or the machine cannot carry what the file asks for.
@@ -30,13 +38,18 @@ def make_plan(stack: Stack, facts: HostFacts | None = None, sources: Sources | N
     sources = sources or default_sources(stack)
     subnet = subnet_of(stack, facts)
     replicas = replicas_in(subnet, stack.replicas)
-    _check_overrides(stack, facts)
+    _check_slots(stack)
+    if starting:
+        _check_overrides(stack, facts)
     sizes = _sizes(stack, facts)
     _check_link(stack, sizes)
     required, refused = requirements(stack, sizes, replicas, facts)
     if refused and stack.limits.mode == "strict":
-        raise _refuse(refused)
-    _check_descriptors(stack, sizes, required)
+        if starting:
+            raise _refuse(refused)
+        required, _ = requirements(stack, sizes, replicas, None)
+    if starting:
+        _check_descriptors(stack, sizes, required)
     return Plan(
         name=stack.name,
         mode=stack.limits.mode,
@@ -57,6 +70,8 @@ def make_plan(stack: Stack, facts: HostFacts | None = None, sources: Sources | N
         public_host=stack.telemt.public_host,
         public_port=stack.telemt.public_port,
         middle_proxy=stack.telemt.middle_proxy,
+        # The double imitates no site and has no mask host to reach.
+        masking=sources.telemt != "double",
         sizes=sizes,
         requirements=required,
         warnings=warnings(stack, sizes, sources, facts),
@@ -126,6 +141,17 @@ def _check_overrides(stack: Stack, facts: HostFacts | None) -> None:
             )
 
 
+def _check_slots(stack: Stack) -> None:
+    """Verification holds a connection through every replica, and one more from outside."""
+    least = 2 * stack.replicas + 1
+    if stack.connections < least:
+        raise PlanError(
+            "connections",
+            f"{stack.connections} are too few for {stack.replicas} replicas to be verified",
+            f"set at least {least}, or fewer `replicas`",
+        )
+
+
 def _check_link(stack: Stack, sizes: Sizes) -> None:
     each = fair_share(stack.connections, stack.replicas)
     if stack.link == "tcp" and each > sizes.ports_per_link:
@@ -149,8 +175,8 @@ def _check_descriptors(stack: Stack, sizes: Sizes, required: tuple[Requirement, 
                 "connections",
                 f"{stack.connections} need {needed} descriptors in {requirement.target}, which "
                 f"can have {granted}" + (f" ({requirement.fitted})" if requirement.fitted else ""),
-                "lower `connections`, add `replicas`, or raise nofile (host/ of "
-                "`stackctl render` prepares a host for it)",
+                ("lower `connections`" if haproxy else "add `replicas`, lower `connections`")
+                + " or raise nofile (host/ of `stackctl render` prepares a host for it)",
             )
     if sizes.server_maxconn * stack.replicas < stack.connections:
         raise PlanError(

@@ -131,6 +131,7 @@ class Plan:
     public_host: str
     public_port: int
     middle_proxy: bool
+    masking: bool
     sizes: Sizes
     requirements: tuple[Requirement, ...]
     warnings: tuple[str, ...] = field(default=())

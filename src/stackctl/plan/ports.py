@@ -15,5 +15,8 @@ HARD_STOP_SECONDS = 30
 HAPROXY_GRACE_SECONDS = 35
 """Above HARD_STOP_SECONDS, so that the engine never has to kill."""
 
+TELEMT_GRACE_SECONDS = 30
+"""Telemt takes up to 12 s to cancel its sessions."""
+
 SOCKET_PATH = "/run/telemt/telemt.sock"
 """Telemt's listener on unix links, as its own container sees it."""

@@ -33,6 +33,8 @@ class Refusal:
     key: str
     problem: str
     remedy: str
+    absent: bool = False
+    """There is no such knob: it is not set at all, and not fitted but left."""
 
 
 def wanted_of(limit: Limit, stack: Stack, sizes: Sizes) -> Value:
@@ -89,6 +91,7 @@ def requirements(
         granted, refusal = _granted(limit, wanted, stack, facts)
         for target in targets_of(limit, stack.network, replicas):
             in_container = target != HOST
+            absent = bool(refusal and refusal.absent and in_container)
             if refusal and in_container:
                 refused[limit.key] = refusal
             required.append(
@@ -100,14 +103,23 @@ def requirements(
                         _write(setting, limit, granted if in_container else wanted, facts)
                         for setting in limit.settings
                         if (setting.place in HOST_PLACES) != in_container
+                        and not (absent and setting.place is Place.COMPOSE_SYSCTL)
                     ),
-                    fitted=refusal.problem if refusal and in_container else "",
-                    left=LEFT_ALONE if not in_container and stack.limits.mode == "fit" else "",
+                    fitted=refusal.problem if refusal and in_container and not absent else "",
+                    left=_left(stack, refusal, in_container),
                     way_out=_way_out(refusal, in_container),
                     chosen=limit.key in stack.limits.overrides,
                 )
             )
     return tuple(required), tuple(refused.values())
+
+
+def _left(stack: Stack, refusal: Refusal | None, in_container: bool) -> str:
+    if stack.limits.mode != "fit":
+        return ""
+    if not in_container:
+        return LEFT_ALONE
+    return refusal.problem if refusal and refusal.absent else ""
 
 
 def _way_out(refusal: Refusal | None, in_container: bool) -> str:
@@ -126,6 +138,14 @@ def _granted(
             wanted = min(wanted, cap)
     if facts is None:
         return wanted, None
+    for setting in limit.settings:
+        if setting.place is Place.COMPOSE_SYSCTL and setting.where not in facts.sysctls:
+            return wanted, Refusal(
+                limit.key,
+                "this host's kernel has no such key, so no container can be given it",
+                f"load its module on the host and run again; {PREPARE_HOST}",
+                absent=True,
+            )
     if limit.ceiling and stack.network == "host":
         running = facts.sysctls.get(limit.ceiling, "")
         if running.isdigit() and isinstance(wanted, int) and int(running) < wanted:
@@ -141,7 +161,7 @@ def _granted(
             limit.key,
             f"this engine can grant at most {ceiling}, not {max(wanted)}",
             "start the engine with a higher hard limit or with CAP_SYS_RESOURCE "
-            f"(host/systemd of `stackctl render`), or set limits.{limit.key} lower",
+            f"(host/etc/systemd of `stackctl render`), or set limits.{limit.key} lower",
         )
     choices = facts.choices.get(limit.key)
     if choices and wanted not in choices:

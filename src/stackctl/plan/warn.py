@@ -20,6 +20,7 @@ def warnings(
         *_memory(sizes, facts),
         *_conntrack(sizes, facts),
         *_addresses(stack),
+        *_state(stack),
         *_replicas(stack, sizes),
     )
 
@@ -80,6 +81,17 @@ def _addresses(stack: Stack) -> Iterator[str]:
         yield (
             "network bridge: a client on this machine's 127.0.0.1 passes the userland proxy and "
             "arrives with the bridge's address; others keep their own"
+        )
+
+
+def _state(stack: Stack) -> Iterator[str]:
+    yield (
+        "telemt: quotas and caches of a replica are in memory (tmpfs): a restart begins them anew"
+    )
+    if stack.network == "host":
+        yield (
+            "network host: each replica's API listens on loopback, so every local user of this "
+            "machine can ask it, users' links included; let nobody else log in there"
         )
 
 

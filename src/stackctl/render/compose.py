@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from stackctl import __version__
 from stackctl.limits import Place
 from stackctl.plan import Plan
-from stackctl.plan.ports import HAPROXY_GRACE_SECONDS, HEALTH_PORT
+from stackctl.plan.ports import HAPROXY_GRACE_SECONDS, HEALTH_PORT, TELEMT_GRACE_SECONDS
 from stackctl.render.haproxy import needs_root_to_bind
 from stackctl.render.text import environment, reason
 
@@ -30,6 +30,7 @@ def compose_yaml(plan: Plan, digests: Mapping[str, str]) -> str:
             low_port=needs_root_to_bind(plan),
             health_port=HEALTH_PORT,
             haproxy_grace=HAPROXY_GRACE_SECONDS,
+            telemt_grace=TELEMT_GRACE_SECONDS,
             labels=lambda target: _labels(plan, target, digests[target]),
             limits=lambda target: _limits(plan, target),
         )

@@ -29,18 +29,21 @@ class File:
 
 def render(plan: Plan, secrets: Secrets) -> dict[str, File]:
     """All files of the deployment by relative path; deterministic byte for byte."""
+    users = users_toml(secrets)
     configs = {"haproxy/haproxy.cfg": haproxy_cfg(plan)} | {
         f"telemt/{replica.name}/telemt.toml": telemt_toml(plan, replica)
         for replica in plan.replicas
     }
     digests = {
         "haproxy": _digest(configs["haproxy/haproxy.cfg"]),
-        **{r.name: _digest(configs[f"telemt/{r.name}/telemt.toml"]) for r in plan.replicas},
+        # With the users: a replica reads its file at the start, so a changed user is a new
+        # container, also when an earlier run was cut off between writing and starting.
+        **{r.name: _digest(configs[f"telemt/{r.name}/telemt.toml"] + users) for r in plan.replicas},
     }
     texts = {"compose.yaml": compose_yaml(plan, digests), **configs, **host_files(plan)}
     files = {path: File(text) for path, text in sorted(texts.items())}
     files["secrets/.gitignore"] = File("*\n")
-    files[USERS_FILE] = File(users_toml(secrets), 0o444)
+    files[USERS_FILE] = File(users, 0o444)
     return files
 
 

@@ -1,4 +1,4 @@
-"""Plan → host/: what only the machine itself can give, as files for its own folders."""
+"""Plan → host/etc/: what only the machine itself can give, in the tree of its own /etc."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from stackctl.render.text import reason
 
 
 def host_files(plan: Plan) -> dict[str, str]:
-    """Every file of host/, by path relative to the render's folder."""
+    """Every file of host/etc/, by path relative to the render's folder."""
     # sysctl.d is read in name order and the last wins; 99-sysctl.conf is /etc/sysctl.conf.
     files = {
-        f"host/sysctl.d/99-zz-stackctl-{plan.name}.conf": _file(plan, _sysctls(plan)),
-        f"host/modules-load.d/stackctl-{plan.name}.conf": _file(plan, _modules(plan)),
-        f"host/limits.d/99-stackctl-{plan.name}.conf": _file(plan, _limits(plan)),
+        f"host/etc/sysctl.d/99-zz-stackctl-{plan.name}.conf": _file(plan, _sysctls(plan)),
+        f"host/etc/modules-load.d/stackctl-{plan.name}.conf": _file(plan, _modules(plan)),
+        f"host/etc/security/limits.d/99-stackctl-{plan.name}.conf": _file(plan, _limits(plan)),
     }
     for unit in sorted({w.where for _, w in plan.written(HOST, Place.SYSTEMD)}):
-        files[f"host/systemd/{unit}.d/stackctl-{plan.name}.conf"] = _file(
+        files[f"host/etc/systemd/system/{unit}.d/stackctl-{plan.name}.conf"] = _file(
             plan, ["[Service]", *_unit(plan, unit)]
         )
     return files
 
 
 def _file(plan: Plan, lines: Iterator[str] | list[str]) -> str:
-    head = f"# {plan.project}. Rendered by stackctl {__version__}; put in place under /etc.\n"
+    head = (
+        f"# {plan.project}. Rendered by stackctl {__version__}. "
+        "In place by: cp -r host/etc/. /etc/\n"
+    )
     return head + "\n".join(lines) + "\n"
 
 

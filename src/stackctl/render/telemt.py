@@ -58,8 +58,7 @@ def telemt_toml(plan: Plan, replica: Replica) -> str:
     if not plan.middle_proxy:
         document["general"]["middle_proxy_nat_probe"] = False
         document["network"] = {"stun_use": False}
-    if plan.mode == "fit":
-        # A lab may have no internet: nothing to imitate and no mask host to reach.
+    if not plan.masking:
         document["censorship"] |= {"tls_emulation": False, "mask": False}
     return (
         f"# {plan.project} {replica.name}. Rendered by stackctl {__version__}.\n"

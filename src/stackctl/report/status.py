@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from stackctl.report.words import TELEMT_WORDS
+
 if TYPE_CHECKING:
     from stackctl.apply.status import Status
 
@@ -18,6 +20,8 @@ def status_report(console: Console, status: Status) -> None:
     if not status.containers:
         console.print(f"{status.name}: not running; start it with `stackctl up`")
         return
+    telemt = status.containers[0].labels.get("io.stackctl.telemt", "")
+    console.print(Text(f"telemt: {TELEMT_WORDS.get(telemt, 'unknown')}"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("target", "container", "state", "health", "haproxy sees", "sessions"):
         table.add_column(column)

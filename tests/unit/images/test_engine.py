@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,10 @@ from docker import errors as docker_errors
 from stackctl.images import ImageBuildError, ensure_base, ensure_image
 from stackctl.images import base as base_module
 from stackctl.images.build import CONTENT_LABEL
+
+pull_module = importlib.import_module(
+    "stackctl.images.pull"
+)  # the package exports a function of that name
 
 
 @dataclass
@@ -130,8 +135,8 @@ def test_a_silent_registry_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
             release.wait(10)
             return iter([])
 
-    monkeypatch.setattr(base_module, "PULL_SILENCE_SECONDS", 0.05)
-    problem = base_module._pull(cast("Any", Silent()), "debian:trixie-slim", lambda _: None)
+    monkeypatch.setattr(pull_module, "PULL_SILENCE_SECONDS", 0.05)
+    problem = pull_module.pull(cast("Any", Silent()), "debian:trixie-slim", lambda _: None)
     release.set()
     assert problem == "the registry was silent for 0.05 s"
 

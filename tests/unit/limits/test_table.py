@@ -50,10 +50,10 @@ ROLES = {
     Scope.TELEMT: {Role.TELEMT},
 }
 FILES = {
-    Place.SYSCTL_D: "host/sysctl.d/",
-    Place.MODULES_LOAD: "host/modules-load.d/",
-    Place.LIMITS_D: "host/limits.d/",
-    Place.SYSTEMD: "host/systemd/",
+    Place.SYSCTL_D: "host/etc/sysctl.d/",
+    Place.MODULES_LOAD: "host/etc/modules-load.d/",
+    Place.LIMITS_D: "host/etc/security/limits.d/",
+    Place.SYSTEMD: "host/etc/systemd/system/",
     Place.COMPOSE_SYSCTL: "compose.yaml",
     Place.COMPOSE_ULIMIT: "compose.yaml",
     Place.COMPOSE_PIDS: "compose.yaml",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from stackctl.errors import Exit, PlanError, StrictError
 from stackctl.limits import TABLE, Place
+from stackctl.limits.values import digits
 from stackctl.plan import HAPROXY, HOST, HostFacts, Plan, Requirement, make_plan
 from stackctl.spec import Stack
 
@@ -17,7 +19,15 @@ def facts(
     choices: Mapping[str, tuple[str, ...]] | None = None,
     sysctls: Mapping[str, str] | None = None,
 ) -> HostFacts:
-    return HostFacts(ceilings=ceilings or {}, choices=choices or {}, sysctls=sysctls or {})
+    # A host has every key that containers can be given, unless a test takes one away.
+    has = {
+        s.where: digits(limit.wanted)
+        for limit in TABLE.values()
+        for s in limit.settings
+        if s.place is Place.COMPOSE_SYSCTL and isinstance(limit.wanted, int | tuple)
+    }
+    known = has | {BBR: "bbr"} | dict(sysctls or {})
+    return HostFacts(ceilings=ceilings or {}, choices=choices or {}, sysctls=known)
 
 
 def planned(known: HostFacts | None, limits: Mapping[str, object], **keys: object) -> Plan:
@@ -82,6 +92,37 @@ def test_strict_names_the_limit_the_ceiling_and_the_ways_out() -> None:
     assert raised.value.exit_code is Exit.SHORT
 
 
+CONNTRACK = "net.netfilter.nf_conntrack_tcp_timeout_established"
+
+
+def without(known: HostFacts, key: str) -> HostFacts:
+    return replace(known, sysctls={k: v for k, v in known.sysctls.items() if k != key})
+
+
+def test_a_key_the_kernel_has_not_is_not_set_and_says_so() -> None:
+    plan = planned(without(facts(), CONNTRACK), FIT)
+    requirement = of(plan, CONNTRACK)
+    assert "no such key" in requirement.left
+    assert "load its module" in requirement.way_out
+    assert CONNTRACK not in {w.where for _, w in plan.written(HAPROXY, Place.COMPOSE_SYSCTL)}
+
+
+def test_strict_refuses_where_the_kernel_has_no_such_key() -> None:
+    with pytest.raises(StrictError, match="no such key"):
+        planned(without(facts(), CONNTRACK), STRICT)
+
+
+def test_strict_wants_the_guide_of_a_stack_that_runs_already() -> None:
+    stack = Stack.model_validate(
+        {"name": "lab", "connections": 8000, "replicas": 2, "limits": {"mode": "strict"}}
+    )
+    plan = make_plan(stack, facts({"nofile": 20_000}), starting=False)
+    requirement = of(plan, "nofile")
+    assert requirement.wanted == TABLE["nofile"].wanted
+    assert not requirement.fitted
+    assert not requirement.left
+
+
 def test_strict_names_everything_that_cannot_be_granted_at_once() -> None:
     known = facts({"nofile": 20_000, "nproc": 100}, {BBR: ("reno",)})
     with pytest.raises(StrictError) as raised:
@@ -133,7 +174,7 @@ def test_descriptors_too_few_name_the_process_and_both_numbers() -> None:
         planned(facts({"nofile": 10_000}), FIT)
     error = raised.value
     assert error.key == "connections"
-    for part in ("8000", "haproxy", "10000", "replicas", "this engine can grant at most"):
+    for part in ("8000", "haproxy", "10000", "this engine can grant at most"):
         assert part in str(error)
 
 

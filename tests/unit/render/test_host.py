@@ -11,7 +11,7 @@ from stackctl.render import render
 from stackctl.spec import Secrets, Stack
 
 NETWORKS = pytest.mark.parametrize("network", ["bridge", "host"])
-SYSCTL_D = "host/sysctl.d/99-zz-stackctl-lab.conf"
+SYSCTL_D = "host/etc/sysctl.d/99-zz-stackctl-lab.conf"
 UNITS = ["containerd.service", "docker.service", "telemt.service"]
 
 
@@ -53,7 +53,7 @@ def test_nothing_systemd_reads_later_overrides_it(network: str) -> None:
 
 @NETWORKS
 def test_modules_are_listed_once(network: str) -> None:
-    made = lines(planned(network), "host/modules-load.d/stackctl-lab.conf")
+    made = lines(planned(network), "host/etc/modules-load.d/stackctl-lab.conf")
     assert {"nf_conntrack", "sch_fq"} <= set(made)
     assert len(made) == len(set(made))
     assert all(line.replace("_", "").isalnum() for line in made)
@@ -61,7 +61,7 @@ def test_modules_are_listed_once(network: str) -> None:
 
 @NETWORKS
 def test_logins_get_soft_and_hard_and_root_is_named(network: str) -> None:
-    assert lines(planned(network), "host/limits.d/99-stackctl-lab.conf") == [
+    assert lines(planned(network), "host/etc/security/limits.d/99-stackctl-lab.conf") == [
         "* soft nofile 1048576",
         "* hard nofile 1048576",
         "root soft nofile 1048576",
@@ -71,14 +71,16 @@ def test_logins_get_soft_and_hard_and_root_is_named(network: str) -> None:
 
 def test_a_login_limit_that_was_chosen_keeps_soft_and_hard_apart() -> None:
     limits = {"mode": "fit", "login.nofile": {"soft": 1000, "hard": 2000}}
-    made = lines(planned("bridge", limits=limits), "host/limits.d/99-stackctl-lab.conf")
+    made = lines(
+        planned("bridge", limits=limits), "host/etc/security/limits.d/99-stackctl-lab.conf"
+    )
     assert made[:2] == ["* soft nofile 1000", "* hard nofile 2000"]
 
 
 @NETWORKS
 @pytest.mark.parametrize("unit", UNITS)
 def test_units_get_a_drop_in(network: str, unit: str) -> None:
-    made = lines(planned(network), f"host/systemd/{unit}.d/stackctl-lab.conf")
+    made = lines(planned(network), f"host/etc/systemd/system/{unit}.d/stackctl-lab.conf")
     tasks = ["LimitNPROC=65535"] if unit == "telemt.service" else []
     assert made == ["[Service]", "LimitNOFILE=1048576", *tasks, "TasksMax=infinity"]
 

@@ -163,11 +163,12 @@ def test_the_middle_proxy_is_the_operators_choice(middle_proxy: bool) -> None:
     assert ("network" in made) is not middle_proxy
 
 
-@pytest.mark.parametrize(("mode", "alone"), [("fit", True), ("strict", False)])
-def test_a_lab_imitates_no_site_it_may_not_reach(mode: str, alone: bool) -> None:
-    censorship = read(planned(limits={"mode": mode}))["censorship"]
-    assert (censorship.get("mask") is False) == alone
-    assert (censorship.get("tls_emulation") is False) == alone
+@pytest.mark.parametrize("mode", ["fit", "strict"])
+@pytest.mark.parametrize(("source", "masks"), [("double", False), ("official", True)])
+def test_only_the_double_imitates_no_site(mode: str, source: str, masks: bool) -> None:
+    made = read(planned(limits={"mode": mode}, telemt={"source": source}))["censorship"]
+    assert (made.get("mask") is False) is not masks
+    assert (made.get("tls_emulation") is False) is not masks
 
 
 def test_users_read_back() -> None:

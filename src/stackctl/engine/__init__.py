@@ -1,0 +1,28 @@
+"""The only door to Docker: the SDK for the engine, compose through its own command."""
+
+from __future__ import annotations
+
+from stackctl.engine.compose import Compose
+from stackctl.engine.engine import Engine
+from stackctl.engine.model import (
+    STACK_LABEL,
+    TARGET_LABEL,
+    TELEMT_LABEL,
+    VERSION_LABEL,
+    WORKDIR_LABEL,
+    Container,
+)
+from stackctl.engine.probe import PROBE_CAPABILITIES, PROBE_IMAGE
+
+__all__ = [
+    "PROBE_CAPABILITIES",
+    "PROBE_IMAGE",
+    "STACK_LABEL",
+    "TARGET_LABEL",
+    "TELEMT_LABEL",
+    "VERSION_LABEL",
+    "WORKDIR_LABEL",
+    "Compose",
+    "Container",
+    "Engine",
+]

@@ -1,0 +1,43 @@
+"""What stackctl leaves on an engine and finds there: labels, containers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+STACK_LABEL = "io.stackctl.stack"
+TARGET_LABEL = "io.stackctl.target"
+TELEMT_LABEL = "io.stackctl.telemt"
+VERSION_LABEL = "io.stackctl.version"
+WORKDIR_LABEL = "com.docker.compose.project.working_dir"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of a stack, as the engine records it.
+
+    Attributes:
+        id: full id.
+        name: its name.
+        target: "haproxy" or "telemt-N".
+        pid: process id of its first process as the engine's host sees it; 0 if not running.
+        status: "running", "exited", ...
+        health: "healthy", "starting", "unhealthy" or "" without a health check.
+        labels: all labels.
+        started: RFC 3339 time of the last start.
+    """
+
+    id: str
+    name: str
+    target: str
+    pid: int
+    status: str
+    health: str
+    labels: Mapping[str, str]
+    started: str
+
+
+def order(container: Container) -> tuple[int, int]:
+    """Sort key: HAProxy first, then replicas by number."""
+    number = container.target.rpartition("-")[2]
+    return (0, 0) if not number.isdigit() else (1, int(number))
