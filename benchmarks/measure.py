@@ -191,7 +191,7 @@ def machine(engine: str = "") -> dict[str, Any]:
     found = {
         "cpus": len(os.sched_getaffinity(0)),
         "memory_gib": round(memory / 2**30, 1),
-        "kernel": platform.release(),
+        "kernel": ".".join(platform.release().split(".")[:2]),
         "python": platform.python_version(),
         # Above the number of cpus, others were at work: compare ratios, not seconds.
         "load": round(os.getloadavg()[0], 1),

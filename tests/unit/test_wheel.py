@@ -1,4 +1,4 @@
-"""The wheel, away from the checkout: complete, without secrets, enough where no engine is needed."""
+"""The wheel in a clean environment outside the checkout: init, plan and render work."""
 
 from __future__ import annotations
 

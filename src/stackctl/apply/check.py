@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+from stackctl.apply.prove import SETTLING, Proof, prove
+from stackctl.apply.refuse import refuse_other_machine, refuse_unprepared
 from stackctl.apply.sources import ensure, resolve
-from stackctl.apply.up import SETTLING, Proof, prove, refuse_other_machine, refuse_unprepared
 from stackctl.apply.write import write_tree
 from stackctl.engine import Engine
 from stackctl.errors import EngineError

@@ -12,7 +12,7 @@ from stackctl.cli.app import STACK_FILE, Fit, Json, StackFile, Strict, app, load
 from stackctl.cli.output import progress, report_console
 
 if TYPE_CHECKING:
-    from stackctl.apply.up import Proof
+    from stackctl.apply.prove import Proof
 
 Junit = Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML to this file too.")]
 Picture = Annotated[Path | None, typer.Option("--svg", help="Draw the report into this file too.")]
@@ -98,8 +98,8 @@ def verify(
     verbose: Verbose = False,
 ) -> None:
     """Prove the running stack: every limit on its live process, socket and namespace."""
+    from stackctl.apply.prove import prove
     from stackctl.apply.sources import running
-    from stackctl.apply.up import prove
     from stackctl.engine import Engine
     from stackctl.errors import StackNotRunningError
 
