@@ -319,7 +319,7 @@ SABOTAGES: tuple[Sabotage, ...] = (
     ),
     Sabotage("haproxy.backlog", "haproxy", small_client_backlog),
     Sabotage("haproxy.check", "haproxy/telemt-1", failing_check),
-    Sabotage("haproxy.proxy_protocol", "haproxy/other", no_proxy_header, verdict="error"),
+    Sabotage("haproxy.proxy_protocol", "haproxy/other", no_proxy_header),
     Sabotage("haproxy.client_address", "haproxy", rewritten_source),
     Sabotage("telemt.max_connections", "telemt-1", other_max_connections),
     Sabotage("telemt.listen_backlog", "telemt-1", small_backlog),

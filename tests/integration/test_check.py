@@ -159,8 +159,9 @@ def test_what_is_wrong_in_the_file_stops_before_anything_starts(
     rewrite(lab, connections=0)
     with running("check", cwd=lab.folder, env=environment(TMPDIR=scratch)) as command:
         assert command.wait() == 2
-        assert "connections" in command.stderr
+        assert command.stderr.startswith("error: connections: 0 ")
         assert "copy" not in command.stderr
+    rewrite(lab, connections=2000)
 
 
 def test_hanging_up_the_terminal_is_an_interrupt_too(make_lab: MakeLab, scratch: Path) -> None:

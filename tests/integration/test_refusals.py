@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from .command import rewrite
 from .conftest import MakeLab, free_port, leftovers
 from .lab import Lab, stackctl
 
@@ -50,10 +49,12 @@ def test_a_second_stack_of_one_name_leaves_the_first_alone(lab: Lab, tmp_path: P
     )
     assert stackctl("init", "--secrets-only", cwd=tmp_path).returncode == 0
     before = [lab.container(t).id for t in ("haproxy", "telemt-1", "telemt-2")]
-    done = stackctl("up", cwd=tmp_path)
-    assert done.returncode == 2, done.stderr
-    assert f"error: name: another stack called '{lab.name}' runs" in done.stderr
-    assert str(lab.folder) in done.stderr
+    for command, way_out in (("up", "another name"), ("down", "--force")):
+        done = stackctl(command, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"error: name: another stack called '{lab.name}' runs" in done.stderr
+        assert str(lab.folder) in done.stderr
+        assert way_out in done.stderr[done.stderr.index("\n  do: ") :]
     assert [lab.container(t).id for t in ("haproxy", "telemt-1", "telemt-2")] == before
     assert not (tmp_path / ".stackctl").exists()
     assert lab.wrong() == []
@@ -98,7 +99,7 @@ def short_of_the_plan(lab: Lab) -> list[str]:
 def test_strict_starts_nothing_where_a_limit_cannot_be_had(
     make_lab: MakeLab, granted_nofile: int
 ) -> None:
-    lab = make_lab()
+    lab = make_lab(telemt="{source: double}")
     short = short_of_the_plan(lab)
     if granted_nofile >= 1048576 and not short:
         # A prepared host: strict has no reason to refuse, and must not.
@@ -118,11 +119,10 @@ def test_strict_starts_nothing_where_a_limit_cannot_be_had(
 def test_strict_looks_at_the_host_before_anything_starts(
     make_lab: MakeLab, granted_nofile: int
 ) -> None:
-    lab = make_lab()
-    rewrite(
-        lab,
-        limits="{mode: strict, nofile: "
-        f"{{soft: {granted_nofile}, hard: {granted_nofile}}}, nproc: {{soft: 4096, hard: 4096}}}}",
+    nofile = f"{{soft: {granted_nofile}, hard: {granted_nofile}}}"
+    lab = make_lab(
+        telemt="{source: double}",
+        limits=f"{{mode: strict, nofile: {nofile}, nproc: {{soft: 4096, hard: 4096}}}}",
     )
     short = short_of_the_plan(lab)
     if not short:

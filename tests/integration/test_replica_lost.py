@@ -15,8 +15,9 @@ from .lab import Lab, until
 
 @pytest.fixture(scope="module")
 def lab(make_lab: MakeLab) -> Lab:
-    """A lab whose replicas echo; clients of one address stay on one replica."""
-    return started(make_lab(telemt="{source: double}"))
+    """A lab whose replicas echo and are checked often; clients of one address stay on one."""
+    limits = "{mode: fit, haproxy.check_inter: 1}"
+    return started(make_lab(telemt="{source: double}", limits=limits))
 
 
 def serving(lab: Lab) -> str:

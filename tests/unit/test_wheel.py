@@ -1,4 +1,4 @@
-"""The wheel in a clean environment outside the checkout: init, plan and render work."""
+"""The wheel, away from the checkout: complete, without secrets, enough without an engine."""
 
 from __future__ import annotations
 

@@ -26,24 +26,24 @@ def readings(address: tuple[str, int], deadline: Deadline) -> dict[str, Any]:
     return found
 
 
-def get(address: tuple[str, int], path: str, deadline: Deadline) -> bytes:
-    """The whole answer, at most 64 KiB of it."""
+def get(address: tuple[str, int], path: str, deadline: Deadline, most: int = _MOST) -> bytes:
+    """The whole answer, at most so many bytes of it."""
     end = time.monotonic() + deadline.left(_STEP)
     # HTTP/1.0: the answer ends with the connection, and is never chunked.
     request = f"GET {path} HTTP/1.0\r\nHost: {address[0]}\r\nConnection: close\r\n\r\n"
     with socket.create_connection(address, timeout=deadline.left(_STEP)) as sock:
         sock.sendall(request.encode())
-        data = b""
-        while len(data) < _MOST and (part := sock.recv(_MOST)):
+        data = bytearray()
+        while len(data) < most and (part := sock.recv(_MOST)):
             data += part
             if complete(data):
                 break
             if time.monotonic() > end:
                 raise TimeoutError
-        return data[:_MOST]
+        return bytes(data[:most])
 
 
-def complete(answer: bytes) -> bool:
+def complete(answer: bytes | bytearray) -> bool:
     """Whether the whole body its length was given for is there; some servers hold on after it."""
     head, separator, body = answer.partition(b"\r\n\r\n")
     for line in head.split(b"\r\n")[1:] if separator else ():

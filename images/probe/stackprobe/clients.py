@@ -96,15 +96,22 @@ def sources(count: int) -> list[str]:
     ]
 
 
+def sources_for(to: tuple[str, int], count: int) -> list[str]:
+    """`count` addresses to connect from, where the destination is on loopback; else any."""
+    return sources(count) if to[0].startswith("127.") else [""] * count
+
+
 def inside(to: tuple[str, int], count: int, deadline: Deadline) -> list[Client]:
     """`count` connections from addresses of their own, where the destination is on loopback."""
-    own = sources(count) if to[0].startswith("127.") else [""] * count
+    own = sources_for(to, count)
     return [connect("inside", to, _INSIDE_BYTES, deadline, source) for source in own]
 
 
 def published(to: tuple[str, int], deadline: Deadline) -> Client:
     """The connection a client on this host would make."""
-    return connect("published", to, published_size(), deadline)
+    # On loopback from an address of its own: as 127.0.0.1 come HAProxy and every unix peer too.
+    (source,) = sources_for(to, 1)
+    return connect("published", to, published_size(), deadline, source)
 
 
 def close(clients: list[Client]) -> None:

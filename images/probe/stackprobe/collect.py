@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from stackprobe import VERSION, hostfacts, procs
+from stackprobe import VERSION, arrivals, hostfacts, procs
 from stackprobe.reading import Deadline, failure
 from stackprobe.target import NotTheTarget, identify
 from stackprobe.target import collect as collect_target
@@ -65,11 +65,14 @@ def run(request: Request) -> dict[str, Any]:
     processes = procs.walk()
     walked = time.monotonic()
     keys = list(request["host"]["sysctls"])
-    for target in request["targets"]:
-        step = partial(collect_target, target, processes, shim, deadline)
-        runs.start(f"target {target['name']}", step)
+    moments = None
     if request.get("client"):
-        runs.start("clients", lambda: _clients(request, processes, deadline))
+        counted = [target["name"] for target in request["targets"] if target.get("metrics")]
+        moments = arrivals.Moments(counted)
+        runs.start("clients", partial(_clients, request, processes, moments, deadline))
+    for target in request["targets"]:
+        step = partial(collect_target, target, processes, shim, deadline, moments)
+        runs.start(f"target {target['name']}", step)
     runs.start("host", lambda: hostfacts.collect(keys, processes, shim))
     runs.wait(deadline)
     clients = runs.results.get("clients", [])
@@ -96,13 +99,21 @@ def _result(runs: Runs, target: dict[str, Any]) -> dict[str, Any]:
 
 
 def _clients(
-    request: Request, processes: dict[int, procs.Process], deadline: Deadline
+    request: Request,
+    processes: dict[int, procs.Process],
+    moments: arrivals.Moments,
+    deadline: Deadline,
 ) -> list[dict[str, Any]]:
     # ctypes, for pidfd_getfd, is loaded beside the other threads' work.
     from stackprobe import traffic
 
-    for target in request["targets"]:
-        if target["role"] == "haproxy":
-            worker = identify(target, processes).pid
-            return traffic.collect(worker, target, request["client"], deadline)
-    raise NotTheTarget("connections were asked for, and no haproxy")
+    records: list[dict[str, Any]] = []
+    try:
+        for target in request["targets"]:
+            if target["role"] == "haproxy":
+                worker = identify(target, processes).pid
+                records = traffic.collect(worker, target, request["client"], deadline, moments)
+                return records
+        raise NotTheTarget("connections were asked for, and no haproxy")
+    finally:
+        moments.over(records)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from stackprobe import admin, api, cgroup, fresh, netns, procs
+from stackprobe import admin, api, arrivals, cgroup, fresh, netns, procs
 from stackprobe.reading import Deadline, failure, sysctls, text
 
 Target = dict[str, Any]
@@ -33,23 +33,31 @@ def identify(target: Target, processes: dict[int, procs.Process]) -> procs.Proce
 
 
 def collect(
-    target: Target, processes: dict[int, procs.Process], shim: int, deadline: Deadline
+    target: Target,
+    processes: dict[int, procs.Process],
+    shim: int,
+    deadline: Deadline,
+    moments: arrivals.Moments | None = None,
 ) -> dict[str, Any]:
     """Everything about one target; a failure stands under "error".
 
-    Runs in a thread of its own: it ends in the target's network namespace.
+    Runs in a thread of its own: it ends in the target's network namespace. With `moments` it also
+    reads what a replica counts before and after the probe's connections.
     """
     began = time.monotonic()
     found: dict[str, Any] = {"role": target["role"], "name": target["name"]}
     try:
         process = identify(target, processes)
-        _read(found, target, process, processes, shim, deadline)
+        _read(found, target, process, processes, shim, deadline, moments)
         # A process id given out again while we read would have mixed two processes' evidence.
         if procs.read(process.pid).ticks != process.ticks:
             raise NotTheTarget(f"process {process.pid} was replaced while it was read")
     except (OSError, ValueError, LookupError, NotTheTarget) as problem:
         words = str(problem) if isinstance(problem, NotTheTarget) else failure(problem)["error"]
         found = {"role": target["role"], "name": target["name"], "error": words}
+    finally:
+        if moments:
+            moments.read(str(target["name"]))
     found["ms"] = round((time.monotonic() - began) * 1000, 1)
     return found
 
@@ -61,8 +69,18 @@ def _read(
     processes: dict[int, procs.Process],
     shim: int,
     deadline: Deadline,
+    moments: arrivals.Moments | None,
 ) -> None:
     pid = process.pid
+    try:
+        space = _enter(pid)
+    except OSError as problem:
+        space = netns.unread(problem)
+    count = None
+    if moments and target.get("metrics") and "error" not in space:
+        # Before anything else: the connections wait for it.
+        host, port = target["metrics"]
+        count = arrivals.Count((str(host), int(port)), str(target["name"]), moments, deadline)
     older = procs.live_worker(int(target["pid"]), processes)[1]
     found["process"] = {
         "pid": pid,
@@ -81,7 +99,13 @@ def _read(
     if target["role"] == "haproxy":
         found["admin"] = admin.readings(admin.Admin(pid, target["admin_socket"], deadline))
     members = [p.pid for p in processes.values() if str(target["container"]) in p.cgroup]
-    _in_namespace(found, target, pid, members, deadline)
+    found["netns"] = space
+    if "error" in space:
+        _unread(found, target, space)
+    else:
+        _in_namespace(found, target, members, deadline)
+    if count:
+        found["beobachten"] = count.reading()
 
 
 def asked_for(row: dict[str, Any], target: Target) -> bool:
@@ -94,24 +118,27 @@ def asked_for(row: dict[str, Any], target: Target) -> bool:
     return "tcp" in listener and bool(row.get("port") == listener["tcp"][1])
 
 
+def _enter(pid: int) -> dict[str, Any]:
+    netns.enter(pid)
+    here, there = netns.identity("thread-self"), netns.identity(pid)
+    if here != there:
+        raise OSError(1, f"in {here}, not in {there}")
+    return {"text": here}
+
+
+def _unread(found: dict[str, Any], target: Target, why: dict[str, Any]) -> None:
+    found["sysctls"] = dict.fromkeys(target["sysctls"], why)
+    found["fresh"] = dict.fromkeys(fresh.PROPERTIES, why)
+    found["listeners"] = {"tcp": [], "unix": [], "errors": [why["error"]]}
+    if target.get("api"):
+        found["api"] = dict.fromkeys(api.PATHS, why)
+    if target.get("metrics"):
+        found["beobachten"] = why
+
+
 def _in_namespace(
-    found: dict[str, Any], target: Target, pid: int, members: list[int], deadline: Deadline
+    found: dict[str, Any], target: Target, members: list[int], deadline: Deadline
 ) -> None:
-    try:
-        netns.enter(pid)
-        here, there = netns.identity("thread-self"), netns.identity(pid)
-        if here != there:
-            raise OSError(1, f"in {here}, not in {there}")
-    except OSError as problem:
-        unread = netns.unread(problem)
-        found["netns"] = unread
-        found["sysctls"] = dict.fromkeys(target["sysctls"], unread)
-        found["fresh"] = dict.fromkeys(fresh.PROPERTIES, unread)
-        found["listeners"] = {"tcp": [], "unix": [], "errors": [unread["error"]]}
-        if target.get("api"):
-            found["api"] = dict.fromkeys(api.PATHS, unread)
-        return
-    found["netns"] = {"text": here}
     found["sysctls"] = sysctls(list(target["sysctls"]))
     found["fresh"] = fresh.readings()
     found["listeners"] = netns.listeners(members, lambda row: asked_for(row, target))

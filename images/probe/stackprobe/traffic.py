@@ -8,6 +8,7 @@ from typing import Any
 
 from stackprobe import clients, livesock, netns
 from stackprobe.admin import Admin, Session, looks_young, servers, source_of
+from stackprobe.arrivals import Moments
 from stackprobe.clients import Client
 from stackprobe.reading import Deadline, failure
 
@@ -15,6 +16,9 @@ _FOR_EACH_SERVER = 64
 _COVER = 3.0
 _ECHO = 0.05
 _SEEN = 2.0
+# Replicas that end a broken client at once are read before; the others by the time of its end.
+_READ = 0.5
+_READ_LATE = 5.0
 _POLL = 0.02
 _CANDIDATES = 64
 _TOTAL = re.compile(r"\breq=.*?\btotal=(\d+)")
@@ -22,12 +26,17 @@ _UNASSIGNED = frozenset({"", "<none>", "<NONE>"})
 
 
 def collect(
-    worker: int, target: dict[str, Any], client: dict[str, Any], deadline: Deadline
+    worker: int,
+    target: dict[str, Any],
+    client: dict[str, Any],
+    deadline: Deadline,
+    moments: Moments,
 ) -> list[dict[str, Any]]:
     """Connect, look at HAProxy's sessions and sockets for each connection, close.
 
     Runs in a thread of its own: it ends in HAProxy's network namespace.
     """
+    moments.await_read(deadline.left(_READ))
     began = time.monotonic()
     admin = Admin(worker, target["admin_socket"], deadline)
     out: list[Client] = []
@@ -54,6 +63,7 @@ def collect(
             records.append({**nothing, **failure(problem)})
         return records
     finally:
+        moments.await_read(deadline.left(_READ_LATE))
         clients.close(out)
     return [one.record for one in out]
 

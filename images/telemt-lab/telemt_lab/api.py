@@ -6,6 +6,7 @@ import itertools
 import json
 from http import HTTPStatus
 
+from .beobachten import Beobachten
 from .config import Config
 from .control import Request, Response
 from .counters import Counters
@@ -87,10 +88,17 @@ class Api:
 
 
 class Metrics:
-    """GET /metrics for those on the whitelist; an empty one admits everyone."""
+    """GET /metrics and /beobachten for those on the whitelist; an empty one admits everyone."""
 
-    def __init__(self, counters: Counters, users: tuple[str, ...], whitelist: tuple[Network, ...]):
+    def __init__(
+        self,
+        counters: Counters,
+        beobachten: Beobachten,
+        users: tuple[str, ...],
+        whitelist: tuple[Network, ...],
+    ) -> None:
         self._counters = counters
+        self._beobachten = beobachten
         self._users = users
         self._whitelist = whitelist
 
@@ -98,6 +106,9 @@ class Metrics:
         """Return the page, 404 for another path, or None where the peer gets no answer."""
         if self._whitelist and not contains(self._whitelist, request.peer):
             return None
+        if request.path == "/beobachten":
+            page = self._beobachten.render().encode()
+            return Response(HTTPStatus.OK, "text/plain; charset=utf-8", page)
         if request.path != "/metrics":
             return Response(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"Not Found\n")
         page = self._counters.render(self._users).encode()

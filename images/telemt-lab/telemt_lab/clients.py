@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 
 from .address import Address, show
+from .beobachten import Beobachten
 from .config import Config
 from .counters import Counters
 from .eventlog import EventLog
@@ -29,6 +30,7 @@ class Clients:
         config: Config,
         loop: asyncio.AbstractEventLoop,
         counters: Counters,
+        beobachten: Beobachten,
         log: EventLog,
     ) -> None:
         self._config = config
@@ -48,6 +50,7 @@ class Clients:
             header_timeout_s=config.header_timeout_ms / 1000,
             rst_on_close=config.client_socket.rst_on_close,
             counters=counters,
+            beobachten=beobachten,
             log=log,
             ended=self._ended,
         )

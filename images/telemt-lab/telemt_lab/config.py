@@ -49,7 +49,7 @@ class ClientSocket:
 @dataclass(frozen=True, slots=True)
 class Config:
     """What the double needs from telemt.toml. Users by name only: the secrets are checked, then
-    forgotten, so that nothing can print them."""
+    forgotten, so that nothing can print them. beobachten_minutes is 0 where it is off."""
 
     path: Path
     data_path: str | None
@@ -64,6 +64,7 @@ class Config:
     api: Api
     metrics: tuple[Address, ...]
     metrics_whitelist: tuple[Network, ...]
+    beobachten_minutes: int
     users: tuple[str, ...]
     upstreams: int
     warnings: tuple[str, ...]

@@ -69,6 +69,8 @@ def _load(path: Path) -> Config:
         api=_api(server),
         metrics=_metrics(server, warnings),
         metrics_whitelist=server.networks("metrics_whitelist", _LOOPBACK),
+        beobachten_minutes=general.integer("beobachten_minutes", 10, 0, U64)
+        * general.boolean("beobachten", True),
         users=_users(root.section("access")),
         # No upstream in the file means one direct upstream.
         upstreams=sum(enabled) if enabled else 1,

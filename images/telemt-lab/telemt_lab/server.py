@@ -7,6 +7,7 @@ import signal
 from . import NOTICE, VERSION
 from .address import Address, show
 from .api import Api, Metrics
+from .beobachten import Beobachten
 from .clients import Clients
 from .config import Config
 from .control import Answer, serve_http
@@ -50,7 +51,8 @@ class Server:
         self._log = log
         self._counters = Counters()
         self._control: list[asyncio.Server] = []
-        self.clients = Clients(config, loop, self._counters, log)
+        self._beobachten = Beobachten(config.beobachten_minutes)
+        self.clients = Clients(config, loop, self._counters, self._beobachten, log)
 
     async def start(self) -> None:
         """Serve. Raises CannotStartError where no client listener could be bound."""
@@ -73,7 +75,9 @@ class Server:
     async def _serve_control(self) -> None:
         """Serve the API and the metrics; an address that cannot be had is logged, as in Telemt."""
         config = self._config
-        metrics = Metrics(self._counters, config.users, config.metrics_whitelist).answer
+        metrics = Metrics(
+            self._counters, self._beobachten, config.users, config.metrics_whitelist
+        ).answer
         pages: list[tuple[Address, int, int, Answer]] = [
             (address, config.listen_backlog, _METRICS_CONNECTIONS, metrics)
             for address in config.metrics

@@ -11,12 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .address import Address, plain, show
+from .beobachten import BROKEN_OFF, OTHER, Beobachten
 from .counters import Counters
 from .eventlog import EventLog
 from .proxy_protocol import InvalidHeaderError, parse
 
 # The most a session holds for a client that does not read: one receive, then it stops receiving.
 CHUNK_BYTES = 64 * 1024
+
+# MTProto's first message: whoever ends within it has failed Telemt's handshake.
+_HANDSHAKE_BYTES = 64
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -42,6 +46,7 @@ class Host:
     header_timeout_s: float
     rst_on_close: str
     counters: Counters
+    beobachten: Beobachten
     log: EventLog
     ended: Callable[["Session"], None]
 
@@ -49,7 +54,7 @@ class Host:
 class Session:
     """A connection from accept to close. Nothing in it blocks and nothing in it grows."""
 
-    __slots__ = ("_header", "_host", "_peer", "_pending", "_sock", "_timer")
+    __slots__ = ("_header", "_host", "_peer", "_pending", "_received", "_sock", "_timer")
 
     def __init__(self, host: Host, sock: socket.socket, peer: Address, proxy: bool) -> None:
         """sock is non-blocking and belongs to the session now; proxy asks for a PROXY header."""
@@ -58,6 +63,8 @@ class Session:
         self._peer = peer
         self._header = bytearray() if proxy else None
         self._pending = b""
+        # Of the client's own bytes, counted as far as the handshake goes.
+        self._received = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -69,7 +76,7 @@ class Session:
             return
         host.loop.add_reader(self._sock, self._on_readable)
         if self._header is None:
-            self._log_client(self._peer, "direct")
+            self._client_known(self._peer, "direct")
             return
         # A balancer's header comes with the connection: read now, and most need no timer.
         self._on_readable()
@@ -94,10 +101,18 @@ class Session:
 
     def _reject(self, reason: str) -> None:
         self._host.counters.bad[reason] += 1
+        self._host.beobachten.record(OTHER, plain(self._peer)[0])
         self.close(reset=self._host.rst_on_close == "errors")
 
-    def _log_client(self, client: Address, via: str) -> None:
+    def _end(self) -> None:
+        """The client has gone."""
+        if 0 < self._received < _HANDSHAKE_BYTES:
+            self._host.beobachten.record(BROKEN_OFF, plain(self._peer)[0])
+        self.close()
+
+    def _client_known(self, client: Address, via: str) -> None:
         self._host.log.client(show(plain(client)), show(plain(self._peer)), via)
+        self._peer = client
 
     def _on_readable(self) -> None:
         chunk = self._host.chunk
@@ -113,7 +128,7 @@ class Session:
             self._echo(chunk[:count])
         else:
             # The client has ended its side, and all it sent went back before this was read.
-            self.close()
+            self._end()
 
     def _take_header(self, received: bytearray, chunk: memoryview) -> None:
         received += chunk
@@ -130,11 +145,12 @@ class Session:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._log_client(header.source or self._peer, f"proxy_v{header.version}")
+        self._client_known(header.source or self._peer, f"proxy_v{header.version}")
         if len(received) > header.length:
             self._echo(memoryview(received)[header.length :])
 
     def _echo(self, data: memoryview) -> None:
+        self._received = min(_HANDSHAKE_BYTES, self._received + len(data))
         sent = self._send(data)
         if sent < len(data) and self._sock.fileno() >= 0:
             self._pending = bytes(data[sent:])
@@ -154,5 +170,5 @@ class Session:
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError:
-            self.close()
+            self._end()
             return 0

@@ -86,7 +86,7 @@ class Engine:
         return run_probe(self.client, request, stack)
 
     def logs(self, containers: Sequence[Container], since: float) -> dict[str, tuple[str, ...]]:
-        """What each container logged since a time (seconds since 1970), by target.
+        """What each container logged since a time (seconds since 1970; 0: ever), by target.
 
         One that is gone meanwhile has logged nothing.
         """
@@ -94,7 +94,7 @@ class Engine:
 
         def read(container: Container) -> tuple[str, ...]:
             try:
-                raw = self.client.api.logs(container.id, since=int(since), tail=5000)
+                raw = self.client.api.logs(container.id, since=int(since) or None, tail=5000)
             except NotFound:
                 return ()
             return tuple(raw.decode("utf-8", "replace").splitlines())

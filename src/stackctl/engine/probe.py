@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from docker.models.containers import Container as SdkContainer
 
 PROBE_IMAGE = f"stackctl/probe:{__version__}"
-PROBE_CAPABILITIES = ("SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "NET_ADMIN")
-"""Enter namespaces; read other users' /proc and duplicate a live socket; list their descriptors;
-read sock_diag. Not `--privileged`: a daemon without CAP_SYS_RESOURCE cannot start that."""
+PROBE_CAPABILITIES = ("SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH")
+"""Enter namespaces; read other users' /proc and duplicate a live socket; list their descriptors.
+Not `--privileged`: a daemon without CAP_SYS_RESOURCE cannot start that."""
 
 
 def packed(request: Mapping[str, Any]) -> str:

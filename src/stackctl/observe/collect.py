@@ -8,11 +8,13 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from stackctl.engine import Container, Engine
+from stackctl.observe.limitfile import ParseError
 from stackctl.observe.model import Snapshot
+from stackctl.observe.replica import counted_clients, ip_of, logged_clients
 from stackctl.observe.request import ProbeClients, ProbeHaproxy, ProbeReplica, probe_request
 from stackctl.plan import HAPROXY
 from stackctl.plan.address import GATEWAY_HOST, replicas_in, subnet_of
-from stackctl.plan.ports import API_PORT, SOCKET_PATH, TELEMT_PORT
+from stackctl.plan.ports import API_PORT, METRICS_PORT, SOCKET_PATH, TELEMT_PORT
 from stackctl.spec import Stack
 
 LOG_WAIT = 2.0
@@ -50,7 +52,10 @@ def look(engine: Engine, stack: Stack, *, clients: bool = True) -> Snapshot:
 def _logs(
     engine: Engine, replicas: Sequence[Container], response: Mapping[str, Any]
 ) -> dict[str, tuple[str, ...]]:
-    """What the replicas logged since the probe began, once it names the probe's own clients."""
+    """What the replicas logged since the probe began, once it names the probe's own clients.
+
+    A replica that names no client at all is not waited for where it has counted them.
+    """
     awaited = {
         (str(client["server"]), str(client["seen_as"]))
         for client in response.get("clients", ())
@@ -60,9 +65,21 @@ def _logs(
     while True:
         time.sleep(LOG_POLL)
         logs = engine.logs(replicas, response["began"])
-        named = all(any(own in line for line in logs.get(s, ())) for s, own in awaited)
-        if named or time.monotonic() > end:
+        told = all(
+            any(own in line for line in logs.get(server, ()))
+            or (_counted(response, server, own) and not logged_clients(logs.get(server, ())))
+            for server, own in awaited
+        )
+        if told or time.monotonic() > end:
             return logs
+
+
+def _counted(response: Mapping[str, Any], server: str, own: str) -> bool:
+    try:
+        counted = counted_clients(response["targets"].get(server, {}).get("beobachten"))
+        return ip_of(own) in counted
+    except (ParseError, ValueError):
+        return False
 
 
 def _replicas(stack: Stack, running: Sequence[Container]) -> list[ProbeReplica]:
@@ -80,6 +97,7 @@ def _replicas(stack: Stack, running: Sequence[Container]) -> list[ProbeReplica]:
                 pid=container.pid,
                 container=container.id,
                 api=(inside, API_PORT),
+                metrics=(inside, METRICS_PORT),
                 listener=SOCKET_PATH
                 if stack.link == "unix"
                 else (inside if in_host else ANY[0], TELEMT_PORT),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from stackctl.limits import Limit, Read, Value
 from stackctl.observe.configfile import toml_value
 from stackctl.observe.evidence import reader
+from stackctl.observe.limitfile import ParseError
 from stackctl.observe.model import Snapshot, Unread
 from stackctl.observe.read_haproxy import live_file
-from stackctl.observe.replica import logged_clients, parse_ready
+from stackctl.observe.replica import counted_clients, ip_of, logged_clients, parse_ready
 
 _READY_PATH = "/v1/health/ready"
 _SHOWN = 3
@@ -79,16 +80,37 @@ def _published(snapshot: Snapshot) -> Mapping[str, Any]:
 
 
 def _arrived(snapshot: Snapshot, server: str, own: str) -> tuple[int, str]:
-    """Whether the replica's log names the client's own address, brought by a PROXY header.
+    """Whether the client came to the replica under its own address, brought by a PROXY header.
+
+    The log has address and port and is believed first. Telemt names clients there at debug level
+    only, but counts the address of every handshake that fails, and the probe's all do.
 
     Raises:
-        Unread: the log names no client since the probe began, so it cannot be told.
+        Unread: neither names a client since the probe began, so it cannot be told.
     """
     logged = logged_clients(snapshot.logs.get(server, ()))
     if any(entry.client == own and entry.by_header for entry in logged):
         return 1, f"{own} came to {server} under its own address, as its log says"
-    if not logged:
-        raise Unread(f"{own} was given to {server}, whose log names no client since")
-    others = list(dict.fromkeys(f"{entry.client} ({entry.via})" for entry in logged))
-    shown = ", ".join(others[:_SHOWN]) + (", ..." if len(others) > _SHOWN else "")
-    return 0, f"{own} was given to {server}, whose log since names only {shown}"
+    if logged:
+        others = _some(f"{entry.client} ({entry.via})" for entry in logged)
+        return 0, f"{own} was given to {server}, whose log since names only {others}"
+    try:
+        counted = counted_clients(snapshot.target(server).get("beobachten"))
+    except ParseError as problem:
+        raise Unread(f"{server}'s log names no client since, and {problem}") from problem
+    ip = ip_of(own)
+    if ip in counted:
+        seen = f"beobachten: {ip} {counted[ip]} more"
+        return 1, f"{own} came to {server} under its own address, {seen}"
+    given = sum(1 for client in snapshot.clients if client.get("server") == server)
+    instead = {ip: more for ip, more in counted.items() if more >= given}
+    if not instead:
+        raise Unread(f"{own} was given to {server}, which names neither it nor another instead")
+    others = _some(f"{ip} {more} more" for ip, more in instead.items())
+    return 0, f"{own} was given to {server}, beobachten: {others}, and none under its own"
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first few names, each once."""
+    found = list(dict.fromkeys(names))
+    return ", ".join(found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")

@@ -1,15 +1,21 @@
-"""Telemt's own words: its readiness, and the clients it logs. Pure."""
+"""Telemt's own words: its readiness, and the clients it logs and counts. Pure."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
 
 from stackctl.observe.limitfile import ParseError
 
 READY = "ready"
 NOT_READY = "not-ready"
+
+_TRIES = re.compile(r"([0-9a-fA-F:.]+)-([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +89,58 @@ def logged_clients(lines: Iterable[str]) -> tuple[LoggedClient, ...]:
             if isinstance(client, str) and isinstance(via, str):
                 found.append(LoggedClient(client.removeprefix("::ffff:"), via))
     return tuple(found)
+
+
+def ip_of(client: str) -> str:
+    """The IP of `address:port`, spelled as the counted ones are.
+
+    Raises:
+        ValueError: there is none.
+    """
+    return _spelled(client.rpartition(":")[0].strip("[]"))
+
+
+def _spelled(ip: str) -> str:
+    address = ip_address(ip)
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def parse_beobachten(page: str) -> dict[tuple[str, str], int]:
+    """Failed handshakes by class and IP, of Telemt's page /beobachten.
+
+    Raises:
+        ParseError: Telemt does not count them.
+    """
+    if page.startswith("beobachten disabled"):
+        raise ParseError("beobachten disabled")
+    found: dict[tuple[str, str], int] = {}
+    kind = ""
+    # Below the classes stand TLS fingerprints, in lines of other forms.
+    for line in page.splitlines():
+        if line.startswith("["):
+            kind = line.strip("[]")
+        elif kind and (match := _TRIES.fullmatch(line)):
+            try:
+                found[kind, _spelled(match[1])] = int(match[2])
+            except ValueError:
+                continue
+    return found
+
+
+def counted_clients(reading: Mapping[str, Any] | None) -> dict[str, int]:
+    """How many more failed handshakes each IP has than before, whatever their class.
+
+    Raises:
+        ParseError: the page was not read, or Telemt does not count them.
+    """
+    if not reading:
+        raise ParseError("/beobachten was not read")
+    if "error" in reading:
+        raise ParseError(f"GET {reading.get('from', '/beobachten')}: {reading['error']}")
+    before = parse_beobachten(reading["before"])
+    more: Counter[str] = Counter()
+    for entry, tries in parse_beobachten(reading["after"]).items():
+        had = before.get(entry, 0)
+        # Fewer than before: Telemt forgot the address meanwhile and began anew.
+        more[entry[1]] += tries - had if tries >= had else tries
+    return {ip: tries for ip, tries in more.items() if tries}

@@ -44,6 +44,7 @@ class ProbeReplica:
         pid: its first process, as the engine's host counts.
         container: full container id.
         api: address and port of its API, as reached from its own network namespace.
+        metrics: address and port of its metrics, likewise.
         listener: path of its unix socket in the container, or (address, port).
         config: configuration file in the container.
     """
@@ -52,6 +53,7 @@ class ProbeReplica:
     pid: int
     container: str
     api: tuple[str, int]
+    metrics: tuple[str, int]
     listener: str | tuple[str, int]
     config: str = "/etc/telemt/telemt.toml"
 
@@ -141,5 +143,6 @@ def _replica(target: ProbeReplica) -> dict[str, Any]:
         "sysctls": list(sysctl_keys(Role.TELEMT)),
         "config": target.config,
         "api": list(target.api),
+        "metrics": list(target.metrics),
         "listener": {"unix": target.listener} if unix else {"tcp": list(target.listener)},
     }

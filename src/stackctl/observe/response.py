@@ -140,6 +140,9 @@ class Target(TypedDict):
     """HAProxy: "show info", "show stat", "show pools"."""
     api: NotRequired[dict[str, dict[str, Any]]]
     """Telemt: by path, status and body, or error; "from" is the URL."""
+    beobachten: NotRequired[dict[str, str]]
+    """Telemt, where connections were made: its page of failed handshakes "before" and "after" them,
+    without the lines that stand in both; or error. "from" is the URL."""
     ms: float
 
 

@@ -45,6 +45,9 @@ def telemt_toml(plan: Plan, replica: Replica) -> str:
             "quota_state_path": "/var/lib/telemt/quota.json",
             "proxy_secret_path": "/var/lib/telemt/proxy-secret",
             "rst_on_close": "errors",
+            # Failed handshakes by address: where verification sees its own connections arrive.
+            "beobachten": True,
+            "beobachten_minutes": 10,
             "modes": {"classic": False, "secure": True, "tls": True},
             "links": {
                 "show": [],

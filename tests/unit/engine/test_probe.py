@@ -14,10 +14,11 @@ LONGEST_ARGUMENT = 128 * 1024
 
 
 def test_the_largest_stack_fits_into_one_argument() -> None:
+    inside = ("127.250.250.210", 9091), ("127.250.250.210", 9090)
     request = probe_request(
         ProbeHaproxy(4194304, "a" * 64, 65535),
         [
-            ProbeReplica(f"telemt-{n}", 4194304 - n, f"{n:064x}", ("127.250.250.210", 9091), "/x")
+            ProbeReplica(f"telemt-{n}", 4194304 - n, f"{n:064x}", *inside, "/x")
             for n in range(1, 201)
         ],
         ProbeClients(("10.250.250.1", 65535), ("127.0.0.1", 65535)),

@@ -178,14 +178,53 @@ class TestAddress:
             assert seen.got == 0
             assert "direct" in seen.source
 
-    def test_a_silent_log_tells_nothing(self, response: dict[str, Any]) -> None:
-        for target, key in (
-            ("haproxy/telemt-1", "haproxy.proxy_protocol"),
-            ("haproxy", "haproxy.client_address"),
-        ):
-            seen = observe(response, {}, target, key)
-            assert seen.got is None
-            assert "log" in seen.error
+    PROVEN = (
+        ("haproxy/telemt-1", "haproxy.proxy_protocol"),
+        ("haproxy", "haproxy.client_address"),
+    )
+
+    @staticmethod
+    def counts(response: dict[str, Any], **texts: str) -> None:
+        response["targets"]["telemt-1"]["beobachten"].update(texts)
+
+    def test_where_the_log_is_silent_the_counters_tell(self, response: dict[str, Any]) -> None:
+        # The address was counted before: it is the difference that counts.
+        seen = observe(response, {"telemt-1": ("INFO ready",)}, *self.PROVEN[1])
+        assert seen.got == 1
+        assert "beobachten: 192.0.2.2 1 more" in seen.source
+        assert observe(response, {}, *self.PROVEN[0]).got == 1
+
+    def test_the_log_is_believed_before_the_counters(
+        self, response: dict[str, Any], logs: Logs
+    ) -> None:
+        self.counts(response, after="[expected_64_got_0]\n10.0.0.2-9")
+        assert observe(response, logs, *self.PROVEN[1]).got == 1
+        other = {"telemt-1": (logs["telemt-1"][0].replace("192.0.2.2", "10.0.0.2"),)}
+        assert observe(response, other, *self.PROVEN[1]).got == 0
+
+    def test_another_address_counted_instead(self, response: dict[str, Any]) -> None:
+        self.counts(response, before="empty", after="[other]\n10.0.0.2-1\n127.0.0.1-2")
+        for proven in self.PROVEN:
+            seen = observe(response, {}, *proven)
+            assert seen.got == 0
+            # Two of the probe's connections went there: one more is a stranger.
+            assert "127.0.0.1 2 more" in seen.source
+            assert "10.0.0.2" not in seen.source
+
+    def test_neither_logged_nor_counted_tells_nothing(self, response: dict[str, Any]) -> None:
+        for texts in ({"after": "empty", "before": "empty"}, {"error": "ECONNREFUSED: x"}):
+            self.counts(response, **texts)
+            for proven in self.PROVEN:
+                seen = observe(response, {}, *proven)
+                assert seen.got is None
+                assert "telemt-1" in seen.error
+
+    def test_a_replica_that_counts_nothing(self, response: dict[str, Any]) -> None:
+        del response["targets"]["telemt-1"]["beobachten"]
+        seen = observe(response, {}, *self.PROVEN[0])
+        assert seen.got is None
+        assert "log names no client" in seen.error
+        assert "/beobachten was not read" in seen.error
 
     def test_both_addresses_are_named(self, response: dict[str, Any], logs: Logs) -> None:
         response["clients"][0]["seen_as"] = "172.18.0.1:9"

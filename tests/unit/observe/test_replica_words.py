@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stackctl.observe.limitfile import ParseError
-from stackctl.observe.replica import logged_clients, parse_health, parse_ready
+from stackctl.observe.replica import (
+    counted_clients,
+    ip_of,
+    logged_clients,
+    parse_beobachten,
+    parse_health,
+    parse_ready,
+)
 
 PROPERTY = settings(deadline=None, max_examples=80)
 
@@ -58,6 +65,72 @@ def test_logged_clients() -> None:
         ("192.0.2.7:5000", True),
         ("192.0.2.8:6000", False),
     ]
+
+
+PAGE = """[expected_64_got_0]
+192.0.2.7-12
+2001:db8::7-3
+::ffff:192.0.2.8-1
+[other]
+192.0.2.7-2
+
+[tls-fingerprints]
+t13d010100_0a_0b total=3 192.0.2.9-3
+"""
+
+
+def test_failed_handshakes_by_class_and_address() -> None:
+    assert parse_beobachten(PAGE) == {
+        ("expected_64_got_0", "192.0.2.7"): 12,
+        ("expected_64_got_0", "2001:db8::7"): 3,
+        ("expected_64_got_0", "192.0.2.8"): 1,
+        ("other", "192.0.2.7"): 2,
+    }
+    assert parse_beobachten("empty\n") == {}
+
+
+def test_who_failed_since() -> None:
+    after = PAGE.replace("192.0.2.7-12", "192.0.2.7-13").replace("192.0.2.7-2", "192.0.2.7-4")
+    after = after.replace("[other]\n", "[other]\n127.8.9.10-1\n")
+    assert counted_clients({"before": PAGE, "after": after}) == {"192.0.2.7": 3, "127.8.9.10": 1}
+    assert counted_clients({"before": PAGE, "after": PAGE}) == {}
+
+
+def test_an_address_forgotten_meanwhile_began_anew() -> None:
+    reading = {"before": "[other]\n192.0.2.7-9", "after": "[other]\n192.0.2.7-2"}
+    assert counted_clients(reading) == {"192.0.2.7": 2}
+
+
+@pytest.mark.parametrize(
+    ("reading", "words"),
+    [
+        (None, "was not read"),
+        ({"error": "ECONNREFUSED: x", "from": "http://127.0.0.1:9090/beobachten"}, "9090.*REFUSED"),
+        ({"before": "beobachten disabled\n", "after": "beobachten disabled\n"}, "disabled"),
+    ],
+)
+def test_who_failed_cannot_be_told(reading: dict[str, str] | None, words: str) -> None:
+    with pytest.raises(ParseError, match=words):
+        counted_clients(reading)
+
+
+@pytest.mark.parametrize(
+    ("client", "ip"),
+    [
+        ("192.0.2.7:5000", "192.0.2.7"),
+        ("::ffff:192.0.2.7:5000", "192.0.2.7"),
+        ("2001:db8:0::7:443", "2001:db8::7"),
+        ("[2001:db8::7]:443", "2001:db8::7"),
+    ],
+)
+def test_ip_of(client: str, ip: str) -> None:
+    assert ip_of(client) == ip
+
+
+@PROPERTY
+@given(st.text(alphabet="[]0123456789abcdef:.-\n"))
+def test_any_page_has_counters_or_none(page: str) -> None:
+    assert all(tries >= 0 for tries in parse_beobachten(page).values())
 
 
 @PROPERTY

@@ -31,11 +31,12 @@ def test_also() -> None:
 
 
 def test_targets_are_asked_for_their_roles_keys() -> None:
+    inside = ("127.0.0.1", 9091), ("127.0.0.1", 9090)
     request = probe_request(
         ProbeHaproxy(10, "a" * 64, 8443),
         [
-            ProbeReplica("telemt-1", 11, "b" * 64, ("127.0.0.1", 9091), "/run/telemt/t.sock"),
-            ProbeReplica("telemt-2", 12, "c" * 64, ("127.0.0.1", 9091), ("0.0.0.0", 9443)),
+            ProbeReplica("telemt-1", 11, "b" * 64, *inside, "/run/telemt/t.sock"),
+            ProbeReplica("telemt-2", 12, "c" * 64, *inside, ("0.0.0.0", 9443)),
         ],
         ProbeClients(("192.0.2.2", 443), ("127.0.0.1", 8443)),
     )
@@ -46,6 +47,7 @@ def test_targets_are_asked_for_their_roles_keys() -> None:
     assert "net.ipv4.tcp_congestion_control" in haproxy["sysctls"]
     assert "net.ipv4.tcp_congestion_control" not in first["sysctls"]
     assert first["listener"] == {"unix": "/run/telemt/t.sock"}
+    assert (first["api"], first["metrics"]) == (["127.0.0.1", 9091], ["127.0.0.1", 9090])
     assert second["listener"] == {"tcp": ["0.0.0.0", 9443]}
     assert request["client"] == {"published": ["192.0.2.2", 443], "inside": ["127.0.0.1", 8443]}
     assert json.loads(json.dumps(request)) == request

@@ -161,6 +161,14 @@ def test_connection_with_its_own_source() -> None:
     assert client.record["sent"] == 31
 
 
+def test_published_connection_over_loopback_is_told_from_haproxys_own() -> None:
+    assert clients.sources_for(("192.0.2.2", 443), 2) == ["", ""]
+    with echo(lambda data: data) as address:
+        client = clients.published(address, Deadline(5))
+        clients.close([client])
+    assert not client.record["local"].startswith("127.0.0.1:")
+
+
 def test_refused_connection() -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))

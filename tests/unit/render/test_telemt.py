@@ -81,6 +81,13 @@ def test_mistakes_in_it_are_errors_and_it_never_rewrites_itself(network: str, li
 
 
 @EVERY_SHAPE
+def test_failed_handshakes_are_counted_where_verification_looks(network: str, link: str) -> None:
+    made = read(planned(network=network, link=link))
+    assert made["general"]["beobachten"] is True
+    assert made["general"]["beobachten_minutes"] == 10
+
+
+@EVERY_SHAPE
 def test_the_listener_is_the_links(network: str, link: str) -> None:
     plan = planned(network=network, link=link)
     for replica in plan.replicas:

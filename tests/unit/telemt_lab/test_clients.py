@@ -353,3 +353,26 @@ def test_a_reset_ends_a_session_even_one_that_waits_to_write(lab, unread: int) -
     with running.connect() as other:
         assert echoed(other, b"y") == b"y"
     assert running.metric("connections_total") == 4
+
+
+@pytest.mark.parametrize(
+    ("sent", "page"),
+    [
+        (V2_TCP4 + b"x" * 31, "[expected_64_got_0]\n192.0.2.7-1\n"),
+        (V2_LOCAL + b"x" * 63, "[expected_64_got_0]\n127.0.0.1-1\n"),
+        (V2_TCP4 + b"x" * 64, "empty\n"),
+        (V2_TCP4, "empty\n"),
+        (b"no header at all", "[other]\n127.0.0.1-1\n"),
+    ],
+)
+def test_clients_that_end_within_the_handshake_are_counted_by_address(
+    lab, http, sent: bytes, page: str
+) -> None:
+    running = lab("proxy_protocol = true")
+    with running.connect() as client:
+        client.sendall(sent)
+        client.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            while client.recv(1000):
+                pass
+    eventually(lambda: http(running.metrics, "/beobachten")[2], page)

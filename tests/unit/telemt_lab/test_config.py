@@ -41,6 +41,7 @@ def test_defaults_are_telemts(path: Path) -> None:
     assert [str(network) for network in config.api.whitelist] == ["127.0.0.0/8"]
     assert config.api.read_only is False
     assert config.metrics == ()
+    assert config.beobachten_minutes == 10
     assert config.upstreams == 1
     assert config.client_socket.rst_on_close == "off"
 
@@ -260,3 +261,13 @@ def test_metrics_without_a_usable_address_are_left_out_aloud(path: Path) -> None
     config = read(path, '[server]\nmetrics_listen = "here"')
     assert config.metrics == ()
     assert "metrics_listen" in config.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("lines", "minutes"),
+    [("beobachten_minutes = 3", 3), ("beobachten = false", 0), ("beobachten_minutes = 0", 0)],
+)
+def test_failed_handshakes_are_counted_for_minutes_or_not(
+    path: Path, lines: str, minutes: int
+) -> None:
+    assert read(path, f"[general]\n{lines}").beobachten_minutes == minutes

@@ -1,0 +1,58 @@
+"""How long the replicas' logs are waited for."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stackctl.observe import collect
+
+Logs = dict[str, tuple[str, ...]]
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(collect, "time", clock)
+    return clock
+
+
+def fetch(response: dict[str, Any], *answers: Logs) -> Logs:
+    """The last answer stays."""
+    left = list(answers)
+    engine: Any = SimpleNamespace(logs=lambda *_: left.pop(0) if len(left) > 1 else left[0])
+    return collect._logs(engine, (), response)
+
+
+def test_until_they_name_the_clients(response: dict[str, Any], logs: Logs, clock: Clock) -> None:
+    late = {**logs, "telemt-2": logs["telemt-2"][1:]}
+    assert fetch(response, late, late, logs) == logs
+    assert clock.now == pytest.approx(0.3)
+
+
+def test_replicas_that_log_no_client_but_count_it(response: dict[str, Any], clock: Clock) -> None:
+    fetch(response, {"telemt-1": ("INFO ready",)})
+    assert clock.now == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("reading", [None, {"error": "x"}, {"before": "empty", "after": "empty"}])
+def test_two_seconds_at_most(
+    response: dict[str, Any], clock: Clock, reading: dict[str, str] | None
+) -> None:
+    response["targets"]["telemt-2"]["beobachten"] = reading
+    fetch(response, {})
+    assert 2 < clock.now < 2.2
