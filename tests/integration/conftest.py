@@ -119,10 +119,16 @@ def granted_nofile(images: None) -> int:
     client = docker.from_env()
 
     def hard_limit(*ulimits: Ulimit) -> int:
-        output = client.containers.run(
-            HAPROXY_IMAGE, ["sh", "-c", "ulimit -Hn"], ulimits=list(ulimits), remove=True
+        container = client.containers.create(
+            HAPROXY_IMAGE, ["sh", "-c", "ulimit -Hn"], ulimits=list(ulimits)
         )
-        return int(output)
+        try:
+            container.start()
+            container.wait()
+            return int(container.logs())
+        finally:
+            # One that cannot be started is left behind by the SDK's own `remove=True`.
+            container.remove(force=True)
 
     try:
         return hard_limit(Ulimit(name="nofile", soft=1048576, hard=1048576))
