@@ -26,8 +26,10 @@ $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is missing or older than 3.11; give another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 3; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "make: $(PYTHON) has no venv module; getting it from Debian's packages" >&2; $(ENGINE) tools python3-venv; }
 	@[ -x $(VENV)/bin/python ] || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --requirement requirements.lock
+	@# The lock is whole. Without --no-deps pip looks at releases newer than it for a dependency with an extra, and stops.
+	$(VENV)/bin/pip install --quiet --no-deps --requirement requirements.lock
 	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable '.[test]'
+	$(VENV)/bin/pip check
 	$(VENV)/bin/python -m compileall -q src # compiled now, not at the operator's first call
 	@touch $@
 
