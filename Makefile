@@ -11,7 +11,7 @@ ifdef STACKCTL_ENGINE_SOCKET
 export DOCKER_HOST := unix://$(STACKCTL_ENGINE_SOCKET)
 endif
 
-SHELL_FILES = scripts/engine images/base/build .ci/run $(wildcard scripts/*.sh tests/vm/*.sh)
+SHELL_FILES = scripts/engine images/base/build .ci/run compose/production/host/prepare.sh $(wildcard scripts/*.sh tests/vm/*.sh)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv engine up down clean test lint unit integration bench lock

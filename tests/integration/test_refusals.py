@@ -132,7 +132,7 @@ def test_strict_looks_at_the_host_before_anything_starts(
     assert "nothing was started; the host is short of\n" in message
     for limit in short:
         assert f" {limit}: wanted " in message
-    assert "host/" in message
+    assert "stackctl host apply" in message
 
 
 def test_fit_and_strict_exclude_each_other(make_lab: MakeLab) -> None:

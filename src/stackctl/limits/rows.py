@@ -7,7 +7,8 @@ from stackctl.limits.model import Depth, Place, Read, Reader, Role, Setting
 BOTH = (Role.HAPROXY, Role.TELEMT)
 
 PREPARE_HOST = (
-    "on the host, from the folder of `stackctl render`: `cp -r host/etc/. /etc/`, then reboot"
+    "prepare the host: `stackctl host apply` there (`--ssh root@HOST` from here), or `sh "
+    "host/prepare.sh apply` in the folder of `stackctl render`; then recreate the containers"
 )
 RECREATE = (
     "recreate the container (`stackctl up`): a value poked into a namespace by hand, or a listener "

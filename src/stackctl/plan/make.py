@@ -137,7 +137,7 @@ def _check_overrides(stack: Stack, facts: HostFacts | None) -> None:
             raise PlanError(
                 f"limits.{key}",
                 f"{max(value)} is above this host's fs.nr_open {nr_open}",
-                "run the host preparation first, or lower it",
+                "run the host preparation first (`stackctl host apply`), or lower it",
             )
 
 
@@ -176,7 +176,7 @@ def _check_descriptors(stack: Stack, sizes: Sizes, required: tuple[Requirement, 
                 f"{stack.connections} need {needed} descriptors in {requirement.target}, which "
                 f"can have {granted}" + (f" ({requirement.fitted})" if requirement.fitted else ""),
                 ("lower `connections`" if haproxy else "add `replicas`, lower `connections`")
-                + " or raise nofile (host/ of `stackctl render` prepares a host for it)",
+                + " or raise nofile (`stackctl host apply` prepares a host for it)",
             )
     if sizes.server_maxconn * stack.replicas < stack.connections:
         raise PlanError(

@@ -152,7 +152,7 @@ def _granted(
             return int(running), Refusal(
                 limit.key,
                 f"this host's {limit.ceiling} is {running}, which caps it",
-                "prepare the host (host/ of `stackctl render`)",
+                PREPARE_HOST,
             )
     ulimit = ulimit_of(limit)
     ceiling = facts.ceilings.get(ulimit, INFINITY)
@@ -161,15 +161,14 @@ def _granted(
             limit.key,
             f"this engine can grant at most {ceiling}, not {max(wanted)}",
             "start the engine with a higher hard limit or with CAP_SYS_RESOURCE "
-            f"(host/etc/systemd of `stackctl render`), or set limits.{limit.key} lower",
+            f"(`stackctl host apply` raises it), or set limits.{limit.key} lower",
         )
     choices = facts.choices.get(limit.key)
     if choices and wanted not in choices:
         return choices[0], Refusal(
             limit.key,
             f"this host lets containers use {', '.join(choices)}, not {wanted}",
-            f"load its module and set {limit.key}={wanted} on the host (host/ of "
-            "`stackctl render`)",
+            f"load its module and set {limit.key}={wanted} on the host (`stackctl host apply`)",
         )
     return wanted, None
 

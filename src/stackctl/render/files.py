@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stackctl.plan import Plan
 from stackctl.render.compose import compose_yaml
 from stackctl.render.haproxy import haproxy_cfg
-from stackctl.render.host import host_files
+from stackctl.render.host import SCRIPT, host_files
 from stackctl.render.telemt import telemt_toml, users_toml
 from stackctl.spec import Secrets
 
@@ -41,7 +41,9 @@ def render(plan: Plan, secrets: Secrets) -> dict[str, File]:
         **{r.name: _digest(configs[f"telemt/{r.name}/telemt.toml"] + users) for r in plan.replicas},
     }
     texts = {"compose.yaml": compose_yaml(plan, digests), **configs, **host_files(plan)}
-    files = {path: File(text) for path, text in sorted(texts.items())}
+    files = {
+        path: File(text, 0o755 if path == SCRIPT else 0o644) for path, text in sorted(texts.items())
+    }
     files["secrets/.gitignore"] = File("*\n")
     files[USERS_FILE] = File(users, 0o444)
     return files

@@ -1,34 +1,103 @@
-"""Plan → host/etc/: what only the machine itself can give, in the tree of its own /etc."""
+"""Plan → host/: what only the machine itself can give, and the script that puts it in place."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from importlib import resources
 
 from stackctl import __version__
-from stackctl.limits import Place
-from stackctl.plan import HOST, Plan
-from stackctl.render.text import reason
+from stackctl.limits import HOST_PLACES, TABLE, Compare, Kind, Limit, Place, Scope
+from stackctl.limits.values import compact, digits
+from stackctl.plan import HOST, Plan, Requirement, Written
+from stackctl.render.text import environment, reason
+
+SCRIPT = "host/prepare.sh"
+
+INHERITED = frozenset({Kind.TRIPLE, Kind.WORD})
+"""Kinds of namespaced keys that a new namespace copies from the host (tcp_rmem, tcp_wmem and the
+congestion control): what one shows says nothing of the kernel's own default."""
+
+_RULES = {
+    Compare.EQUAL: "equal",
+    Compare.AT_LEAST: "at-least",
+    Compare.COVERS: "covers",
+}
 
 
 def host_files(plan: Plan) -> dict[str, str]:
-    """Every file of host/etc/, by path relative to the render's folder."""
+    """Every file of host/, by path relative to the render's folder."""
     # sysctl.d is read in name order and the last wins; 99-sysctl.conf is /etc/sysctl.conf.
     files = {
         f"host/etc/sysctl.d/99-zz-stackctl-{plan.name}.conf": _file(plan, _sysctls(plan)),
         f"host/etc/modules-load.d/stackctl-{plan.name}.conf": _file(plan, _modules(plan)),
         f"host/etc/security/limits.d/99-stackctl-{plan.name}.conf": _file(plan, _limits(plan)),
+        "host/limits.tsv": limits_table(plan),
+        SCRIPT: prepare_script(),
     }
     for unit in sorted({w.where for _, w in plan.written(HOST, Place.SYSTEMD)}):
-        files[f"host/etc/systemd/system/{unit}.d/stackctl-{plan.name}.conf"] = _file(
+        # 99-zz: of several drop-ins the last by name wins.
+        files[f"host/etc/systemd/system/{unit}.d/99-zz-stackctl-{plan.name}.conf"] = _file(
             plan, ["[Service]", *_unit(plan, unit)]
+        )
+    if plan.mode == "strict":
+        files[f"host/stackctl-{plan.name}.service"] = (
+            environment().get_template("stack.service.j2").render(plan=plan, version=__version__)
         )
     return files
 
 
+@cache
+def prepare_script() -> str:
+    """The text of prepare.sh: its parts in the order of their names, the same for every stack."""
+    folder = resources.files("stackctl.render") / "prepare"
+    parts = sorted(
+        (part for part in folder.iterdir() if part.name.endswith(".sh")), key=lambda p: p.name
+    )
+    return "\n".join(part.read_text() for part in parts)
+
+
+def limits_table(plan: Plan) -> str:
+    """limits.tsv, what prepare.sh works from: a line for each limit wanted of the host.
+
+    Its fields, separated by tabs: how it is set (sysctl, login, unit), the row's key, how values
+    compare, the wanted value, the kernel module it needs or "-", and what the way needs beside:
+    for a sysctl whether a new namespace shows the kernel's default, for a login the item, for
+    units the property and the units that get it.
+    """
+    lines = [
+        "\t".join(_row(requirement))
+        for requirement in plan.requirements
+        if requirement.target == HOST
+    ]
+    return "\n".join([f"stack\t{plan.name}", *lines, "end"]) + "\n"
+
+
+def _row(requirement: Requirement) -> tuple[str, ...]:
+    limit = TABLE[requirement.limit]
+    written = [w for w in requirement.written if w.place in HOST_PLACES]
+    module = next((w.where for w in written if w.place is Place.MODULES_LOAD), "-")
+    how, extra = _way(limit, [w for w in written if w.place is not Place.MODULES_LOAD])
+    text = digits if how == "sysctl" else compact
+    return how, limit.key, _RULES[limit.compare], text(requirement.wanted), module, extra
+
+
+def _way(limit: Limit, written: list[Written]) -> tuple[str, str]:
+    place = written[0].place
+    if place is Place.LIMITS_D:
+        return "login", written[0].where
+    if place is Place.SYSTEMD:
+        prop = written[0].text.partition("=")[0]
+        return "unit", " ".join([prop, *(w.where for w in written)])
+    if limit.scope is Scope.HOST:
+        return "sysctl", "host"
+    return "sysctl", "inherited" if limit.kind in INHERITED else "netns"
+
+
 def _file(plan: Plan, lines: Iterator[str] | list[str]) -> str:
     head = (
-        f"# {plan.project}. Rendered by stackctl {__version__}. "
-        "In place by: cp -r host/etc/. /etc/\n"
+        f"# {plan.project}. Rendered by stackctl {__version__}. host/prepare.sh puts it below /etc,\n"
+        "# with the greatest value any stack on the host asks for.\n"
     )
     return head + "\n".join(lines) + "\n"
 

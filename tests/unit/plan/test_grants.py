@@ -86,7 +86,14 @@ def test_strict_names_the_limit_the_ceiling_and_the_ways_out() -> None:
     with pytest.raises(StrictError) as raised:
         planned(facts({"nofile": 20_000}), STRICT)
     text = str(raised.value)
-    for part in ("limits.nofile", "20000", "1048576", "CAP_SYS_RESOURCE", "host/", "--fit"):
+    for part in (
+        "limits.nofile",
+        "20000",
+        "1048576",
+        "CAP_SYS_RESOURCE",
+        "stackctl host apply",
+        "--fit",
+    ):
         assert part in text
     assert "nothing was started" in text
     assert raised.value.exit_code is Exit.SHORT
@@ -150,7 +157,7 @@ def test_nofile_above_nr_open_is_a_mistake_in_the_file(mode: str, given: object)
         planned(known, {"mode": mode, "nofile": given})
     assert str(raised.value) == (
         "limits.nofile: 2000000 is above this host's fs.nr_open 1048576; "
-        "run the host preparation first, or lower it"
+        "run the host preparation first (`stackctl host apply`), or lower it"
     )
     assert raised.value.exit_code is Exit.USAGE
 
@@ -213,7 +220,7 @@ def test_strict_says_how_a_host_comes_to_offer_bbr() -> None:
         planned(facts(choices={BBR: ("reno", "cubic")}), STRICT)
     assert f"limits.{BBR}: " in str(raised.value)
     assert "load its module" in str(raised.value)
-    assert "host/" in str(raised.value)
+    assert "stackctl host apply" in str(raised.value)
 
 
 @pytest.mark.parametrize("network", ["bridge", "host"])

@@ -10,6 +10,7 @@ import pytest
 
 from stackctl.plan import Plan, make_plan
 from stackctl.render import MODES, USERS_FILE, render
+from stackctl.render.host import SCRIPT
 from stackctl.spec import Secrets, Stack
 
 SECRETS = Secrets({"alice": "0" * 32, "bob": "1" * 32})
@@ -45,9 +46,11 @@ def test_files_are_those_of_a_deployment() -> None:
         "host/etc/sysctl.d/99-zz-stackctl-lab.conf",
         "host/etc/modules-load.d/stackctl-lab.conf",
         "host/etc/security/limits.d/99-stackctl-lab.conf",
-        "host/etc/systemd/system/containerd.service.d/stackctl-lab.conf",
-        "host/etc/systemd/system/docker.service.d/stackctl-lab.conf",
-        "host/etc/systemd/system/telemt.service.d/stackctl-lab.conf",
+        "host/etc/systemd/system/containerd.service.d/99-zz-stackctl-lab.conf",
+        "host/etc/systemd/system/docker.service.d/99-zz-stackctl-lab.conf",
+        "host/etc/systemd/system/telemt.service.d/99-zz-stackctl-lab.conf",
+        "host/limits.tsv",
+        "host/prepare.sh",
         "secrets/.gitignore",
         "secrets/telemt/users.toml",
     }
@@ -69,13 +72,15 @@ def test_secrets_are_behind_a_folder_for_their_owner_alone() -> None:
 
 def test_everything_else_is_for_all_to_read() -> None:
     files = render(planned(), SECRETS)
-    assert {file.mode for path, file in files.items() if path != USERS_FILE} == {0o644}
+    assert files[SCRIPT].mode == 0o755
+    others = {file.mode for path, file in files.items() if path not in {USERS_FILE, SCRIPT}}
+    assert others == {0o644}
 
 
 def test_a_stack_keeps_its_files_apart_from_another_on_the_same_host() -> None:
     one, other = render(planned(name="one"), SECRETS), render(planned(name="other"), SECRETS)
     for path in one:
-        if path.startswith("host/"):
+        if path.startswith("host/etc/"):
             assert path not in other
 
 

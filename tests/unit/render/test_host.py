@@ -80,7 +80,7 @@ def test_a_login_limit_that_was_chosen_keeps_soft_and_hard_apart() -> None:
 @NETWORKS
 @pytest.mark.parametrize("unit", UNITS)
 def test_units_get_a_drop_in(network: str, unit: str) -> None:
-    made = lines(planned(network), f"host/etc/systemd/system/{unit}.d/stackctl-lab.conf")
+    made = lines(planned(network), f"host/etc/systemd/system/{unit}.d/99-zz-stackctl-lab.conf")
     tasks = ["LimitNPROC=65535"] if unit == "telemt.service" else []
     assert made == ["[Service]", "LimitNOFILE=1048576", *tasks, "TasksMax=infinity"]
 
@@ -88,7 +88,7 @@ def test_units_get_a_drop_in(network: str, unit: str) -> None:
 @NETWORKS
 def test_every_file_says_what_made_it_and_where_it_belongs(network: str) -> None:
     files = render(planned(network), Secrets({"user": "0" * 32}))
-    host = {path: file.text for path, file in files.items() if path.startswith("host/")}
+    host = {path: file.text for path, file in files.items() if path.startswith("host/etc/")}
     assert len(host) == 3 + len(UNITS)
     for path, text in host.items():
         assert text.startswith("# stackctl-lab. Rendered by stackctl "), path

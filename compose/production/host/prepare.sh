@@ -1,0 +1,903 @@
+#!/bin/sh
+# Prepares this host for a stack, and undoes it. Rendered by stackctl; reads limits.tsv and etc/ beside itself.
+#
+#   prepare.sh check                 what holds now, what will hold after the next boot, what is wanted; changes nothing
+#   prepare.sh apply [--dry-run]     records what is there, puts etc/ in place, sets what is short, and reads it back
+#   prepare.sh rollback [--dry-run]  puts back what was recorded, where it still is as apply left it
+#
+#   --porcelain                      one line a finding, fields separated by tabs
+#
+# Exit status: 0 all as wanted; 1 something short, or not wholly put back; 2 nothing done: usage, no root, a damaged
+# record, a file that cannot be written. The record is in /var/lib/stackctl/host.
+# STACKCTL_HOST_ROOT=DIR works on the tree below DIR instead, such as an image that is being built.
+set -eu
+LC_ALL=C
+PATH=$PATH:/usr/sbin:/sbin
+export LC_ALL PATH
+umask 022
+
+TAB=$(printf '\t')
+ROOT=${STACKCTL_HOST_ROOT:-}
+HERE=$(cd "$(dirname "$0")" && pwd)
+TABLE=$HERE/limits.tsv
+STATE=$ROOT/var/lib/stackctl/host
+BEFORE=$STATE/before
+UNITS="docker.service containerd.service telemt.service"
+
+porcelain=no dry=no command=""
+
+usage() { sed -n '2,/^set -eu/{/^#/s/^# \{0,1\}//p}' "$HERE/prepare.sh"; }
+say() { if [ $porcelain = yes ]; then printf 'note\t%s\n' "$*"; else printf '%s\n' "$*"; fi; }
+die() {
+    printf 'prepare.sh: %s\n' "$1" >&2
+    printf '  do: %s\n' "$2" >&2
+    exit 2
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+systemd() { [ -d "$ROOT/run/systemd/system" ] && have systemctl; }
+
+for word in "$@"; do
+    case $word in
+        check | apply | rollback) [ -z "$command" ] || die "two commands: $command and $word" "give one"; command=$word ;;
+        --dry-run) dry=yes ;;
+        --porcelain) porcelain=yes ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; die "unknown word: $word" "see above" ;;
+    esac
+done
+[ -n "$command" ] || { usage >&2; exit 2; }
+[ "$command" != check ] || dry=yes
+[ -r "$TABLE" ] || die "$TABLE is missing" "run this from the host/ folder of \`stackctl render\`, with all its files"
+NAME=$(sed -n "s/^stack$TAB//p" "$TABLE")
+case $NAME in '' | *[!a-z0-9-]*) die "$TABLE is damaged: it names no stack" "render again" ;; esac
+[ "$(tail -n 1 "$TABLE")" = end ] || die "$TABLE is cut off" "render again, or copy the folder again"
+
+WORK=$(mktemp -d 2>/dev/null || mktemp -d /run/stackctl.XXXXXX) ||
+    die "no room for temporary files" "free space in /tmp or /run"
+trap 'rm -rf "$WORK"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+: >"$WORK/trouble"
+
+# trouble KIND NAME REASON: why something could not be read or set; shown with the finding it belongs to.
+trouble() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$WORK/trouble"; }
+
+if [ $dry = no ]; then
+    [ -n "$ROOT" ] || [ "$(id -u)" -eq 0 ] || die "$command changes this machine, and you are not root" "run it as root: sudo sh $HERE/prepare.sh $command"
+    if [ "$command" = apply ] || [ -d "$STATE" ]; then
+        mkdir -p "$STATE" 2>"$WORK/why" || die "$STATE cannot be made: $(tail -n 1 "$WORK/why")" "make it writable; without a record nothing is changed"
+        chmod 700 "$STATE"
+        if have flock; then
+            exec 9>"$STATE/lock"
+            flock -n 9 || die "another prepare.sh is at work on this host" "wait for it to end"
+        fi
+    fi
+fi
+
+# Values in awk, where every decision is made: numbers are compared as text, so that 2^63-1 stays exact.
+# shellcheck disable=SC2016 # $ in awk
+VALUES='
+function norm(v) { gsub(/[ \t]+/, " ", v); sub(/^ /, "", v); sub(/ $/, "", v); return v }
+function num(v) { return v == "infinity" || v == "unlimited" || v == "max" || v == "-1" ? "9223372036854775807" : v }
+function isnum(v) { return num(v) ~ /^[0-9]+$/ }
+function ge(a, b) {
+    a = num(a) ""; b = num(b) ""
+    return length(a) != length(b) ? length(a) > length(b) : (a "x") >= (b "x")
+}
+# Whether an observed value is as wanted: equal, at-least (member by member), or covers (a range that contains it).
+function holds(compare, got, want,   g, w, n, i) {
+    n = split(want, w, " ")
+    if (split(got, g, " ") != n) return 0
+    if (compare == "equal") return norm(got) == norm(want)
+    for (i = 1; i <= n; i++) if (!isnum(g[i])) return 0
+    if (compare == "covers") return ge(w[1], g[1]) && ge(g[2], w[2])
+    for (i = 1; i <= n; i++) if (!ge(g[i], w[i])) return 0
+    return 1
+}
+# The value that satisfies both. Of two words the first stays: neither is greater.
+function merge(compare, a, b,   x, y, n, i, out) {
+    if (a == "") return b
+    n = split(a, x, " ")
+    if (split(b, y, " ") != n) return a
+    for (i = 1; i <= n; i++) {
+        if (!isnum(x[i]) || !isnum(y[i])) return a
+        out = out (i > 1 ? " " : "") ((compare == "covers" && i == 1) == ge(x[i], y[i]) ? y[i] : x[i])
+    }
+    return out
+}
+'
+
+# --- the record: one file for each thing touched, written before it is touched --------------------------------------
+# Its lines: what was there, what apply set, and `end`, without which the file is damaged.
+
+# Writes standard input as file $1, whole or not at all.
+whole() {
+    rm -f "$1.new"
+    { cat >"$1.new" && { sync "$1.new" 2>/dev/null || sync; } && mv -f "$1.new" "$1"; } 2>"$WORK/why" || {
+        rm -f "$1.new"
+        die "$1 cannot be written: $(tail -n 1 "$WORK/why")" "make room or make it writable, then run the same command again: it goes on where it stopped"
+    }
+}
+
+item() { ITEM=$BEFORE/$1/$(printf %s "$2" | tr / %); }
+
+# record KIND NAME BEFORE SET: what was there first stays; what we set last is replaced.
+record() {
+    item "$1" "$2"
+    first=$3
+    if [ -e "$ITEM" ]; then
+        first=$(sed -n 's/^before //p' "$ITEM")
+        [ "$(sed -n 's/^set //p' "$ITEM")" != "$4" ] || return 0
+    else
+        mkdir -p "$BEFORE/$1" 2>"$WORK/why" || die "$BEFORE/$1 cannot be made: $(tail -n 1 "$WORK/why")" "make room in /var/lib; nothing is changed without a record"
+    fi
+    printf 'before %s\nset %s\nend\n' "$first" "$4" | whole "$ITEM"
+}
+forget() { item "$1" "$2"; rm -f "$ITEM"; }
+
+# Everything recorded, as: kind, name, before, set.
+recorded() {
+    for file in "$BEFORE"/*/*; do
+        case $file in *.new) continue ;; esac
+        [ -f "$file" ] || continue
+        kind=${file%/*} kind=${kind##*/}
+        printf '%s\t%s\t%s\t%s\n' "$kind" "$(printf %s "${file##*/}" | tr % /)" \
+            "$(sed -n 's/^before //p' "$file")" "$(sed -n 's/^set //p' "$file")"
+    done
+}
+
+# A record that cannot be trusted stops everything before anything is changed.
+sound_record() {
+    for file in "$BEFORE"/*/*; do
+        case $file in *.new) continue ;; esac
+        [ -f "$file" ] || continue
+        awk 'NR == 1 && /^before / || NR == 2 && /^set / || NR == 3 && $0 == "end" { good++ }
+            END { exit !(good == 3 && NR == 3) }' "$file" ||
+            die "the record $file is damaged; nothing was changed" "if it can't be mended, delete it: what it belongs to is then left as it is, and named"
+    done
+    if [ -n "$(ls -A "$STATE/stacks" 2>/dev/null)" ] && [ ! -d "$BEFORE" ]; then
+        die "the record $BEFORE is gone, so what was there before is not known; nothing was changed" \
+            "to leave the preparation: delete $STATE and the files named *stackctl* below /etc, then reboot"
+    fi
+}
+
+# --- what each stack on this host wants: a copy of its limits.tsv and etc/ -----------------------------------------
+
+# A copy that was complete when its maker died takes its place now; one that was not is dropped.
+recover() {
+    for made in "$STATE"/stacks/.*.new; do
+        [ -d "$made" ] || continue
+        stack=${made##*/.} stack=${stack%.new}
+        if [ -e "$made/complete" ] && [ ! -d "$STATE/stacks/$stack" ]; then
+            mv "$made" "$STATE/stacks/$stack"
+        else
+            rm -rf "$made"
+        fi
+    done
+}
+
+# Puts this stack's wishes among the others'. With --dry-run into a copy.
+adopt() {
+    if [ -d "$STACKS/$NAME" ] && cmp -s "$TABLE" "$STACKS/$NAME/limits.tsv" &&
+        [ "$(tree "$HERE")" = "$(tree "$STACKS/$NAME")" ]; then
+        return
+    fi
+    rm -rf "$STACKS/.$NAME.new"
+    { mkdir -p "$STACKS/.$NAME.new" && cp -R "$TABLE" "$HERE/etc" "$STACKS/.$NAME.new/" &&
+        : >"$STACKS/.$NAME.new/complete"; } 2>"$WORK/why" ||
+        die "the record in $STACKS cannot be written: $(tail -n 1 "$WORK/why"); nothing was changed" "make room in /var/lib, then run apply again"
+    sync
+    rm -rf "${STACKS:?}/$NAME"
+    mv "$STACKS/.$NAME.new" "$STACKS/$NAME"
+}
+tree() { (cd "$1" && find etc -type f -exec cksum {} + | sort); }
+
+STACKS=$STATE/stacks
+if [ $dry = yes ]; then
+    STACKS=$WORK/stacks
+    mkdir "$STACKS"
+    [ ! -d "$STATE/stacks" ] || cp -R "$STATE/stacks/." "$STACKS/"
+fi
+
+# --- what this host shows now, and what its files say for the next boot ---------------------------------------------
+
+spaced() { printf %s "$1" | tr '\t' ' '; }
+path_of() { SYSCTL=$ROOT/proc/sys/$(printf %s "$1" | tr . /); }
+
+# Each knob's value now, as: kind, name, value; `!reason` where there is none.
+running() {
+    cat "$WORK/wishes" "$WORK/record" | awk -F '\t' '$1 == "sysctl" && !seen[$2]++ { print $2 }' | while IFS= read -r key; do
+        path_of "$key"
+        value="!this kernel has no such key"
+        if [ -e "$SYSCTL" ]; then
+            value="!it cannot be read"
+            { IFS=" $TAB" read -r value <"$SYSCTL" || [ -n "$value" ]; } 2>/dev/null || value="!it cannot be read"
+        fi
+        # Triples are separated by tabs, as fields are here.
+        printf 'sysctl\t%s\t%s\n' "$key" "$(spaced "$value")"
+    done
+    for unit in $UNITS; do unit_running "$unit"; done
+    for card in $(cards); do printf 'qdisc\t%s\t%s\n' "$card" "$(qdisc "$card")"; done
+    hardware_running
+}
+
+# The limits a unit's files give it at its next start, and those of its live process.
+unit_running() {
+    property=""
+    if systemd && [ "$(systemctl show -p LoadState --value "$1" 2>/dev/null)" = loaded ]; then
+        for property in LimitNOFILE LimitNPROC TasksMax; do
+            printf 'unit\t%s/%s\t%s\n' "$1" $property "$(systemctl show -p $property --value "$1")"
+        done
+    fi
+    pid=$(pid_of "$1")
+    [ "$pid" -gt 0 ] || return 0
+    awk -v unit="$1" 'BEGIN { OFS = "\t" }
+        /^Max open files/ { print "limit", unit "/LimitNOFILE", $4 " " $5 }
+        /^Max processes/ { print "limit", unit "/LimitNPROC", $3 " " $4 }' "$ROOT/proc/$pid/limits" 2>/dev/null || :
+    printf 'tasks\t%s/TasksMax\t%s\n' "$1" "$(tasks "$pid")"
+}
+pid_of() {
+    if systemd; then
+        pid=$(systemctl show -p MainPID --value "$1" 2>/dev/null || :)
+        echo "${pid:-0}"
+        return
+    fi
+    # Without systemd the daemon is known by its name; of several, the oldest.
+    case $1 in docker.service) comm=dockerd ;; containerd.service) comm=containerd ;; *) comm=telemt ;; esac
+    for file in "$ROOT"/proc/[0-9]*/comm; do
+        { IFS= read -r found <"$file"; } 2>/dev/null || continue
+        if [ "$found" = "$comm" ]; then
+            file=${file%/comm}
+            echo "${file##*/}"
+        fi
+    done | sort -n | awk 'NR == 1 { first = $0 } END { print first + 0 }'
+}
+# The lowest pids.max from a process's cgroup up to the root.
+tasks() {
+    group=$(awk -F: '$1 == 0 && $2 == "" { v2 = $3 } $2 ~ /(^|,)pids(,|$)/ { v1 = $3 } END { print v1 != "" ? "/pids" v1 : v2 }' "$ROOT/proc/$1/cgroup" 2>/dev/null || :)
+    lowest=infinity
+    while [ -n "$group" ] && [ "$group" != / ]; do
+        if { IFS= read -r most <"$ROOT/sys/fs/cgroup$group/pids.max"; } 2>/dev/null && [ "$most" != max ]; then
+            if [ "$lowest" = infinity ] || [ "$most" -lt "$lowest" ]; then lowest=$most; fi
+        fi
+        group=${group%/*}
+    done
+    echo "$lowest"
+}
+
+# Cards that carry a default route.
+cards() {
+    {
+        awk 'NR > 1 && $2 == "00000000" && $8 == "00000000" { print $1 }' "$ROOT/proc/net/route" 2>/dev/null || :
+        awk '$1 ~ /^0+$/ && $2 == "00" && $10 != "lo" { print $10 }' "$ROOT/proc/net/ipv6_route" 2>/dev/null || :
+    } | sort -u
+}
+# The queueing discipline of a card, or of all its queues; `hand:` before one that somebody put there.
+qdisc() {
+    if ! have tc; then echo '!tc is not installed (iproute2)'; return; fi
+    tc qdisc show dev "$1" 2>/dev/null | awk '
+        / root / { root = $2; handle = $3 }
+        / parent / && root ~ /^mq/ { if (leaf != "" && leaf != $2) mixed = 1; leaf = $2 }
+        END {
+            if (root == "") print "!tc shows none"
+            else if (mixed) print "hand:its queues differ"
+            else if (handle != "0:" && root !~ /^(mq|fq)$/) print "hand:" root
+            else print (leaf != "" ? leaf : root)
+        }'
+}
+
+# Every file systemd-sysctl reads, in its order: by name over all folders, where /etc hides /run, and /run /usr.
+sysctl_files() {
+    for folder in /etc/sysctl.d /run/sysctl.d /usr/local/lib/sysctl.d /usr/lib/sysctl.d /lib/sysctl.d; do
+        for file in "$ROOT$folder"/*.conf; do
+            if [ -e "$file" ] || [ -L "$file" ]; then printf '%s\t%s\n' "${file##*/}" "$file"; fi
+        done
+    done | awk -F '\t' '!seen[$1]++' | sort -t "$TAB" -k 1,1 | cut -f 2
+    # What is applied later, by others: ufw's own file, and a tuned profile where tuned does not give way.
+    if grep -qs '^ENABLED=yes' "$ROOT/etc/ufw/ufw.conf"; then
+        file=$(sed -n 's/^IPT_SYSCTL=//p' "$ROOT/etc/default/ufw" 2>/dev/null)
+        echo "$ROOT${file:-/etc/ufw/sysctl.conf}"
+    fi
+    if grep -Eqs '^ *reapply_sysctl *= *(0|[Ff]alse|[Nn]o)' "$ROOT/etc/tuned/tuned-main.conf"; then
+        profile=$(cat "$ROOT/etc/tuned/active_profile" 2>/dev/null || :)
+        for folder in /etc/tuned /etc/tuned/profiles /usr/lib/tuned /usr/lib/tuned/profiles; do
+            [ -z "$profile" ] || [ ! -e "$ROOT$folder/$profile/tuned.conf" ] || echo "$ROOT$folder/$profile/tuned.conf"
+        done | head -n 1
+    fi
+}
+
+# The winner for each key at the next boot, as: key, value, its file, and the same without the files of stacks.
+# shellcheck disable=SC2016 # $ in awk
+boot() {
+    sysctl_files >"$WORK/sysctl-files"
+    while IFS= read -r file; do
+        awk "$VALUES"'
+            BEGIN { OFS = "\t"; use = FILENAME !~ /tuned\.conf$/ }
+            FNR == 1 { use = FILENAME !~ /tuned\.conf$/ }
+            /^ *\[/ { use = /\[sysctl\]/; next }
+            use && /^[ \t]*[^#; \t]/ && /=/ {
+                key = $0; sub(/=.*/, "", key); key = norm(key); sub(/^-/, "", key)
+                # Where a slash comes first, slashes separate.
+                if (match(key, /[.\/]/) && substr(key, RSTART, 1) == "/") gsub(/\//, ".", key)
+                value = $0; sub(/^[^=]*=/, "", value)
+                print key, norm(value), FILENAME
+            }' "$file" 2>/dev/null || :
+    done <"$WORK/sysctl-files" | awk -F '\t' -v root="$ROOT" '
+        BEGIN { OFS = "\t" }
+        {
+            file = substr($3, length(root) + 1)
+            value[$1] = $2; from[$1] = file
+            if (file !~ /\/99-zz-stackctl-[a-z0-9-]*\.conf$/) { other[$1] = $2; whose[$1] = file }
+        }
+        END { for (key in value) print key, value[key], from[key], other[key], whose[key] }'
+}
+
+# What a network namespace has that nobody set anything in: the kernel's own defaults.
+fresh() {
+    [ -z "$ROOT" ] && [ "$(id -u)" -eq 0 ] && have unshare || return 0
+    # shellcheck disable=SC2016,SC2046 # expanded by the shell in the namespace; keys are single words
+    unshare -n sh -c 'for key; do
+        { IFS= read -r value <"/proc/sys/$(printf %s "$key" | tr . /)"; } 2>/dev/null && printf "%s\t%s\n" "$key" "$value"
+    done' sh $(awk -F '\t' '$1 == "sysctl" && $6 == "netns" { print $2 }' "$TABLE") 2>/dev/null || :
+}
+
+# Modules that will be there before sysctl.d is applied: built in, or listed for the boot.
+boot_modules() {
+    cat "$ROOT/etc/modules" "$ROOT"/etc/modules-load.d/*.conf "$ROOT"/run/modules-load.d/*.conf \
+        "$ROOT"/usr/local/lib/modules-load.d/*.conf "$ROOT"/usr/lib/modules-load.d/*.conf 2>/dev/null |
+        awk '/^[ \t]*[^#; \t]/ { gsub(/-/, "_", $1); print $1 }'
+    awk -F / '{ name = $NF; sub(/\.ko.*/, "", name); gsub(/-/, "_", name); print name }' \
+        "$ROOT/lib/modules/$(uname -r)/modules.builtin" 2>/dev/null || :
+}
+has_module() { [ -d "$ROOT/sys/module/$1" ]; }
+
+# What every login gets, by the files PAM reads, as: item, soft and hard, the file that decides. $1: without ours.
+logins() {
+    for file in "$ROOT/etc/security/limits.conf" "$ROOT"/etc/security/limits.d/*.conf; do
+        case $file in */99-stackctl-*) [ "$1" = all ] || continue ;; esac
+        [ ! -r "$file" ] || echo "$file"
+    done | while IFS= read -r file; do
+        awk -v file="${file#"$ROOT"}" 'BEGIN { OFS = "\t" }
+            { sub(/#.*/, "") }
+            NF == 4 && ($1 == "*" || $1 == "root") { print $3, $1, $2, $4, file }' "$file"
+    done | awk -F '\t' "$VALUES"'
+        {
+            if ($3 != "hard") { v[$1, $2, "soft"] = num($4) }
+            if ($3 != "soft") { v[$1, $2, "hard"] = num($4) }
+            items[$1] = $5
+        }
+        function low(item, side,   a, b) {
+            a = v[item, "*", side]; b = v[item, "root", side]
+            return a == "" || b == "" ? "" : ge(a, b) ? b : a
+        }
+        END { for (i in items) if (low(i, "soft") != "" && low(i, "hard") != "") print i "\t" low(i, "soft") " " low(i, "hard") "\t" items[i] }'
+}
+
+# --- what is to be done, decided in one place from what is wanted, running, recorded and set by others --------------
+
+# What all stacks on this host want together, as: kind, name, compare, value. The greater wins.
+# shellcheck disable=SC2016 # $ in awk
+wishes() {
+    for table in "$STACKS"/*/limits.tsv; do [ ! -f "$table" ] || cat "$table"; done |
+        awk -F '\t' -v cards="$(cards | tr '\n' ' ')" -v units="$UNITS" "$VALUES"'
+        function wish(kind, name, compare, value,   id) {
+            id = kind "\t" name
+            rule[id] = compare
+            want[id] = merge(compare, want[id], value)
+        }
+        $1 == "sysctl" || $1 == "login" || $1 == "sysfs" { wish($1, $1 == "login" ? $6 : $2, $3, $4) }
+        $1 == "sysctl" && $5 != "-" { wish("module", $5, "equal", "loaded") }
+        $2 == "net.core.default_qdisc" { n = split(cards, c, " "); for (i = 1; i <= n; i++) wish("qdisc", c[i], "equal", $4) }
+        $1 == "unit" {
+            n = split($6, word, " ")
+            for (i = 2; i <= n; i++) {
+                wish("unit", word[i] "/" word[1], $3, $4)
+                if (word[1] ~ /^Limit/) wish("limit", word[i] "/" word[1], $3, $4 " " $4)
+            }
+        }
+        END { for (id in want) print id "\t" rule[id] "\t" want[id] }' | sort
+}
+
+# Gathers everything, once.
+gather() {
+    recorded >"$WORK/record"
+    wishes >"$WORK/wishes"
+    running >"$WORK/running"
+    boot >"$WORK/boot"
+    logins others >"$WORK/logins-others"
+    awk -F '\t' '$1 == "module" && !seen[$2]++ { print $2 }' "$WORK/wishes" "$WORK/record" | while IFS= read -r module; do
+        ! has_module "$module" || printf 'module\t%s\tloaded\n' "$module"
+    done >>"$WORK/running"
+}
+
+# From the gathered facts to `targets` (what files say: kind, name, value) and `actions` (do, kind, name, to, from).
+# A limit is never lowered: what runs now, and what other files give at boot, count as wishes where more is better.
+# shellcheck disable=SC2016 # $ in awk
+decide() {
+    awk -F '\t' -v command="$command" -v work="$WORK" "$VALUES"'
+        BEGIN { OFS = "\t" }
+        FILENAME ~ /\/record$/ { id = $1 "\t" $2; known[id] = 1; before[id] = norm($3); set_to[id] = norm($4); next }
+        FILENAME ~ /\/running$/ { now[$1 "\t" $2] = $3 ~ /^!/ ? $3 : norm($3); next }
+        FILENAME ~ /\/boot$/ { other["sysctl\t" $1] = $4; next }
+        FILENAME ~ /\/logins-others$/ { now["login\t" $1] = $2; next }
+        FILENAME ~ /\/wishes$/ { wish[$1 "\t" $2] = norm($4); rule[$1 "\t" $2] = $3; next }
+        END {
+            for (id in wish) {
+                cur = now[id]; read = cur != "" && cur !~ /^!/
+                base = known[id] && (cur == set_to[id] || id ~ /^unit/) ? before[id] : cur
+                target = wish[id]
+                if (rule[id] != "equal" && base != "" && base !~ /^!/) target = merge(rule[id], target, base)
+                final = rule[id] == "equal" ? target : merge(rule[id], target, other[id])
+                print id, final >(work "/targets")
+                if (id ~ /^login/ || !read && id !~ /^module/) continue
+                if (id ~ /^unit/) { if (!known[id]) print "note", id, cur, cur; continue }
+                if (command == "rollback") {
+                    if (known[id] && cur == set_to[id] && cur != target) print "lower", id, target, cur
+                } else if (cur != target) print "set", id, target, cur == "" ? "absent" : cur
+                else if (!known[id]) print "note", id, cur, cur
+            }
+            for (id in known) if (!(id in wish) && id !~ /^(file|dir|enabled)\t/) {
+                cur = id ~ /^module/ && now[id] == "" ? "absent" : now[id]
+                if (cur == before[id] || before[id] == set_to[id] || id ~ /^unit/) print "forget", id, "", cur
+                else if (cur == set_to[id]) print "restore", id, before[id], cur
+                else print "leave", id, before[id], cur
+            }
+        }' "$WORK/record" "$WORK/running" "$WORK/boot" "$WORK/logins-others" "$WORK/wishes" >"$WORK/actions.unsorted"
+    [ -e "$WORK/targets" ] || : >"$WORK/targets"
+    # Ceilings before what they cap; on the way back the other way round, and modules after their keys.
+    awk -F '\t' -v command="$command" '
+        { rank = index("module file sysctl sysfs limit qdisc unit", $2); if (command == "rollback") rank = index("limit sysctl qdisc sysfs unit module", $2)
+          if ($3 ~ /default_qdisc/) rank = rank - 0.5; if ($3 ~ /^fs\.nr_open/) rank = rank - 0.4; if ($3 ~ /nf_conntrack_max/) rank = rank + 0.4
+          printf "%06.2f\t%s\n", rank, $0 }' "$WORK/actions.unsorted" | sort -t "$TAB" -k 1,1n -k 4,4 | cut -f 2- >"$WORK/actions"
+}
+
+# --- the files below /etc -------------------------------------------------------------------------------------------
+
+# Every stack's files, with the values all stacks agree on, below $WORK/new.
+# shellcheck disable=SC2016 # $ in awk
+compose_files() {
+    mkdir "$WORK/new"
+    for stack in "$STACKS"/*; do
+        [ -d "$stack/etc" ] || continue
+        (cd "$stack" && find etc -type f) | while IFS= read -r path; do
+            mkdir -p "$WORK/new/${path%/*}"
+            awk -F '\t' -v path="$path" '
+                FILENAME ~ /\/targets$/ { target[$1 "\t" $2] = $3; next }
+                path ~ /^etc\/sysctl\.d\// && /^[a-z].* = / {
+                    key = $0; sub(/ = .*/, "", key)
+                    if (("sysctl\t" key) in target) { print key " = " target["sysctl\t" key]; next }
+                }
+                path ~ /^etc\/security\// && /^[^#]/ {
+                    split($0, word, " "); split(target["login\t" word[3]], pair, " ")
+                    if (word[2] == "soft" || word[2] == "hard") {
+                        value = pair[word[2] == "soft" ? 1 : 2]
+                        print word[1], word[2], word[3], value == "9223372036854775807" ? "unlimited" : value
+                        next
+                    }
+                }
+                path ~ /^etc\/systemd\// && /^[A-Z][A-Za-z]*=/ {
+                    unit = path; sub(/.*\/system\//, "", unit); sub(/\.d\/.*/, "", unit)
+                    key = $0; sub(/=.*/, "", key)
+                    id = "unit\t" unit "/" key
+                    if (id in target) { print key "=" target[id]; next }
+                }
+                { print }' "$WORK/targets" "$stack/$path" >"$WORK/new/$path"
+        done
+    done
+    boot_unit
+}
+
+# The unit that starts a stack at boot belongs to the folder it is started from.
+boot_unit() {
+    [ "$command" = rollback ] || [ ! -f "$HERE/stackctl-$NAME.service" ] || {
+        folder=${HERE%/host}
+        if [ ! -f "$folder/compose.yaml" ] || [ "$folder" = "$HERE" ]; then
+            say "the unit that starts the stack at boot is not put in place: there is no compose.yaml in $folder. Run this from the rendered folder's host/ on the server"
+        else
+            case $folder in
+                *[!A-Za-z0-9/._-]*) say "the unit that starts the stack at boot is not put in place: systemd would misread the folder's name, $folder" ;;
+                *)
+                    mkdir -p "$STACKS/$NAME/unit" "$WORK/new/etc/systemd/system"
+                    sed "s|/opt/stackctl/$NAME|$folder|g" "$HERE/stackctl-$NAME.service" >"$WORK/unit"
+                    cmp -s "$WORK/unit" "$STACKS/$NAME/unit/stackctl-$NAME.service" || whole "$STACKS/$NAME/unit/stackctl-$NAME.service" <"$WORK/unit"
+                    ;;
+            esac
+        fi
+    }
+    for file in "$STACKS"/*/unit/*.service; do
+        [ ! -f "$file" ] || { mkdir -p "$WORK/new/etc/systemd/system" && cp "$file" "$WORK/new/etc/systemd/system/"; }
+    done
+}
+
+sum() { if [ -e "$1" ]; then cksum <"$1"; else echo absent; fi; }
+
+# Folders a file needs are recorded, so that rollback takes away what apply made.
+folders() {
+    [ -d "$ROOT$1" ] || {
+        folders "${1%/*}"
+        record dir "$1" absent made
+        mkdir "$ROOT$1" 2>"$WORK/why" || die "$ROOT$1 cannot be made: $(tail -n 1 "$WORK/why")" "make $ROOT/etc writable, then run this again; rollback undoes what was done so far"
+    }
+}
+
+# Files of `new` that differ go in place; recorded ones that nobody wants any more go back.
+put_files() {
+    (cd "$WORK/new" && find etc -type f 2>/dev/null | sort) >"$WORK/wanted-files"
+    while IFS= read -r path <&3; do
+        path=/$path
+        was=$(sum "$ROOT$path") new=$(sum "$WORK/new$path")
+        item file "$path"
+        if [ "$was" = "$new" ]; then
+            [ $dry = yes ] || [ -e "$ITEM" ] || record file "$path" "$was" "$new"
+            continue
+        fi
+        change "write $path"
+        [ $dry = no ] || continue
+        folders "${path%/*}"
+        if [ "$was" != absent ] && [ "$was" != "$(sed -n 's/^set //p' "$ITEM" 2>/dev/null)" ]; then keep_copy "$path"; fi
+        record file "$path" "$was" "$new"
+        whole "$ROOT$path" <"$WORK/new$path"
+        chmod 644 "$ROOT$path"
+        case $path in /etc/systemd/*) : >"$WORK/reload" ;; esac
+    done 3<"$WORK/wanted-files"
+    awk -F '\t' '$1 == "file"' "$WORK/record" >"$WORK/recorded-files"
+    while IFS="$TAB" read -r _ path was set <&3; do
+        ! grep -qxF "${path#/}" "$WORK/wanted-files" || continue
+        drop_file "$path" "$was" "$set"
+    done 3<"$WORK/recorded-files"
+}
+
+# What stood in a file before, with mode and owner; a later hand's edit is kept too, under another name.
+keep_copy() {
+    item file "$1"
+    copy=$STATE/files/$(printf %s "$1" | tr / %)
+    [ ! -e "$ITEM" ] || { copy=$copy.edited; say "$1 was edited after it was put in place; that text is kept as $copy"; }
+    { mkdir -p "$STATE/files" && cp -p "$ROOT$1" "$copy.new" && mv -f "$copy.new" "$copy"; } 2>"$WORK/why" ||
+        die "$copy cannot be written: $(tail -n 1 "$WORK/why")" "make room in /var/lib; nothing is replaced without a copy"
+}
+
+drop_file() {
+    cur=$(sum "$ROOT$1")
+    copy=$STATE/files/$(printf %s "$1" | tr / %)
+    if [ "$cur" = "$3" ] && [ "$cur" != "$2" ]; then
+        if [ "$2" = absent ]; then change "remove $1"; else change "put back $1"; fi
+        [ $dry = no ] || return 0
+        if [ "$2" = absent ]; then
+            rm -f "$ROOT$1" 2>"$WORK/why" || die "$1 cannot be removed: $(tail -n 1 "$WORK/why")" "make it writable, then run this again"
+        else
+            { cp -p "$copy" "$ROOT$1.new" && mv -f "$ROOT$1.new" "$ROOT$1"; } 2>"$WORK/why" ||
+                die "$1 cannot be put back: $(tail -n 1 "$WORK/why")" "make room; the file is kept as $copy"
+        fi
+        case $1 in /etc/systemd/*) : >"$WORK/reload" ;; esac
+    elif [ "$cur" != "$2" ]; then
+        left file "$1" "it was changed after apply put it there"
+    fi
+    [ $dry = yes ] || { rm -f "$copy"; forget file "$1"; }
+}
+
+# Folders that apply made and that are empty again.
+drop_folders() {
+    awk -F '\t' '$1 == "dir" { print $2 }' "$WORK/record" | sort -r | while IFS= read -r path; do
+        if [ ! -d "$ROOT$path" ] || rmdir "$ROOT$path" 2>/dev/null; then forget dir "$path"; fi
+    done
+}
+
+# --- doing it -------------------------------------------------------------------------------------------------------
+
+: >"$WORK/changes"
+: >"$WORK/left"
+change() {
+    echo x >>"$WORK/changes"
+    if [ $porcelain = yes ]; then printf 'change\t%s\n' "$1"; elif [ $dry = yes ]; then echo "would $1"; else echo "$1"; fi
+}
+left() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$WORK/left"; }
+
+# put KIND NAME VALUE: what goes wrong is the reason of the row it belongs to, and nothing else stops.
+put() {
+    if why=$("put_$1" "$2" "$3" 2>&1); then return 0; fi
+    why=$(printf %s "$why" | tail -n 1)
+    trouble "$1" "$2" "${why:-the kernel refused it}"
+    return 1
+}
+put_module() {
+    if [ "$2" = loaded ]; then
+        have modprobe || { echo "modprobe is not installed (kmod)"; return 1; }
+        modprobe "$1"
+    elif [ -n "$(cat "$ROOT/sys/module/$1/holders/"* 2>/dev/null; ls "$ROOT/sys/module/$1/holders" 2>/dev/null)" ] || ! rmmod "$1"; then
+        echo "the module is in use; it is gone after a boot, or run rollback again once nothing uses it"
+        return 1
+    fi
+}
+put_sysctl() {
+    path_of "$1"
+    [ -e "$SYSCTL" ] || { echo "this kernel has no such key"; return 1; }
+    if ! (printf '%s\n' "$2" >"$SYSCTL") 2>"$WORK/why"; then
+        sed 's/^[^:]*: *[0-9]*: *//; s/^.*: //' "$WORK/why" | tail -n 1 | sed "s/^/the kernel refused it: /"
+        return 1
+    fi
+}
+put_limit() {
+    have prlimit || { echo "prlimit is not installed (util-linux)"; return 1; }
+    case ${1#*/} in LimitNOFILE) flag=--nofile ;; *) flag=--nproc ;; esac
+    pid=$(pid_of "${1%/*}")
+    prlimit --pid "$pid" "$flag=$(printf %s "$2" | tr ' ' :)"
+}
+put_qdisc() {
+    # Replaced by one with a handle and taken away again: the kernel then puts its default there, on every queue.
+    tc qdisc replace dev "$1" root pfifo && tc qdisc del dev "$1" root
+    got=$(qdisc "$1")
+    [ "$got" = "$2" ] || { echo "the card has $got"; return 1; }
+}
+put_unit() { :; }
+
+# Each action of decide: recorded first, then done.
+act() {
+    while IFS="$TAB" read -r deed kind name to from <&3; do
+        case $deed in
+            note) [ $dry = yes ] || record "$kind" "$name" "$from" "$from" ;;
+            set)
+                case $from in hand:*) trouble "$kind" "$name" "somebody put ${from#hand:} there; it is left alone"; continue ;; esac
+                change "set $kind $name: $from -> $to"
+                [ $dry = no ] || continue
+                record "$kind" "$name" "$from" "$to"
+                put "$kind" "$name" "$to" || :
+                ;;
+            lower)
+                change "set $kind $name: $from -> $to, which the other stacks on this host want"
+                [ $dry = no ] || continue
+                record "$kind" "$name" "$from" "$to"
+                put "$kind" "$name" "$to" || :
+                ;;
+            restore)
+                change "put back $kind $name: $from -> $to"
+                [ $dry = no ] || continue
+                if put "$kind" "$name" "$to"; then
+                    forget "$kind" "$name"
+                else
+                    left "$kind" "$name" "$(tail -n 1 "$WORK/trouble" | cut -f 3)"
+                fi
+                ;;
+            forget) [ $dry = yes ] || forget "$kind" "$name" ;;
+            leave)
+                if [ -z "$from" ] || [ "$from" != "${from#!}" ]; then from="not there any more"; fi
+                left "$kind" "$name" "it is $from, which apply did not set; before apply it was $to"
+                [ $dry = yes ] || forget "$kind" "$name"
+                ;;
+        esac
+    done 3<"$WORK/actions"
+}
+
+reload_systemd() {
+    [ -e "$WORK/reload" ] && systemd || return 0
+    systemctl daemon-reload 2>"$WORK/why" || say "systemctl daemon-reload failed: $(tail -n 1 "$WORK/why")"
+}
+
+# The unit of each stack on this host is enabled; the symlink is recorded like a file.
+enable_units() {
+    systemd && [ $dry = no ] || return 0
+    for file in "$STACKS"/*/unit/*.service; do
+        [ -f "$file" ] || continue
+        unit=${file##*/}
+        [ "$(systemctl is-enabled "$unit" 2>/dev/null)" != enabled ] || continue
+        record enabled "$unit" disabled enabled
+        change "enable $unit"
+        systemctl --quiet enable "$unit" 2>"$WORK/why" || trouble enabled "$unit" "$(tail -n 1 "$WORK/why")"
+    done
+}
+disable_units() {
+    awk -F '\t' '$1 == "enabled" { print $2 }' "$WORK/record" >"$WORK/enabled"
+    while IFS= read -r unit <&3; do
+        stack=${unit#stackctl-} stack=${stack%.service}
+        [ ! -d "$STACKS/$stack" ] || continue
+        change "disable $unit"
+        [ $dry = no ] || continue
+        ! systemd || systemctl --quiet disable "$unit" 2>"$WORK/why" || left enabled "$unit" "$(tail -n 1 "$WORK/why")"
+        forget enabled "$unit"
+    done 3<"$WORK/enabled"
+}
+
+# --- cards, queues and processors: read and advised on; set only where stack.yaml asks ------------------------------
+
+hardware_running() { :; }
+hardware_advice() { :; }
+put_sysfs() { :; }
+
+# --- what was found, one line for each limit this stack asks of its host ---------------------------------------------
+
+# Verdict, limit, wanted, got, depth, evidence, remedy; `-` where there is none.
+# shellcheck disable=SC2016 # $ in awk
+findings() {
+    fresh >"$WORK/fresh"
+    boot_modules >"$WORK/boot-modules"
+    logins all >"$WORK/logins"
+    [ -e "$WORK/record" ] || : >"$WORK/record"
+    manager=no
+    ! systemd || manager=yes
+    awk -F '\t' -v command="$command" -v name="$NAME" -v systemd=$manager -v cards="$(cards | tr '\n' ' ')" "$VALUES"'
+        function out(verdict, key, wanted, got, depth, evidence, remedy) {
+            print verdict, key, wanted, got == "" ? "-" : got, depth, evidence, remedy == "" ? "-" : remedy
+        }
+        function because(kind, id) { return (kind "\t" id) in why ? why[kind "\t" id] : "" }
+        function untouched(kind, id) { return !((kind "\t" id) in before) || before[kind "\t" id] == set_to[kind "\t" id] }
+        BEGIN { OFS = "\t"; ours = "/etc/sysctl.d/99-zz-stackctl-" name ".conf"; apply = "on this host: sh host/prepare.sh apply" }
+        FILENAME ~ /\/record$/ { before[$1 "\t" $2] = norm($3); set_to[$1 "\t" $2] = norm($4); next }
+        FILENAME ~ /\/running$/ { now[$1 "\t" $2] = $3 ~ /^!/ ? $3 : norm($3); next }
+        FILENAME ~ /\/boot$/ { boot[$1] = $2; from[$1] = $3; next }
+        FILENAME ~ /\/fresh$/ { fresh[$1] = norm($2); next }
+        FILENAME ~ /\/boot-modules$/ { early[$1] = 1; next }
+        FILENAME ~ /\/logins$/ { login[$1] = norm($2); decides[$1] = $3; next }
+        FILENAME ~ /\/trouble$/ { why[$1 "\t" $2] = $3; next }
+        $1 == "sysctl" { sysctl($2, $3, norm($4), $5) }
+        $1 == "login" { logins($2, $3, norm($4), $6) }
+        $1 == "unit" { unit($2, $3, norm($4), $6) }
+
+        function sysctl(key, compare, wanted, module,   cur, seen, n, c, i, bad) {
+            cur = now["sysctl\t" key]
+            seen = "running " (cur ~ /^!/ ? "unreadable" : cur)
+            if (because("module", module) != "") { out("short", key, wanted, cur ~ /^!/ ? "" : cur, "applied", "module " module ": " because("module", module), "run a kernel that has " module ", or take limits." key " out of the stack by giving it the value this host has"); return }
+            if (cur == "" || cur ~ /^!/) { out("short", key, wanted, "", "applied", substr(cur, 2) (module != "-" ? "; its module " module " is not loaded" : ""), apply); return }
+            if (because("sysctl", key) != "") { out("short", key, wanted, cur, "applied", because("sysctl", key), "read the reason; where the kernel has a lower ceiling, set limits." key " to what it takes"); return }
+            if (!holds(compare, cur, wanted)) { out("short", key, wanted, cur, "applied", seen "; at boot " at_boot(key), command == "apply" ? other_wish(key) : apply); return }
+            if (key == "net.core.default_qdisc") {
+                n = split(cards, c, " ")
+                for (i = 1; i <= n; i++) if (now["qdisc\t" c[i]] != wanted) {
+                    bad = because("qdisc", c[i])
+                    out("short", key, wanted, cur, "effective", "card " c[i] " has " now["qdisc\t" c[i]] (bad != "" ? ": " bad : ", put there before the default was set"), bad != "" ? "tc qdisc replace dev " c[i] " root " wanted : apply); return
+                }
+                if (n) seen = seen ", and on " cards
+            }
+            if (!(key in boot)) {
+                if (key in fresh && holds(compare, fresh[key], wanted)) out(kept(compare, key, cur, wanted), key, wanted, cur, "applied", seen "; no file sets it at boot, and a new network namespace has " fresh[key] ": the kernel itself gives it", "")
+                else out("short", key, wanted, cur, "declared", seen " holds now, but no file sets it at boot", apply)
+                return
+            }
+            if (!holds(compare, boot[key], wanted)) {
+                out("short", key, wanted, cur, "declared", seen " holds now, but at boot " at_boot(key), from[key] == ours || (("file\t" ours) in before) && 0 ? apply : ((("file\t" ours) in before) ? "take " key " out of " from[key] ", which overrides " ours : apply)); return
+            }
+            if (module != "-" && !(module in early)) { out("short", key, wanted, cur, "declared", seen " holds now, but its module " module " is not loaded at boot before sysctl.d is applied", apply); return }
+            out(kept(compare, key, cur, wanted), key, wanted, cur, "applied", seen "; at boot " at_boot(key), "")
+        }
+        function kept(compare, key, cur, wanted) { return command == "apply" && compare != "equal" && cur != wanted && untouched("sysctl", key) ? "kept" : "ok" }
+        function at_boot(key) { return key in boot ? boot[key] " from " from[key] : "whatever the kernel gives: no file sets it" }
+        function other_wish(key) { return "another stack on this host wants another value, or something set it back: look for " key " in the other limits.tsv and in what runs here" }
+
+        function logins(key, compare, wanted, item,   got) {
+            got = login[item]
+            if (got == "") out("short", key, wanted, "", "declared", "no file of /etc/security sets soft and hard " item " for both * and root", apply)
+            else if (!holds(compare, got, wanted)) out("short", key, wanted, got, "declared", "decided by " decides[item], decides[item] ~ /stackctl/ ? apply : "take " item " out of " decides[item] " if apply does not win over it")
+            else out(command == "apply" && got != wanted ? "kept" : "ok", key, wanted, got, "declared", "decided by " decides[item], "")
+        }
+
+        function unit(key, compare, wanted, extra,   w, n, i, u, p, id, live, atboot, seen, got, problem, found, same) {
+            n = split("docker.service containerd.service " extra, w, " ")
+            p = w[3]
+            same = 1
+            for (i = 1; i <= n; i++) {
+                if (i == 3 || i > 3 && (w[i] == w[1] || w[i] == w[2])) continue
+                u = w[i]; id = u "/" p
+                live = p == "TasksMax" ? now["tasks\t" id] : now["limit\t" id]
+                sub(/^[^ ]* /, "", live)
+                atboot = now["unit\t" id]
+                if (live == "" && atboot == "") { if (u ~ /^telemt/) seen = seen "; " u " is not on this host, its drop-in waits for it"; continue }
+                found += u !~ /^telemt/
+                seen = seen "; " u (live != "" ? " live " live : " does not run") (atboot != "" ? ", at its next start " atboot : "")
+                if (live != "" && (got == "" || !ge(live, got))) got = live
+                if (live != "" && !holds(compare, live, wanted)) problem = problem "; " u (because("limit", id) != "" ? ": " because("limit", id) : " runs with " live)
+                else if (atboot != "" && !holds(compare, atboot, wanted)) problem = problem "; " u " gets " atboot " at its next start"
+                if (!untouched("limit", id) || ("unit\t" id in before && before["unit\t" id] != atboot)) same = 0
+            }
+            sub(/^; /, "", seen); sub(/^; /, "", problem)
+            if (!found) out("short", key, wanted, "", "applied", "no Docker engine on this host" (seen != "" ? "; " seen : ""), "install it, then run apply again")
+            else if (systemd == "no") out("short", key, wanted, got, "applied", "no systemd on this host: what starts dockerd gives it its limits; " seen, "give dockerd " p "=" wanted " where it is started")
+            else if (problem != "") out("short", key, wanted, got, "applied", problem " (" seen ")", command == "apply" ? "systemctl cat docker.service containerd.service: a later drop-in may override; then restart the unit" : apply)
+            else out(command == "apply" && same && got != wanted ? "kept" : "ok", key, wanted, got, "applied", seen, "")
+        }' "$WORK/record" "$WORK/running" "$WORK/boot" "$WORK/fresh" "$WORK/boot-modules" "$WORK/logins" "$WORK/trouble" "$TABLE"
+}
+
+# What rollback could not put back.
+left_findings() {
+    awk -F '\t' 'BEGIN { OFS = "\t" } { print "short", $2, "-", "-", "applied", "left as it is: " $3, $1 == "module" ? "reboot, or run rollback again once nothing uses it" : "set it by hand if you want another value" }' "$WORK/left"
+}
+
+# Shows the findings and counts those that are not as wanted.
+show() {
+    cat >"$WORK/findings"
+    if [ $porcelain = yes ]; then
+        sed "s/^/finding$TAB/" "$WORK/findings"
+    else
+        # A remedy that many lines share is said once, below them.
+        awk -F '\t' '{
+            printf "%-6s %-52s %s%s\n", $1, $2, $4, ($4 == $3 || $3 == "-" ? "" : "  (wanted " $3 ")")
+            if ($1 != "ok" && $1 != "kept") { print "         seen: " $6; if ($7 ~ /prepare.sh apply$/) shared = $7; else if ($7 != "-") print "         do:   " $7 }
+            n[$1]++
+        }
+        END { if (shared != "") print "do: " shared; line = ""; for (v in n) line = line (line == "" ? "" : ", ") n[v] " " v; if (line != "") print line }' "$WORK/findings"
+    fi
+    ! grep -q "^short$TAB" "$WORK/findings"
+}
+
+finish() {
+    [ $porcelain = no ] || printf 'end\t%s\n' "$1"
+    exit "$1"
+}
+
+# --- the three commands ---------------------------------------------------------------------------------------------
+
+check() {
+    mkdir -p "$STACKS/$NAME"
+    cp "$TABLE" "$STACKS/$NAME/limits.tsv"
+    gather
+    hardware_advice
+    if findings | show; then finish 0; else finish 1; fi
+}
+
+apply() {
+    sound_record
+    [ $dry = yes ] || { mkdir -p "$STACKS"; recover; [ -d "$BEFORE" ] || mkdir -p "$BEFORE"; }
+    if [ $dry = yes ]; then rm -rf "${STACKS:?}/$NAME"; mkdir "$STACKS/$NAME"; cp -R "$TABLE" "$HERE/etc" "$STACKS/$NAME/"; else adopt; fi
+    # Modules first: they bring keys, which have to be read before anything is decided about them.
+    gather
+    decide
+    grep "^[a-z]*${TAB}module$TAB" "$WORK/actions" >"$WORK/modules" || :
+    mv "$WORK/modules" "$WORK/actions"
+    act
+    gather
+    decide
+    grep -v "^[a-z]*${TAB}module$TAB" "$WORK/actions" >"$WORK/rest" || :
+    mv "$WORK/rest" "$WORK/actions"
+    compose_files
+    put_files
+    reload_systemd
+    act
+    enable_units
+    if [ ! -s "$WORK/changes" ]; then say "nothing to change"; fi
+    [ $dry = no ] || finish 0
+    gather
+    hardware_advice
+    if findings | show; then finish 0; else finish 1; fi
+}
+
+rollback() {
+    if [ ! -d "$STATE/stacks" ] && [ ! -d "$BEFORE" ]; then
+        for file in "$ROOT"/etc/sysctl.d/99-zz-stackctl-*.conf "$ROOT"/etc/modules-load.d/stackctl-*.conf; do
+            [ ! -e "$file" ] || die "there is no record on this host of what was there before, but $file is" "delete the files named *stackctl* below /etc by hand, then reboot"
+        done
+        say "nothing is recorded on this host: there is nothing to put back"
+        finish 0
+    fi
+    sound_record
+    [ $dry = yes ] || recover
+    unrecorded
+    rm -rf "$STACKS/.$NAME.new" "${STACKS:?}/$NAME"
+    gather
+    decide
+    compose_files
+    act
+    put_files
+    disable_units
+    reload_systemd
+    [ $dry = yes ] || { drop_folders; sweep; }
+    if [ ! -s "$WORK/changes" ] && [ ! -s "$WORK/left" ]; then say "nothing to put back"; fi
+    if left_findings | show; then finish 0; else finish 1; fi
+}
+
+# Keys this stack wanted that have no record any more: they stay as they are, and are named.
+unrecorded() {
+    [ -d "$STACKS/$NAME" ] || return 0
+    awk -F '\t' '$1 == "sysctl" { print $2 }' "$STACKS/$NAME/limits.tsv" | while IFS= read -r key; do
+        item sysctl "$key"
+        path_of "$key"
+        [ -e "$ITEM" ] || [ ! -e "$SYSCTL" ] || left sysctl "$key" "its record is gone, so what it was before is not known"
+    done
+}
+
+# With nothing left to undo the record goes too.
+sweep() {
+    [ -z "$(ls -A "$STACKS" 2>/dev/null)" ] || return 0
+    rmdir "$BEFORE"/* "$BEFORE" 2>/dev/null || :
+    [ ! -d "$BEFORE" ] || return 0
+    rm -rf "$STATE"
+    rmdir "${STATE%/*}" 2>/dev/null || :
+}
+
+"$command"

@@ -1,0 +1,75 @@
+#!/bin/sh
+# Prepares this host for a stack, and undoes it. Rendered by stackctl; reads limits.tsv and etc/ beside itself.
+#
+#   prepare.sh check                 what holds now, what will hold after the next boot, what is wanted; changes nothing
+#   prepare.sh apply [--dry-run]     records what is there, puts etc/ in place, sets what is short, and reads it back
+#   prepare.sh rollback [--dry-run]  puts back what was recorded, where it still is as apply left it
+#
+#   --porcelain                      one line a finding, fields separated by tabs
+#
+# Exit status: 0 all as wanted; 1 something short, or not wholly put back; 2 nothing done: usage, no root, a damaged
+# record, a file that cannot be written. The record is in /var/lib/stackctl/host.
+# STACKCTL_HOST_ROOT=DIR works on the tree below DIR instead, such as an image that is being built.
+set -eu
+LC_ALL=C
+PATH=$PATH:/usr/sbin:/sbin
+export LC_ALL PATH
+umask 022
+
+TAB=$(printf '\t')
+ROOT=${STACKCTL_HOST_ROOT:-}
+HERE=$(cd "$(dirname "$0")" && pwd)
+TABLE=$HERE/limits.tsv
+STATE=$ROOT/var/lib/stackctl/host
+BEFORE=$STATE/before
+UNITS="docker.service containerd.service telemt.service"
+
+porcelain=no dry=no command=""
+
+usage() { sed -n '2,/^set -eu/{/^#/s/^# \{0,1\}//p}' "$HERE/prepare.sh"; }
+say() { if [ $porcelain = yes ]; then printf 'note\t%s\n' "$*"; else printf '%s\n' "$*"; fi; }
+die() {
+    printf 'prepare.sh: %s\n' "$1" >&2
+    printf '  do: %s\n' "$2" >&2
+    exit 2
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+systemd() { [ -d "$ROOT/run/systemd/system" ] && have systemctl; }
+
+for word in "$@"; do
+    case $word in
+        check | apply | rollback) [ -z "$command" ] || die "two commands: $command and $word" "give one"; command=$word ;;
+        --dry-run) dry=yes ;;
+        --porcelain) porcelain=yes ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; die "unknown word: $word" "see above" ;;
+    esac
+done
+[ -n "$command" ] || { usage >&2; exit 2; }
+[ "$command" != check ] || dry=yes
+[ -r "$TABLE" ] || die "$TABLE is missing" "run this from the host/ folder of \`stackctl render\`, with all its files"
+NAME=$(sed -n "s/^stack$TAB//p" "$TABLE")
+case $NAME in '' | *[!a-z0-9-]*) die "$TABLE is damaged: it names no stack" "render again" ;; esac
+[ "$(tail -n 1 "$TABLE")" = end ] || die "$TABLE is cut off" "render again, or copy the folder again"
+
+WORK=$(mktemp -d 2>/dev/null || mktemp -d /run/stackctl.XXXXXX) ||
+    die "no room for temporary files" "free space in /tmp or /run"
+trap 'rm -rf "$WORK"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+: >"$WORK/trouble"
+
+# trouble KIND NAME REASON: why something could not be read or set; shown with the finding it belongs to.
+trouble() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$WORK/trouble"; }
+
+if [ $dry = no ]; then
+    [ -n "$ROOT" ] || [ "$(id -u)" -eq 0 ] || die "$command changes this machine, and you are not root" "run it as root: sudo sh $HERE/prepare.sh $command"
+    if [ "$command" = apply ] || [ -d "$STATE" ]; then
+        mkdir -p "$STATE" 2>"$WORK/why" || die "$STATE cannot be made: $(tail -n 1 "$WORK/why")" "make it writable; without a record nothing is changed"
+        chmod 700 "$STATE"
+        if have flock; then
+            exec 9>"$STATE/lock"
+            flock -n 9 || die "another prepare.sh is at work on this host" "wait for it to end"
+        fi
+    fi
+fi

@@ -1,0 +1,91 @@
+# --- the record: one file for each thing touched, written before it is touched --------------------------------------
+# Its lines: what was there, what apply set, and `end`, without which the file is damaged.
+
+# Writes standard input as file $1, whole or not at all.
+whole() {
+    rm -f "$1.new"
+    { cat >"$1.new" && { sync "$1.new" 2>/dev/null || sync; } && mv -f "$1.new" "$1"; } 2>"$WORK/why" || {
+        rm -f "$1.new"
+        die "$1 cannot be written: $(tail -n 1 "$WORK/why")" "make room or make it writable, then run the same command again: it goes on where it stopped"
+    }
+}
+
+item() { ITEM=$BEFORE/$1/$(printf %s "$2" | tr / %); }
+
+# record KIND NAME BEFORE SET: what was there first stays; what we set last is replaced.
+record() {
+    item "$1" "$2"
+    first=$3
+    if [ -e "$ITEM" ]; then
+        first=$(sed -n 's/^before //p' "$ITEM")
+        [ "$(sed -n 's/^set //p' "$ITEM")" != "$4" ] || return 0
+    else
+        mkdir -p "$BEFORE/$1" 2>"$WORK/why" || die "$BEFORE/$1 cannot be made: $(tail -n 1 "$WORK/why")" "make room in /var/lib; nothing is changed without a record"
+    fi
+    printf 'before %s\nset %s\nend\n' "$first" "$4" | whole "$ITEM"
+}
+forget() { item "$1" "$2"; rm -f "$ITEM"; }
+
+# Everything recorded, as: kind, name, before, set.
+recorded() {
+    for file in "$BEFORE"/*/*; do
+        case $file in *.new) continue ;; esac
+        [ -f "$file" ] || continue
+        kind=${file%/*} kind=${kind##*/}
+        printf '%s\t%s\t%s\t%s\n' "$kind" "$(printf %s "${file##*/}" | tr % /)" \
+            "$(sed -n 's/^before //p' "$file")" "$(sed -n 's/^set //p' "$file")"
+    done
+}
+
+# A record that cannot be trusted stops everything before anything is changed.
+sound_record() {
+    for file in "$BEFORE"/*/*; do
+        case $file in *.new) continue ;; esac
+        [ -f "$file" ] || continue
+        awk 'NR == 1 && /^before / || NR == 2 && /^set / || NR == 3 && $0 == "end" { good++ }
+            END { exit !(good == 3 && NR == 3) }' "$file" ||
+            die "the record $file is damaged; nothing was changed" "if it can't be mended, delete it: what it belongs to is then left as it is, and named"
+    done
+    if [ -n "$(ls -A "$STATE/stacks" 2>/dev/null)" ] && [ ! -d "$BEFORE" ]; then
+        die "the record $BEFORE is gone, so what was there before is not known; nothing was changed" \
+            "to leave the preparation: delete $STATE and the files named *stackctl* below /etc, then reboot"
+    fi
+}
+
+# --- what each stack on this host wants: a copy of its limits.tsv and etc/ -----------------------------------------
+
+# A copy that was complete when its maker died takes its place now; one that was not is dropped.
+recover() {
+    for made in "$STATE"/stacks/.*.new; do
+        [ -d "$made" ] || continue
+        stack=${made##*/.} stack=${stack%.new}
+        if [ -e "$made/complete" ] && [ ! -d "$STATE/stacks/$stack" ]; then
+            mv "$made" "$STATE/stacks/$stack"
+        else
+            rm -rf "$made"
+        fi
+    done
+}
+
+# Puts this stack's wishes among the others'. With --dry-run into a copy.
+adopt() {
+    if [ -d "$STACKS/$NAME" ] && cmp -s "$TABLE" "$STACKS/$NAME/limits.tsv" &&
+        [ "$(tree "$HERE")" = "$(tree "$STACKS/$NAME")" ]; then
+        return
+    fi
+    rm -rf "$STACKS/.$NAME.new"
+    { mkdir -p "$STACKS/.$NAME.new" && cp -R "$TABLE" "$HERE/etc" "$STACKS/.$NAME.new/" &&
+        : >"$STACKS/.$NAME.new/complete"; } 2>"$WORK/why" ||
+        die "the record in $STACKS cannot be written: $(tail -n 1 "$WORK/why"); nothing was changed" "make room in /var/lib, then run apply again"
+    sync
+    rm -rf "${STACKS:?}/$NAME"
+    mv "$STACKS/.$NAME.new" "$STACKS/$NAME"
+}
+tree() { (cd "$1" && find etc -type f -exec cksum {} + | sort); }
+
+STACKS=$STATE/stacks
+if [ $dry = yes ]; then
+    STACKS=$WORK/stacks
+    mkdir "$STACKS"
+    [ ! -d "$STATE/stacks" ] || cp -R "$STATE/stacks/." "$STACKS/"
+fi

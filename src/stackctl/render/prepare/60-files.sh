@@ -1,0 +1,130 @@
+# --- the files below /etc -------------------------------------------------------------------------------------------
+
+# Every stack's files, with the values all stacks agree on, below $WORK/new.
+# shellcheck disable=SC2016 # $ in awk
+compose_files() {
+    mkdir "$WORK/new"
+    for stack in "$STACKS"/*; do
+        [ -d "$stack/etc" ] || continue
+        (cd "$stack" && find etc -type f) | while IFS= read -r path; do
+            mkdir -p "$WORK/new/${path%/*}"
+            awk -F '\t' -v path="$path" '
+                FILENAME ~ /\/targets$/ { target[$1 "\t" $2] = $3; next }
+                path ~ /^etc\/sysctl\.d\// && /^[a-z].* = / {
+                    key = $0; sub(/ = .*/, "", key)
+                    if (("sysctl\t" key) in target) { print key " = " target["sysctl\t" key]; next }
+                }
+                path ~ /^etc\/security\// && /^[^#]/ {
+                    split($0, word, " "); split(target["login\t" word[3]], pair, " ")
+                    if (word[2] == "soft" || word[2] == "hard") {
+                        value = pair[word[2] == "soft" ? 1 : 2]
+                        print word[1], word[2], word[3], value == "9223372036854775807" ? "unlimited" : value
+                        next
+                    }
+                }
+                path ~ /^etc\/systemd\// && /^[A-Z][A-Za-z]*=/ {
+                    unit = path; sub(/.*\/system\//, "", unit); sub(/\.d\/.*/, "", unit)
+                    key = $0; sub(/=.*/, "", key)
+                    id = "unit\t" unit "/" key
+                    if (id in target) { print key "=" target[id]; next }
+                }
+                { print }' "$WORK/targets" "$stack/$path" >"$WORK/new/$path"
+        done
+    done
+    boot_unit
+}
+
+# The unit that starts a stack at boot belongs to the folder it is started from.
+boot_unit() {
+    [ "$command" = rollback ] || [ ! -f "$HERE/stackctl-$NAME.service" ] || {
+        folder=${HERE%/host}
+        if [ ! -f "$folder/compose.yaml" ] || [ "$folder" = "$HERE" ]; then
+            say "the unit that starts the stack at boot is not put in place: there is no compose.yaml in $folder. Run this from the rendered folder's host/ on the server"
+        else
+            case $folder in
+                *[!A-Za-z0-9/._-]*) say "the unit that starts the stack at boot is not put in place: systemd would misread the folder's name, $folder" ;;
+                *)
+                    mkdir -p "$STACKS/$NAME/unit" "$WORK/new/etc/systemd/system"
+                    sed "s|/opt/stackctl/$NAME|$folder|g" "$HERE/stackctl-$NAME.service" >"$WORK/unit"
+                    cmp -s "$WORK/unit" "$STACKS/$NAME/unit/stackctl-$NAME.service" || whole "$STACKS/$NAME/unit/stackctl-$NAME.service" <"$WORK/unit"
+                    ;;
+            esac
+        fi
+    }
+    for file in "$STACKS"/*/unit/*.service; do
+        [ ! -f "$file" ] || { mkdir -p "$WORK/new/etc/systemd/system" && cp "$file" "$WORK/new/etc/systemd/system/"; }
+    done
+}
+
+sum() { if [ -e "$1" ]; then cksum <"$1"; else echo absent; fi; }
+
+# Folders a file needs are recorded, so that rollback takes away what apply made.
+folders() {
+    [ -d "$ROOT$1" ] || {
+        folders "${1%/*}"
+        record dir "$1" absent made
+        mkdir "$ROOT$1" 2>"$WORK/why" || die "$ROOT$1 cannot be made: $(tail -n 1 "$WORK/why")" "make $ROOT/etc writable, then run this again; rollback undoes what was done so far"
+    }
+}
+
+# Files of `new` that differ go in place; recorded ones that nobody wants any more go back.
+put_files() {
+    (cd "$WORK/new" && find etc -type f 2>/dev/null | sort) >"$WORK/wanted-files"
+    while IFS= read -r path <&3; do
+        path=/$path
+        was=$(sum "$ROOT$path") new=$(sum "$WORK/new$path")
+        item file "$path"
+        if [ "$was" = "$new" ]; then
+            [ $dry = yes ] || [ -e "$ITEM" ] || record file "$path" "$was" "$new"
+            continue
+        fi
+        change "write $path"
+        [ $dry = no ] || continue
+        folders "${path%/*}"
+        if [ "$was" != absent ] && [ "$was" != "$(sed -n 's/^set //p' "$ITEM" 2>/dev/null)" ]; then keep_copy "$path"; fi
+        record file "$path" "$was" "$new"
+        whole "$ROOT$path" <"$WORK/new$path"
+        chmod 644 "$ROOT$path"
+        case $path in /etc/systemd/*) : >"$WORK/reload" ;; esac
+    done 3<"$WORK/wanted-files"
+    awk -F '\t' '$1 == "file"' "$WORK/record" >"$WORK/recorded-files"
+    while IFS="$TAB" read -r _ path was set <&3; do
+        ! grep -qxF "${path#/}" "$WORK/wanted-files" || continue
+        drop_file "$path" "$was" "$set"
+    done 3<"$WORK/recorded-files"
+}
+
+# What stood in a file before, with mode and owner; a later hand's edit is kept too, under another name.
+keep_copy() {
+    item file "$1"
+    copy=$STATE/files/$(printf %s "$1" | tr / %)
+    [ ! -e "$ITEM" ] || { copy=$copy.edited; say "$1 was edited after it was put in place; that text is kept as $copy"; }
+    { mkdir -p "$STATE/files" && cp -p "$ROOT$1" "$copy.new" && mv -f "$copy.new" "$copy"; } 2>"$WORK/why" ||
+        die "$copy cannot be written: $(tail -n 1 "$WORK/why")" "make room in /var/lib; nothing is replaced without a copy"
+}
+
+drop_file() {
+    cur=$(sum "$ROOT$1")
+    copy=$STATE/files/$(printf %s "$1" | tr / %)
+    if [ "$cur" = "$3" ] && [ "$cur" != "$2" ]; then
+        if [ "$2" = absent ]; then change "remove $1"; else change "put back $1"; fi
+        [ $dry = no ] || return 0
+        if [ "$2" = absent ]; then
+            rm -f "$ROOT$1" 2>"$WORK/why" || die "$1 cannot be removed: $(tail -n 1 "$WORK/why")" "make it writable, then run this again"
+        else
+            { cp -p "$copy" "$ROOT$1.new" && mv -f "$ROOT$1.new" "$ROOT$1"; } 2>"$WORK/why" ||
+                die "$1 cannot be put back: $(tail -n 1 "$WORK/why")" "make room; the file is kept as $copy"
+        fi
+        case $1 in /etc/systemd/*) : >"$WORK/reload" ;; esac
+    elif [ "$cur" != "$2" ]; then
+        left file "$1" "it was changed after apply put it there"
+    fi
+    [ $dry = yes ] || { rm -f "$copy"; forget file "$1"; }
+}
+
+# Folders that apply made and that are empty again.
+drop_folders() {
+    awk -F '\t' '$1 == "dir" { print $2 }' "$WORK/record" | sort -r | while IFS= read -r path; do
+        if [ ! -d "$ROOT$path" ] || rmdir "$ROOT$path" 2>/dev/null; then forget dir "$path"; fi
+    done
+}

@@ -1,0 +1,113 @@
+# --- doing it -------------------------------------------------------------------------------------------------------
+
+: >"$WORK/changes"
+: >"$WORK/left"
+change() {
+    echo x >>"$WORK/changes"
+    if [ $porcelain = yes ]; then printf 'change\t%s\n' "$1"; elif [ $dry = yes ]; then echo "would $1"; else echo "$1"; fi
+}
+left() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$WORK/left"; }
+
+# put KIND NAME VALUE: what goes wrong is the reason of the row it belongs to, and nothing else stops.
+put() {
+    if why=$("put_$1" "$2" "$3" 2>&1); then return 0; fi
+    why=$(printf %s "$why" | tail -n 1)
+    trouble "$1" "$2" "${why:-the kernel refused it}"
+    return 1
+}
+put_module() {
+    if [ "$2" = loaded ]; then
+        have modprobe || { echo "modprobe is not installed (kmod)"; return 1; }
+        modprobe "$1"
+    elif [ -n "$(cat "$ROOT/sys/module/$1/holders/"* 2>/dev/null; ls "$ROOT/sys/module/$1/holders" 2>/dev/null)" ] || ! rmmod "$1"; then
+        echo "the module is in use; it is gone after a boot, or run rollback again once nothing uses it"
+        return 1
+    fi
+}
+put_sysctl() {
+    path_of "$1"
+    [ -e "$SYSCTL" ] || { echo "this kernel has no such key"; return 1; }
+    if ! (printf '%s\n' "$2" >"$SYSCTL") 2>"$WORK/why"; then
+        sed 's/^[^:]*: *[0-9]*: *//; s/^.*: //' "$WORK/why" | tail -n 1 | sed "s/^/the kernel refused it: /"
+        return 1
+    fi
+}
+put_limit() {
+    have prlimit || { echo "prlimit is not installed (util-linux)"; return 1; }
+    case ${1#*/} in LimitNOFILE) flag=--nofile ;; *) flag=--nproc ;; esac
+    pid=$(pid_of "${1%/*}")
+    prlimit --pid "$pid" "$flag=$(printf %s "$2" | tr ' ' :)"
+}
+put_qdisc() {
+    # Replaced by one with a handle and taken away again: the kernel then puts its default there, on every queue.
+    tc qdisc replace dev "$1" root pfifo && tc qdisc del dev "$1" root
+    got=$(qdisc "$1")
+    [ "$got" = "$2" ] || { echo "the card has $got"; return 1; }
+}
+put_unit() { :; }
+
+# Each action of decide: recorded first, then done.
+act() {
+    while IFS="$TAB" read -r deed kind name to from <&3; do
+        case $deed in
+            note) [ $dry = yes ] || record "$kind" "$name" "$from" "$from" ;;
+            set)
+                case $from in hand:*) trouble "$kind" "$name" "somebody put ${from#hand:} there; it is left alone"; continue ;; esac
+                change "set $kind $name: $from -> $to"
+                [ $dry = no ] || continue
+                record "$kind" "$name" "$from" "$to"
+                put "$kind" "$name" "$to" || :
+                ;;
+            lower)
+                change "set $kind $name: $from -> $to, which the other stacks on this host want"
+                [ $dry = no ] || continue
+                record "$kind" "$name" "$from" "$to"
+                put "$kind" "$name" "$to" || :
+                ;;
+            restore)
+                change "put back $kind $name: $from -> $to"
+                [ $dry = no ] || continue
+                if put "$kind" "$name" "$to"; then
+                    forget "$kind" "$name"
+                else
+                    left "$kind" "$name" "$(tail -n 1 "$WORK/trouble" | cut -f 3)"
+                fi
+                ;;
+            forget) [ $dry = yes ] || forget "$kind" "$name" ;;
+            leave)
+                if [ -z "$from" ] || [ "$from" != "${from#!}" ]; then from="not there any more"; fi
+                left "$kind" "$name" "it is $from, which apply did not set; before apply it was $to"
+                [ $dry = yes ] || forget "$kind" "$name"
+                ;;
+        esac
+    done 3<"$WORK/actions"
+}
+
+reload_systemd() {
+    [ -e "$WORK/reload" ] && systemd || return 0
+    systemctl daemon-reload 2>"$WORK/why" || say "systemctl daemon-reload failed: $(tail -n 1 "$WORK/why")"
+}
+
+# The unit of each stack on this host is enabled; the symlink is recorded like a file.
+enable_units() {
+    systemd && [ $dry = no ] || return 0
+    for file in "$STACKS"/*/unit/*.service; do
+        [ -f "$file" ] || continue
+        unit=${file##*/}
+        [ "$(systemctl is-enabled "$unit" 2>/dev/null)" != enabled ] || continue
+        record enabled "$unit" disabled enabled
+        change "enable $unit"
+        systemctl --quiet enable "$unit" 2>"$WORK/why" || trouble enabled "$unit" "$(tail -n 1 "$WORK/why")"
+    done
+}
+disable_units() {
+    awk -F '\t' '$1 == "enabled" { print $2 }' "$WORK/record" >"$WORK/enabled"
+    while IFS= read -r unit <&3; do
+        stack=${unit#stackctl-} stack=${stack%.service}
+        [ ! -d "$STACKS/$stack" ] || continue
+        change "disable $unit"
+        [ $dry = no ] || continue
+        ! systemd || systemctl --quiet disable "$unit" 2>"$WORK/why" || left enabled "$unit" "$(tail -n 1 "$WORK/why")"
+        forget enabled "$unit"
+    done 3<"$WORK/enabled"
+}

@@ -1,0 +1,50 @@
+"""compose/production is what stack/production.yaml renders to, committed to be read and copied.
+
+    STACKCTL_GOLDEN=write pytest tests/unit/render/test_production.py
+
+writes it anew. Its secrets are the operator's: the folder holds none.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from stackctl.plan import make_plan
+from stackctl.render import File, render
+from stackctl.spec import Secrets, load
+
+ROOT = Path(__file__).parents[3]
+COMMITTED = ROOT / "compose" / "production"
+
+
+def rendered() -> dict[str, File]:
+    files = render(make_plan(load(ROOT / "stack/production.yaml")), Secrets({"nobody": "0" * 32}))
+    return {path: file for path, file in files.items() if not path.startswith("secrets/")}
+
+
+def test_the_committed_deployment_is_what_the_stack_file_renders_to() -> None:
+    files = rendered()
+    if os.environ.get("STACKCTL_GOLDEN") == "write":
+        shutil.rmtree(COMMITTED, ignore_errors=True)
+        for path, file in files.items():
+            (COMMITTED / path).parent.mkdir(parents=True, exist_ok=True)
+            (COMMITTED / path).write_text(file.text)
+            (COMMITTED / path).chmod(file.mode)
+    kept = {
+        str(path.relative_to(COMMITTED)): File(path.read_text(), path.stat().st_mode & 0o755)
+        for path in COMMITTED.rglob("*")
+        if path.is_file()
+    }
+    assert sorted(kept) == sorted(files)
+    for path, file in files.items():
+        assert kept[path] == file, path
+
+
+def test_it_names_official_images_and_runs_on_the_hosts_network() -> None:
+    compose = (COMMITTED / "compose.yaml").read_text()
+    images = [line.split()[1] for line in compose.splitlines() if line.startswith("    image:")]
+    assert {image.partition(":")[0] for image in images} == {"haproxy", "ghcr.io/telemt/telemt"}
+    assert "    ports:" not in compose
+    assert compose.count("network_mode: host") == len(images)
