@@ -96,7 +96,8 @@ def _way(limit: Limit, written: list[Written]) -> tuple[str, str]:
 
 def _file(plan: Plan, lines: Iterator[str] | list[str]) -> str:
     head = (
-        f"# {plan.project}. Rendered by stackctl {__version__}. host/prepare.sh puts it below /etc,\n"
+        f"# {plan.project}. Rendered by stackctl {__version__}. "
+        "host/prepare.sh puts it below /etc,\n"
         "# with the greatest value any stack on the host asks for.\n"
     )
     return head + "\n".join(lines) + "\n"
