@@ -60,6 +60,12 @@ class EngineError(StackError):
     exit_code = Exit.UNREACHABLE
 
 
+class HostError(StackError):
+    """A host could not be reached, or what ran there was cut off."""
+
+    exit_code = Exit.UNREACHABLE
+
+
 class StrictError(StackError):
     """Strict mode: the host or engine cannot grant a limit, so nothing was started."""
 

@@ -20,6 +20,8 @@ class Verdict(StrEnum):
     """What was found of one requirement."""
 
     OK = "ok"
+    KEPT = "kept"
+    """The host had at least that before it was prepared, and keeps it."""
     FITTED = "fitted"
     """In force as lowered to what this engine can grant; below the guide."""
     SHORT = "short"

@@ -21,12 +21,14 @@ RULES: dict[str, set[str]] = {
     "images": {"errors", "engine"},
     "observe": {*CORE, "engine"},
     "verify": {*CORE, "observe"},
-    "report": {*CORE, "observe", "verify"},
+    # prepare.sh, run: its findings are verify's
+    "host": {*CORE, "verify"},
+    "report": {*CORE, "observe", "verify", "host"},
     # engine ← apply, which proves what it has started
     "apply": {*CORE, "render", "engine", "images", "observe", "verify"},
     "__main__": {"cli"},
     # cli imports all
-    "cli": {*CORE, "render", "engine", "images", "observe", "verify", "report", "apply"},
+    "cli": {*CORE, "render", "engine", "images", "observe", "verify", "report", "apply", "host"},
 }
 """Room → the rooms it may import from, beside itself; nobody imports cli."""
 

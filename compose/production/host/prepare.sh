@@ -201,21 +201,27 @@ fi
 
 # --- what this host shows now, and what its files say for the next boot ---------------------------------------------
 
-spaced() { printf %s "$1" | tr '\t' ' '; }
 path_of() { SYSCTL=$ROOT/proc/sys/$(printf %s "$1" | tr . /); }
+
+# From keys, a line each, to: key, value; `!reason` where there is none. By awk, not by the shell's read: dash reads a
+# byte at a time, and of a sysctl the kernel gives a first read alone.
+# shellcheck disable=SC2016 # $ in awk
+SYSCTLS='{
+    path = $1
+    gsub(/\./, "/", path)
+    path = root "/proc/sys/" path
+    value = "!it cannot be read"
+    if ((getline value < path) >= 0) close(path)
+    else if (system("test -e " path) != 0) value = "!this kernel has no such key"
+    # Triples are separated by tabs, as fields are here.
+    gsub(/[ \t]+/, " ", value)
+    print $1 "\t" value
+}'
 
 # Each knob's value now, as: kind, name, value; `!reason` where there is none.
 running() {
-    cat "$WORK/wishes" "$WORK/record" | awk -F '\t' '$1 == "sysctl" && !seen[$2]++ { print $2 }' | while IFS= read -r key; do
-        path_of "$key"
-        value="!this kernel has no such key"
-        if [ -e "$SYSCTL" ]; then
-            value="!it cannot be read"
-            { IFS=" $TAB" read -r value <"$SYSCTL" || [ -n "$value" ]; } 2>/dev/null || value="!it cannot be read"
-        fi
-        # Triples are separated by tabs, as fields are here.
-        printf 'sysctl\t%s\t%s\n' "$key" "$(spaced "$value")"
-    done
+    awk -F '\t' '$1 == "sysctl" && !seen[$2]++ { print $2 }' "$WORK/wishes" "$WORK/record" >"$WORK/keys"
+    awk -v root="$ROOT" "$SYSCTLS" "$WORK/keys" | sed "s/^/sysctl$TAB/"
     for unit in $UNITS; do unit_running "$unit"; done
     for card in $(cards); do printf 'qdisc\t%s\t%s\n' "$card" "$(qdisc "$card")"; done
     hardware_running
@@ -243,7 +249,7 @@ pid_of() {
         return
     fi
     # Without systemd the daemon is known by its name; of several, the oldest.
-    case $1 in docker.service) comm=dockerd ;; containerd.service) comm=containerd ;; *) comm=telemt ;; esac
+    case $1 in docker.service) comm=dockerd ;; containerd.service) comm=containerd ;; *) echo 0; return ;; esac
     for file in "$ROOT"/proc/[0-9]*/comm; do
         { IFS= read -r found <"$file"; } 2>/dev/null || continue
         if [ "$found" = "$comm" ]; then
@@ -335,10 +341,8 @@ boot() {
 # What a network namespace has that nobody set anything in: the kernel's own defaults.
 fresh() {
     [ -z "$ROOT" ] && [ "$(id -u)" -eq 0 ] && have unshare || return 0
-    # shellcheck disable=SC2016,SC2046 # expanded by the shell in the namespace; keys are single words
-    unshare -n sh -c 'for key; do
-        { IFS= read -r value <"/proc/sys/$(printf %s "$key" | tr . /)"; } 2>/dev/null && printf "%s\t%s\n" "$key" "$value"
-    done' sh $(awk -F '\t' '$1 == "sysctl" && $6 == "netns" { print $2 }' "$TABLE") 2>/dev/null || :
+    awk -F '\t' '$1 == "sysctl" && $6 == "netns" { print $2 }' "$TABLE" >"$WORK/netns-keys"
+    unshare -n awk "$SYSCTLS" "$WORK/netns-keys" 2>/dev/null | grep -v "$TAB!" || :
 }
 
 # Modules that will be there before sysctl.d is applied: built in, or listed for the boot.
@@ -719,7 +723,7 @@ findings() {
         }
         function because(kind, id) { return (kind "\t" id) in why ? why[kind "\t" id] : "" }
         function untouched(kind, id) { return !((kind "\t" id) in before) || before[kind "\t" id] == set_to[kind "\t" id] }
-        BEGIN { OFS = "\t"; ours = "/etc/sysctl.d/99-zz-stackctl-" name ".conf"; apply = "on this host: sh host/prepare.sh apply" }
+        BEGIN { OFS = "\t"; ours = "/etc/sysctl.d/99-zz-stackctl-" name ".conf"; apply = "on this host: `sh host/prepare.sh apply` in the rendered folder, or `stackctl host apply`" }
         FILENAME ~ /\/record$/ { before[$1 "\t" $2] = norm($3); set_to[$1 "\t" $2] = norm($4); next }
         FILENAME ~ /\/running$/ { now[$1 "\t" $2] = $3 ~ /^!/ ? $3 : norm($3); next }
         FILENAME ~ /\/boot$/ { boot[$1] = $2; from[$1] = $3; next }
@@ -808,7 +812,7 @@ show() {
         # A remedy that many lines share is said once, below them.
         awk -F '\t' '{
             printf "%-6s %-52s %s%s\n", $1, $2, $4, ($4 == $3 || $3 == "-" ? "" : "  (wanted " $3 ")")
-            if ($1 != "ok" && $1 != "kept") { print "         seen: " $6; if ($7 ~ /prepare.sh apply$/) shared = $7; else if ($7 != "-") print "         do:   " $7 }
+            if ($1 != "ok" && $1 != "kept") { print "         seen: " $6; if ($7 ~ /stackctl host apply/) shared = $7; else if ($7 != "-") print "         do:   " $7 }
             n[$1]++
         }
         END { if (shared != "") print "do: " shared; line = ""; for (v in n) line = line (line == "" ? "" : ", ") n[v] " " v; if (line != "") print line }' "$WORK/findings"

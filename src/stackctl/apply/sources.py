@@ -9,7 +9,7 @@ from pathlib import Path
 from stackctl.engine import PROBE_IMAGE, Engine
 from stackctl.errors import EngineError, StrictError
 from stackctl.plan import Sources
-from stackctl.plan.make import OFFICIAL_TELEMT, haproxy_image, telemt_image
+from stackctl.plan.make import haproxy_image, official_haproxy, official_telemt, telemt_image
 from stackctl.spec import Stack, check_binary
 
 Progress = Callable[[str], None]
@@ -25,7 +25,7 @@ def resolve(stack: Stack, engine: Engine, progress: Progress) -> Sources:
     if telemt == "auto" and os.environ.get("TELEMT_BINARY"):
         telemt = "binary"
     if telemt == "auto":
-        official = f"{OFFICIAL_TELEMT}:{stack.telemt.version}"
+        official = official_telemt(stack)
         telemt = "official" if _can_have(engine, official, progress) else "double"
         if telemt == "double" and stack.limits.mode == "strict":
             raise StrictError(
@@ -37,7 +37,7 @@ def resolve(stack: Stack, engine: Engine, progress: Progress) -> Sources:
             progress("telemt: the official image cannot be had; the lab DOUBLE takes its place")
     haproxy = stack.haproxy.source
     if haproxy == "auto":
-        official = f"haproxy:{stack.haproxy.version}"
+        official = official_haproxy(stack)
         haproxy = "official" if _can_have(engine, official, progress) else "build"
     return Sources(telemt=telemt, haproxy=haproxy)
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from stackctl.errors import StackError
+from stackctl.errors import OutputError, StackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from rich.console import Console
 
@@ -50,3 +51,15 @@ def progress() -> Iterator[Callable[[str], None]]:
             status.update(escape(line[:100]))
 
         yield say
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a report into the file the operator named.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}", "give a file that can be written") from error

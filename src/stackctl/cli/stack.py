@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stackctl.cli.app import STACK_FILE, Fit, Json, StackFile, Strict, app, load_stack
-from stackctl.cli.output import progress, report_console
+from stackctl.cli.output import progress, report_console, write_file
 
 if TYPE_CHECKING:
     from stackctl.apply.prove import Proof
@@ -115,7 +115,7 @@ def verify(
     if svg:
         from stackctl.report.picture import findings_svg
 
-        _write(svg, findings_svg(proof.plan, proof.findings))
+        write_file(svg, findings_svg(proof.plan, proof.findings))
     _report(proof, json, junit, verbose)
 
 
@@ -147,18 +147,9 @@ def _report(proof: Proof, json: bool, junit: Path | None, verbose: bool) -> None
     from stackctl.verify import exit_status
 
     if junit:
-        _write(junit, document.junit(proof.plan, proof.findings))
+        write_file(junit, document.junit(proof.plan, proof.findings))
     if json:
         print(to_json(document.document(proof.plan, proof.findings)))
     else:
         findings_report(report_console(), proof.plan, proof.findings, verbose)
     raise typer.Exit(int(exit_status(proof.findings)))
-
-
-def _write(path: Path, text: str) -> None:
-    from stackctl.errors import OutputError
-
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}", "give a file that can be written") from error

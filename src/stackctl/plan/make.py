@@ -86,10 +86,24 @@ def default_sources(stack: Stack) -> Sources:
     )
 
 
+def official_telemt(stack: Stack) -> str:
+    """Telemt's own image, by tag, and by digest where stack.yaml gives one."""
+    return _pinned(f"{OFFICIAL_TELEMT}:{stack.telemt.version}", stack.telemt.digest)
+
+
+def official_haproxy(stack: Stack) -> str:
+    """Docker's HAProxy image, by tag, and by digest where stack.yaml gives one."""
+    return _pinned(f"haproxy:{stack.haproxy.version}", stack.haproxy.digest)
+
+
+def _pinned(reference: str, digest: str) -> str:
+    return f"{reference}@{digest}" if digest else reference
+
+
 def telemt_image(stack: Stack, sources: Sources) -> str:
     """The image reference of the replicas."""
     if sources.telemt == "official":
-        return f"{OFFICIAL_TELEMT}:{stack.telemt.version}"
+        return official_telemt(stack)
     if sources.telemt == "binary":
         return f"stackctl/telemt:{stack.name}"
     return f"stackctl/telemt-lab:{__version__}"
@@ -98,7 +112,7 @@ def telemt_image(stack: Stack, sources: Sources) -> str:
 def haproxy_image(stack: Stack, sources: Sources) -> str:
     """The image reference of HAProxy."""
     if sources.haproxy == "official":
-        return f"haproxy:{stack.haproxy.version}"
+        return official_haproxy(stack)
     return f"stackctl/haproxy:{__version__}"
 
 

@@ -15,6 +15,7 @@ def warnings(
     """Sentences for the plan's reader, most important first."""
     return (
         *_sources(stack, sources),
+        *_digests(stack, sources),
         *_ports(stack, sizes),
         *_spare(stack, sizes),
         *_memory(sizes, facts),
@@ -35,6 +36,19 @@ def _sources(stack: Stack, sources: Sources) -> Iterator[str]:
         yield (
             "telemt.source auto: planned with the official image; where it cannot be pulled, "
             "`up` runs the lab double and says so"
+        )
+
+
+def _digests(stack: Stack, sources: Sources) -> Iterator[str]:
+    if stack.limits.mode != "strict":
+        return
+    pairs = (("haproxy", sources.haproxy, stack.haproxy), ("telemt", sources.telemt, stack.telemt))
+    loose = [name for name, source, part in pairs if source == "official" and not part.digest]
+    if loose:
+        yield (
+            f"{' and '.join(f'{name}.digest' for name in loose)} not given: a tag can be moved to "
+            "another image; after a pull `docker image inspect --format "
+            "'{{index .RepoDigests 0}}' IMAGE` shows the digest"
         )
 
 

@@ -22,30 +22,41 @@ def document(plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
         "link": plan.link,
         "connections": plan.connections,
         "replicas": len(plan.replicas),
-        "findings": [
-            {
-                "limit": f.limit,
-                "target": f.target,
-                "wanted": plain(f.wanted),
-                "got": None if f.got is None else plain(f.got),
-                "verdict": f.verdict.value,
-                "depth": f.depth.value,
-                "evidence": "; ".join(filter(None, (f.reason, f.evidence))),
-                "remedy": f.remedy,
-            }
-            for f in findings
-        ],
+        "findings": findings_document(findings),
         "summary": summary(findings),
         "exit": int(exit_status(findings)),
     }
 
 
+def findings_document(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Findings as JSON has them, wherever they come from."""
+    return [
+        {
+            "limit": f.limit,
+            "target": f.target,
+            "wanted": plain(f.wanted),
+            "got": None if f.got is None else plain(f.got),
+            "verdict": f.verdict.value,
+            "depth": f.depth.value,
+            "evidence": "; ".join(filter(None, (f.reason, f.evidence))),
+            "remedy": f.remedy,
+        }
+        for f in findings
+    ]
+
+
 def junit(plan: Plan, findings: Sequence[Finding]) -> str:
+    """JUnit XML of a verification."""
+    name = f"stackctl verify {plan.name} (telemt: {plan.sources.telemt})"
+    return testsuite(name, plan.name, findings)
+
+
+def testsuite(name: str, stack: str, findings: Sequence[Finding]) -> str:
     """JUnit XML: one test case for each finding; short fails, unreadable is an error."""
     counts = summary(findings)
     suite = ElementTree.Element(
         "testsuite",
-        name=f"stackctl verify {plan.name} (telemt: {plan.sources.telemt})",
+        name=name,
         tests=str(len(findings)),
         failures=str(counts["short"]),
         errors=str(counts["error"]),
@@ -58,7 +69,7 @@ def junit(plan: Plan, findings: Sequence[Finding]) -> str:
     }
     for finding in findings:
         case = ElementTree.SubElement(
-            suite, "testcase", classname=f"{plan.name}.{finding.target}", name=finding.limit
+            suite, "testcase", classname=f"{stack}.{finding.target}", name=finding.limit
         )
         message = f"wanted {plain(finding.wanted)}, got {finding.got and plain(finding.got)}"
         if finding.verdict in elements:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich import box
@@ -15,10 +16,11 @@ from stackctl.report.words import heading, printable, shown
 from stackctl.verify import Finding, Verdict, exit_status, summary
 
 FEW = 4
-"""Fewer limits than this are named one by one in a note."""
+"""Fewer limits than this are named one by one in a note, and each with its own remedy."""
 
 STYLES = {
     Verdict.OK: "green",
+    Verdict.KEPT: "green",
     Verdict.FITTED: "yellow",
     Verdict.SHORT: "bold red",
     Verdict.ERROR: "bold magenta",
@@ -38,6 +40,12 @@ def findings_report(
         verbose: show the evidence of every line, not only of those that are not ok.
     """
     heading(console, plan)
+    findings_table(console, findings, verbose)
+    findings_counts(console, findings)
+
+
+def findings_table(console: Console, findings: Sequence[Finding], verbose: bool) -> None:
+    """The table, and below it the evidence and the remedy of each line that is not ok."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
     for column in ("limit", "on", "wanted", "got", "", "seen"):
         table.add_column(column, overflow="fold", no_wrap=column in {"", "seen"})
@@ -54,16 +62,25 @@ def findings_report(
             f.depth.value,
         )
     console.print(table)
+    bad = {Verdict.SHORT, Verdict.ERROR}
+    remedies = Counter(line.finding.remedy for line in grouped if line.finding.verdict in bad)
+    shared = {remedy: n for remedy, n in remedies.items() if remedy and n >= FEW}
     for line in grouped:
         f = line.finding
-        if f.verdict in {Verdict.SHORT, Verdict.ERROR} or verbose:
+        if f.verdict in bad or verbose:
             console.print(
                 Text(f"{f.verdict.value}  {f.limit} on {line.targets}", STYLES[f.verdict])
             )
             console.print(Text(printable(f"  seen: {f.evidence}")))
-            if f.remedy:
+            if f.remedy and f.remedy not in shared:
                 console.print(Text(f"  do:   {f.remedy}"))
+    for remedy, count in shared.items():
+        console.print(Text(f"do, for {count} of these: {remedy}", "bold"))
     _notes(console, findings)
+
+
+def findings_counts(console: Console, findings: Sequence[Finding]) -> None:
+    """How many of each verdict, and whether that is a proof."""
     counts = ", ".join(f"{n} {verdict}" for verdict, n in summary(findings).items() if n)
     console.print(Text(counts or "nothing was found", "bold"))
     if exit_status(findings):

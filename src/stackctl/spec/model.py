@@ -11,6 +11,7 @@ from stackctl.spec.limits import LIMITS, Limits
 from stackctl.spec.names import (
     ADDRESS,
     BINARY,
+    DIGEST,
     DOMAIN,
     HOST,
     NAME,
@@ -38,6 +39,10 @@ class Haproxy(Part):
     version: Annotated[str, TAG] = Field(
         default="3.0", description="Version, as the image's tag spells it; in quotes."
     )
+    digest: Annotated[str, DIGEST] = Field(
+        default=as_written(None),
+        description="Digest of the official image: a tag can be moved to another image, this not.",
+    )
 
 
 class Telemt(Part):
@@ -58,6 +63,10 @@ class Telemt(Part):
     )
     version: Annotated[str, TAG] = Field(
         default="3.4.25", description="Version, as the image's tag spells it."
+    )
+    digest: Annotated[str, DIGEST] = Field(
+        default=as_written(None),
+        description="Digest of the official image: a tag can be moved to another image, this not.",
     )
     domain: Annotated[str, DOMAIN] = Field(
         default="www.example.com",

@@ -161,6 +161,20 @@ def _public_port(raw: object) -> int:
     return 0 if raw is None else whole_number(raw, 1, 65535)
 
 
+_DIGEST = matching(
+    r"sha256:[0-9a-f]{64}",
+    "write sha256: and 64 digits of 0-9a-f, as `docker image inspect` shows it after the @",
+    71,
+)
+
+
+def _digest(raw: object) -> str:
+    return "" if raw is None else str(_DIGEST.check(raw))
+
+
+DIGEST = Rule(
+    _digest, {"anyOf": [dict(_DIGEST.schema), {"type": "null"}]}, lambda digest: digest or None
+)
 BINARY = Rule(_binary, {"anyOf": [dict(PATH.schema), {"type": "null"}]}, lambda path: path or None)
 PUBLIC_PORT = Rule(
     _public_port,

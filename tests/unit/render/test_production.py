@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stackctl.plan import make_plan
 from stackctl.render import File, render
-from stackctl.spec import Secrets, load
+from stackctl.spec import Secrets, Stack, load
 
 ROOT = Path(__file__).parents[3]
 COMMITTED = ROOT / "compose" / "production"
@@ -48,3 +48,19 @@ def test_it_names_official_images_and_runs_on_the_hosts_network() -> None:
     assert {image.partition(":")[0] for image in images} == {"haproxy", "ghcr.io/telemt/telemt"}
     assert "    ports:" not in compose
     assert compose.count("network_mode: host") == len(images)
+
+
+def test_a_digest_pins_the_image_and_the_tag_still_says_which() -> None:
+    digest = "sha256:" + "a" * 64
+    part = {"source": "official", "digest": digest}
+    stack = Stack.model_validate(
+        {"name": "lab", "connections": 8000, "haproxy": part, "telemt": part}
+    )
+    plan = make_plan(stack)
+    assert plan.haproxy_image == f"haproxy:3.0@{digest}"
+    assert plan.telemt_image == f"ghcr.io/telemt/telemt:3.4.25@{digest}"
+
+
+def test_production_without_digests_is_warned() -> None:
+    warnings = make_plan(load(ROOT / "stack/production.yaml")).warnings
+    assert any("haproxy.digest and telemt.digest not given" in line for line in warnings)

@@ -69,7 +69,14 @@ class TestDocument:
         assert made["stack"] == "lab"
         assert made["telemt"] == "double"
         assert made["exit"] == 1
-        assert made["summary"] == {"ok": 2, "fitted": 1, "short": 1, "error": 1, "skipped": 1}
+        assert made["summary"] == {
+            "ok": 2,
+            "kept": 0,
+            "fitted": 1,
+            "short": 1,
+            "error": 1,
+            "skipped": 1,
+        }
         for entry in made["findings"]:
             assert list(entry) == [
                 "limit",

@@ -279,7 +279,7 @@ def test_summary_counts_every_finding_once_and_names_every_verdict(
     verdicts: list[Verdict],
 ) -> None:
     counts = summary(found(*verdicts))
-    assert set(counts) == {"ok", "fitted", "short", "error", "skipped"}
+    assert set(counts) == {"ok", "kept", "fitted", "short", "error", "skipped"}
     assert sum(counts.values()) == len(verdicts)
     assert counts == {verdict.value: verdicts.count(verdict) for verdict in Verdict}
 

@@ -1,20 +1,26 @@
 # --- what this host shows now, and what its files say for the next boot ---------------------------------------------
 
-spaced() { printf %s "$1" | tr '\t' ' '; }
 path_of() { SYSCTL=$ROOT/proc/sys/$(printf %s "$1" | tr . /); }
+
+# From keys, a line each, to: key, value; `!reason` where there is none. By awk, not by the shell's read: dash reads a
+# byte at a time, and of a sysctl the kernel gives a first read alone.
+# shellcheck disable=SC2016 # $ in awk
+SYSCTLS='{
+    path = $1
+    gsub(/\./, "/", path)
+    path = root "/proc/sys/" path
+    value = "!it cannot be read"
+    if ((getline value < path) >= 0) close(path)
+    else if (system("test -e " path) != 0) value = "!this kernel has no such key"
+    # Triples are separated by tabs, as fields are here.
+    gsub(/[ \t]+/, " ", value)
+    print $1 "\t" value
+}'
 
 # Each knob's value now, as: kind, name, value; `!reason` where there is none.
 running() {
-    cat "$WORK/wishes" "$WORK/record" | awk -F '\t' '$1 == "sysctl" && !seen[$2]++ { print $2 }' | while IFS= read -r key; do
-        path_of "$key"
-        value="!this kernel has no such key"
-        if [ -e "$SYSCTL" ]; then
-            value="!it cannot be read"
-            { IFS=" $TAB" read -r value <"$SYSCTL" || [ -n "$value" ]; } 2>/dev/null || value="!it cannot be read"
-        fi
-        # Triples are separated by tabs, as fields are here.
-        printf 'sysctl\t%s\t%s\n' "$key" "$(spaced "$value")"
-    done
+    awk -F '\t' '$1 == "sysctl" && !seen[$2]++ { print $2 }' "$WORK/wishes" "$WORK/record" >"$WORK/keys"
+    awk -v root="$ROOT" "$SYSCTLS" "$WORK/keys" | sed "s/^/sysctl$TAB/"
     for unit in $UNITS; do unit_running "$unit"; done
     for card in $(cards); do printf 'qdisc\t%s\t%s\n' "$card" "$(qdisc "$card")"; done
     hardware_running
@@ -42,7 +48,7 @@ pid_of() {
         return
     fi
     # Without systemd the daemon is known by its name; of several, the oldest.
-    case $1 in docker.service) comm=dockerd ;; containerd.service) comm=containerd ;; *) comm=telemt ;; esac
+    case $1 in docker.service) comm=dockerd ;; containerd.service) comm=containerd ;; *) echo 0; return ;; esac
     for file in "$ROOT"/proc/[0-9]*/comm; do
         { IFS= read -r found <"$file"; } 2>/dev/null || continue
         if [ "$found" = "$comm" ]; then
@@ -134,10 +140,8 @@ boot() {
 # What a network namespace has that nobody set anything in: the kernel's own defaults.
 fresh() {
     [ -z "$ROOT" ] && [ "$(id -u)" -eq 0 ] && have unshare || return 0
-    # shellcheck disable=SC2016,SC2046 # expanded by the shell in the namespace; keys are single words
-    unshare -n sh -c 'for key; do
-        { IFS= read -r value <"/proc/sys/$(printf %s "$key" | tr . /)"; } 2>/dev/null && printf "%s\t%s\n" "$key" "$value"
-    done' sh $(awk -F '\t' '$1 == "sysctl" && $6 == "netns" { print $2 }' "$TABLE") 2>/dev/null || :
+    awk -F '\t' '$1 == "sysctl" && $6 == "netns" { print $2 }' "$TABLE" >"$WORK/netns-keys"
+    unshare -n awk "$SYSCTLS" "$WORK/netns-keys" 2>/dev/null | grep -v "$TAB!" || :
 }
 
 # Modules that will be there before sysctl.d is applied: built in, or listed for the boot.

@@ -15,7 +15,7 @@ findings() {
         }
         function because(kind, id) { return (kind "\t" id) in why ? why[kind "\t" id] : "" }
         function untouched(kind, id) { return !((kind "\t" id) in before) || before[kind "\t" id] == set_to[kind "\t" id] }
-        BEGIN { OFS = "\t"; ours = "/etc/sysctl.d/99-zz-stackctl-" name ".conf"; apply = "on this host: sh host/prepare.sh apply" }
+        BEGIN { OFS = "\t"; ours = "/etc/sysctl.d/99-zz-stackctl-" name ".conf"; apply = "on this host: `sh host/prepare.sh apply` in the rendered folder, or `stackctl host apply`" }
         FILENAME ~ /\/record$/ { before[$1 "\t" $2] = norm($3); set_to[$1 "\t" $2] = norm($4); next }
         FILENAME ~ /\/running$/ { now[$1 "\t" $2] = $3 ~ /^!/ ? $3 : norm($3); next }
         FILENAME ~ /\/boot$/ { boot[$1] = $2; from[$1] = $3; next }
@@ -104,7 +104,7 @@ show() {
         # A remedy that many lines share is said once, below them.
         awk -F '\t' '{
             printf "%-6s %-52s %s%s\n", $1, $2, $4, ($4 == $3 || $3 == "-" ? "" : "  (wanted " $3 ")")
-            if ($1 != "ok" && $1 != "kept") { print "         seen: " $6; if ($7 ~ /prepare.sh apply$/) shared = $7; else if ($7 != "-") print "         do:   " $7 }
+            if ($1 != "ok" && $1 != "kept") { print "         seen: " $6; if ($7 ~ /stackctl host apply/) shared = $7; else if ($7 != "-") print "         do:   " $7 }
             n[$1]++
         }
         END { if (shared != "") print "do: " shared; line = ""; for (v in n) line = line (line == "" ? "" : ", ") n[v] " " v; if (line != "") print line }' "$WORK/findings"
