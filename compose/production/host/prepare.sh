@@ -119,42 +119,58 @@ whole() {
     }
 }
 
-item() { ITEM=$BEFORE/$1/$(printf %s "$2" | tr / %); }
+# The file of a thing: / in its name becomes %. In the shell alone: a process for each would cost seconds.
+item() {
+    rest=$2 ITEM=$BEFORE/$1/
+    while [ "$rest" != "${rest#*/}" ]; do ITEM=$ITEM${rest%%/*}% rest=${rest#*/}; done
+    ITEM=$ITEM$rest
+}
 
-# record KIND NAME BEFORE SET: what was there first stays; what we set last is replaced.
+# record KIND NAME BEFORE SET: what was there first stays; what we set last is replaced. `settled` makes it lasting.
 record() {
     item "$1" "$2"
     first=$3
     if [ -e "$ITEM" ]; then
-        first=$(sed -n 's/^before //p' "$ITEM")
-        [ "$(sed -n 's/^set //p' "$ITEM")" != "$4" ] || return 0
-    else
-        mkdir -p "$BEFORE/$1" 2>"$WORK/why" || die "$BEFORE/$1 cannot be made: $(tail -n 1 "$WORK/why")" "make room in /var/lib; nothing is changed without a record"
+        { read -r _ first && read -r _ last; } <"$ITEM" || :
+        [ "${last:-}" != "$4" ] || return 0
     fi
-    printf 'before %s\nset %s\nend\n' "$first" "$4" | whole "$ITEM"
+    { [ -d "$BEFORE/$1" ] || mkdir -p "$BEFORE/$1"; } 2>"$WORK/why" || die "$BEFORE/$1 cannot be made: $(tail -n 1 "$WORK/why")" "make room in /var/lib; nothing is changed without a record"
+    { printf 'before %s\nset %s\nend\n' "$first" "$4" >"$ITEM.new" && mv -f "$ITEM.new" "$ITEM"; } 2>"$WORK/why" || {
+        rm -f "$ITEM.new"
+        die "$ITEM cannot be written: $(tail -n 1 "$WORK/why")" "make room in /var/lib, then run the same command again: it goes on where it stopped"
+    }
 }
+# Before the first of the things recorded is touched.
+settled() { sync; }
 forget() { item "$1" "$2"; rm -f "$ITEM"; }
 
 # Everything recorded, as: kind, name, before, set.
 recorded() {
-    for file in "$BEFORE"/*/*; do
-        case $file in *.new) continue ;; esac
-        [ -f "$file" ] || continue
-        kind=${file%/*} kind=${kind##*/}
-        printf '%s\t%s\t%s\t%s\n' "$kind" "$(printf %s "${file##*/}" | tr % /)" \
-            "$(sed -n 's/^before //p' "$file")" "$(sed -n 's/^set //p' "$file")"
-    done
+    set -- "$BEFORE"/*/*
+    [ -f "$1" ] || return 0
+    awk 'BEGIN { OFS = "\t" }
+        FNR == 1 { before = substr($0, 8) }
+        FNR == 2 {
+            n = split(FILENAME, part, "/")
+            name = part[n]
+            if (name ~ /\.new$/) next
+            gsub(/%/, "/", name)
+            print part[n - 1], name, before, substr($0, 5)
+        }' "$@"
 }
 
 # A record that cannot be trusted stops everything before anything is changed.
 sound_record() {
-    for file in "$BEFORE"/*/*; do
-        case $file in *.new) continue ;; esac
-        [ -f "$file" ] || continue
-        awk 'NR == 1 && /^before / || NR == 2 && /^set / || NR == 3 && $0 == "end" { good++ }
-            END { exit !(good == 3 && NR == 3) }' "$file" ||
-            die "the record $file is damaged; nothing was changed" "if it can't be mended, delete it: what it belongs to is then left as it is, and named"
-    done
+    bad=$(find "$BEFORE" -type f ! -name '*.new' 2>/dev/null | awk '{
+        file = $0; n = 0; good = 0
+        while ((getline line < file) > 0) {
+            n++
+            if (n == 1 && line ~ /^before / || n == 2 && line ~ /^set / || n == 3 && line == "end") good++
+        }
+        close(file)
+        if (n != 3 || good != 3) { print file; exit }
+    }')
+    [ -z "$bad" ] || die "the record $bad is damaged; nothing was changed" "if it can't be mended, delete it: what it belongs to is then left as it is, and named"
     if [ -n "$(ls -A "$STATE/stacks" 2>/dev/null)" ] && [ ! -d "$BEFORE" ]; then
         die "the record $BEFORE is gone, so what was there before is not known; nothing was changed" \
             "to leave the preparation: delete $STATE and the files named *stackctl* below /etc, then reboot"
@@ -222,42 +238,52 @@ SYSCTLS='{
 running() {
     awk -F '\t' '$1 == "sysctl" && !seen[$2]++ { print $2 }' "$WORK/wishes" "$WORK/record" >"$WORK/keys"
     awk -v root="$ROOT" "$SYSCTLS" "$WORK/keys" | sed "s/^/sysctl$TAB/"
-    for unit in $UNITS; do unit_running "$unit"; done
+    units_running
     for card in $(cards); do printf 'qdisc\t%s\t%s\n' "$card" "$(qdisc "$card")"; done
     hardware_running
 }
 
 # The limits a unit's files give it at its next start, and those of its live process.
-unit_running() {
-    property=""
-    if systemd && [ "$(systemctl show -p LoadState --value "$1" 2>/dev/null)" = loaded ]; then
-        for property in LimitNOFILE LimitNPROC TasksMax; do
-            printf 'unit\t%s/%s\t%s\n' "$1" $property "$(systemctl show -p $property --value "$1")"
-        done
-    fi
-    pid=$(pid_of "$1")
-    [ "$pid" -gt 0 ] || return 0
-    awk -v unit="$1" 'BEGIN { OFS = "\t" }
-        /^Max open files/ { print "limit", unit "/LimitNOFILE", $4 " " $5 }
-        /^Max processes/ { print "limit", unit "/LimitNPROC", $3 " " $4 }' "$ROOT/proc/$pid/limits" 2>/dev/null || :
-    printf 'tasks\t%s/TasksMax\t%s\n' "$1" "$(tasks "$pid")"
+units_running() {
+    daemons >"$WORK/daemons"
+    while IFS="$TAB" read -r unit pid <&3; do
+        [ "$pid" -gt 0 ] || continue
+        awk -v unit="$unit" 'BEGIN { OFS = "\t" }
+            /^Max open files/ { print "limit", unit "/LimitNOFILE", $4 " " $5 }
+            /^Max processes/ { print "limit", unit "/LimitNPROC", $3 " " $4 }' "$ROOT/proc/$pid/limits" 2>/dev/null || :
+        printf 'tasks\t%s/TasksMax\t%s\n' "$unit" "$(tasks "$pid")"
+    done 3<"$WORK/daemons"
+    ! systemd || awk -F '\t' '$1 != "pid" { print "unit\t" $2 "/" $1 "\t" $3 }' "$WORK/units"
 }
-pid_of() {
+# The units and their main processes, as: unit, pid. systemd is asked once: property, unit, value are in `units`.
+daemons() {
     if systemd; then
-        pid=$(systemctl show -p MainPID --value "$1" 2>/dev/null || :)
-        echo "${pid:-0}"
+        # shellcheck disable=SC2086 # a list of names
+        systemctl show -p Id -p LoadState -p MainPID -p LimitNOFILE -p LimitNPROC -p TasksMax $UNITS 2>/dev/null | awk -F = '
+            function flush(   p) {
+                if (v["LoadState"] == "loaded") {
+                    for (p in v) if (p ~ /^(Limit(NOFILE|NPROC)|TasksMax)$/) print p "\t" v["Id"] "\t" v[p]
+                    print "pid\t" v["Id"] "\t" v["MainPID"] + 0
+                }
+                split("", v)
+            }
+            $0 == "" { flush(); next }
+            { v[$1] = substr($0, length($1) + 2) }
+            END { flush() }' >"$WORK/units"
+        sed -n "s/^pid$TAB//p" "$WORK/units"
         return
     fi
-    # Without systemd the daemon is known by its name; of several, the oldest.
-    case $1 in docker.service) comm=dockerd ;; containerd.service) comm=containerd ;; *) echo 0; return ;; esac
+    # Without systemd the daemons are known by their names; of several, the oldest.
     for file in "$ROOT"/proc/[0-9]*/comm; do
-        { IFS= read -r found <"$file"; } 2>/dev/null || continue
-        if [ "$found" = "$comm" ]; then
-            file=${file%/comm}
-            echo "${file##*/}"
-        fi
-    done | sort -n | awk 'NR == 1 { first = $0 } END { print first + 0 }'
+        { IFS= read -r comm <"$file"; } 2>/dev/null || continue
+        file=${file%/comm}
+        case $comm in
+            dockerd) printf 'docker.service\t%s\n' "${file##*/}" ;;
+            containerd) printf 'containerd.service\t%s\n' "${file##*/}" ;;
+        esac
+    done | sort -t "$TAB" -k 2,2n | awk '!seen[$1]++'
 }
+pid_of() { awk -F '\t' -v unit="$1" '$1 == unit { print $2; found = 1 } END { if (!found) print 0 }' "$WORK/daemons"; }
 # The lowest pids.max from a process's cgroup up to the root.
 tasks() {
     group=$(awk -F: '$1 == 0 && $2 == "" { v2 = $3 } $2 ~ /(^|,)pids(,|$)/ { v1 = $3 } END { print v1 != "" ? "/pids" v1 : v2 }' "$ROOT/proc/$1/cgroup" 2>/dev/null || :)
@@ -315,27 +341,25 @@ sysctl_files() {
 # The winner for each key at the next boot, as: key, value, its file, and the same without the files of stacks.
 # shellcheck disable=SC2016 # $ in awk
 boot() {
-    sysctl_files >"$WORK/sysctl-files"
-    while IFS= read -r file; do
-        awk "$VALUES"'
-            BEGIN { OFS = "\t"; use = FILENAME !~ /tuned\.conf$/ }
-            FNR == 1 { use = FILENAME !~ /tuned\.conf$/ }
-            /^ *\[/ { use = /\[sysctl\]/; next }
-            use && /^[ \t]*[^#; \t]/ && /=/ {
+    sysctl_files | awk -v root="$ROOT" "$VALUES"'
+        {
+            path = $0
+            file = substr(path, length(root) + 1)
+            tuned = file ~ /tuned\.conf$/
+            use = !tuned
+            while ((getline < path) > 0) {
+                if (/^[ \t]*\[/) use = /\[sysctl\]/
+                if (!use || !/^[ \t]*[^#; \t].*=/) continue
                 key = $0; sub(/=.*/, "", key); key = norm(key); sub(/^-/, "", key)
                 # Where a slash comes first, slashes separate.
                 if (match(key, /[.\/]/) && substr(key, RSTART, 1) == "/") gsub(/\//, ".", key)
-                value = $0; sub(/^[^=]*=/, "", value)
-                print key, norm(value), FILENAME
-            }' "$file" 2>/dev/null || :
-    done <"$WORK/sysctl-files" | awk -F '\t' -v root="$ROOT" '
-        BEGIN { OFS = "\t" }
-        {
-            file = substr($3, length(root) + 1)
-            value[$1] = $2; from[$1] = file
-            if (file !~ /\/99-zz-stackctl-[a-z0-9-]*\.conf$/) { other[$1] = $2; whose[$1] = file }
+                text = $0; sub(/^[^=]*=/, "", text)
+                value[key] = norm(text); from[key] = file
+                if (file !~ /\/99-zz-stackctl-[a-z0-9-]*\.conf$/) { other[key] = norm(text); whose[key] = file }
+            }
+            close(path)
         }
-        END { for (key in value) print key, value[key], from[key], other[key], whose[key] }'
+        END { for (key in value) print key "\t" value[key] "\t" from[key] "\t" other[key] "\t" whose[key] }'
 }
 
 # What a network namespace has that nobody set anything in: the kernel's own defaults.
@@ -360,21 +384,23 @@ logins() {
     for file in "$ROOT/etc/security/limits.conf" "$ROOT"/etc/security/limits.d/*.conf; do
         case $file in */99-stackctl-*) [ "$1" = all ] || continue ;; esac
         [ ! -r "$file" ] || echo "$file"
-    done | while IFS= read -r file; do
-        awk -v file="${file#"$ROOT"}" 'BEGIN { OFS = "\t" }
-            { sub(/#.*/, "") }
-            NF == 4 && ($1 == "*" || $1 == "root") { print $3, $1, $2, $4, file }' "$file"
-    done | awk -F '\t' "$VALUES"'
+    done | awk -v root="$ROOT" "$VALUES"'
         {
-            if ($3 != "hard") { v[$1, $2, "soft"] = num($4) }
-            if ($3 != "soft") { v[$1, $2, "hard"] = num($4) }
-            items[$1] = $5
+            path = $0
+            while ((getline < path) > 0) {
+                sub(/#.*/, "")
+                if (NF != 4 || $1 != "*" && $1 != "root") continue
+                if ($2 != "hard") v[$3, $1, "soft"] = num($4)
+                if ($2 != "soft") v[$3, $1, "hard"] = num($4)
+                decides[$3] = substr(path, length(root) + 1)
+            }
+            close(path)
         }
         function low(item, side,   a, b) {
             a = v[item, "*", side]; b = v[item, "root", side]
             return a == "" || b == "" ? "" : ge(a, b) ? b : a
         }
-        END { for (i in items) if (low(i, "soft") != "" && low(i, "hard") != "") print i "\t" low(i, "soft") " " low(i, "hard") "\t" items[i] }'
+        END { for (i in decides) if (low(i, "soft") != "" && low(i, "hard") != "") print i "\t" low(i, "soft") " " low(i, "hard") "\t" decides[i] }'
 }
 
 # --- what is to be done, decided in one place from what is wanted, running, recorded and set by others --------------
@@ -516,17 +542,15 @@ boot_unit() {
 sum() { if [ -e "$1" ]; then cksum <"$1"; else echo absent; fi; }
 
 # Folders a file needs are recorded, so that rollback takes away what apply made.
-folders() {
-    [ -d "$ROOT$1" ] || {
-        folders "${1%/*}"
-        record dir "$1" absent made
-        mkdir "$ROOT$1" 2>"$WORK/why" || die "$ROOT$1 cannot be made: $(tail -n 1 "$WORK/why")" "make $ROOT/etc writable, then run this again; rollback undoes what was done so far"
-    }
+record_folders() {
+    [ -d "$ROOT$1" ] || { record_folders "${1%/*}"; record dir "$1" absent made; }
 }
 
-# Files of `new` that differ go in place; recorded ones that nobody wants any more go back.
+# Files of `new` that differ: copied and recorded first, all of them, then put in place. Recorded ones that nobody
+# wants any more go back.
 put_files() {
     (cd "$WORK/new" && find etc -type f 2>/dev/null | sort) >"$WORK/wanted-files"
+    : >"$WORK/changed-files"
     while IFS= read -r path <&3; do
         path=/$path
         was=$(sum "$ROOT$path") new=$(sum "$WORK/new$path")
@@ -535,15 +559,21 @@ put_files() {
             [ $dry = yes ] || [ -e "$ITEM" ] || record file "$path" "$was" "$new"
             continue
         fi
-        change "write $path"
+        echo "$path" >>"$WORK/changed-files"
         [ $dry = no ] || continue
-        folders "${path%/*}"
+        record_folders "${path%/*}"
         if [ "$was" != absent ] && [ "$was" != "$(sed -n 's/^set //p' "$ITEM" 2>/dev/null)" ]; then keep_copy "$path"; fi
         record file "$path" "$was" "$new"
+    done 3<"$WORK/wanted-files"
+    [ ! -s "$WORK/changed-files" ] || [ $dry = yes ] || settled
+    while IFS= read -r path <&3; do
+        change "write $path"
+        [ $dry = no ] || continue
+        mkdir -p "$ROOT${path%/*}" 2>"$WORK/why" || die "$ROOT${path%/*} cannot be made: $(tail -n 1 "$WORK/why")" "make $ROOT/etc writable, then run this again; rollback undoes what was done so far"
         whole "$ROOT$path" <"$WORK/new$path"
         chmod 644 "$ROOT$path"
         case $path in /etc/systemd/*) : >"$WORK/reload" ;; esac
-    done 3<"$WORK/wanted-files"
+    done 3<"$WORK/changed-files"
     awk -F '\t' '$1 == "file"' "$WORK/record" >"$WORK/recorded-files"
     while IFS="$TAB" read -r _ path was set <&3; do
         ! grep -qxF "${path#/}" "$WORK/wanted-files" || continue
@@ -634,23 +664,27 @@ put_qdisc() {
 }
 put_unit() { :; }
 
-# Each action of decide: recorded first, then done.
+# Each action of decide: all recorded first, then done.
 act() {
+    if [ $dry = no ]; then
+        while IFS="$TAB" read -r deed kind name to from <&3; do
+            case $deed in
+                note) record "$kind" "$name" "$from" "$from" ;;
+                set | lower) case $from in hand:*) ;; *) record "$kind" "$name" "$from" "$to" ;; esac ;;
+            esac
+        done 3<"$WORK/actions"
+        settled
+    fi
     while IFS="$TAB" read -r deed kind name to from <&3; do
         case $deed in
-            note) [ $dry = yes ] || record "$kind" "$name" "$from" "$from" ;;
             set)
                 case $from in hand:*) trouble "$kind" "$name" "somebody put ${from#hand:} there; it is left alone"; continue ;; esac
                 change "set $kind $name: $from -> $to"
-                [ $dry = no ] || continue
-                record "$kind" "$name" "$from" "$to"
-                put "$kind" "$name" "$to" || :
+                [ $dry = yes ] || put "$kind" "$name" "$to" || :
                 ;;
             lower)
                 change "set $kind $name: $from -> $to, which the other stacks on this host want"
-                [ $dry = no ] || continue
-                record "$kind" "$name" "$from" "$to"
-                put "$kind" "$name" "$to" || :
+                [ $dry = yes ] || put "$kind" "$name" "$to" || :
                 ;;
             restore)
                 change "put back $kind $name: $from -> $to"

@@ -10,42 +10,58 @@ whole() {
     }
 }
 
-item() { ITEM=$BEFORE/$1/$(printf %s "$2" | tr / %); }
+# The file of a thing: / in its name becomes %. In the shell alone: a process for each would cost seconds.
+item() {
+    rest=$2 ITEM=$BEFORE/$1/
+    while [ "$rest" != "${rest#*/}" ]; do ITEM=$ITEM${rest%%/*}% rest=${rest#*/}; done
+    ITEM=$ITEM$rest
+}
 
-# record KIND NAME BEFORE SET: what was there first stays; what we set last is replaced.
+# record KIND NAME BEFORE SET: what was there first stays; what we set last is replaced. `settled` makes it lasting.
 record() {
     item "$1" "$2"
     first=$3
     if [ -e "$ITEM" ]; then
-        first=$(sed -n 's/^before //p' "$ITEM")
-        [ "$(sed -n 's/^set //p' "$ITEM")" != "$4" ] || return 0
-    else
-        mkdir -p "$BEFORE/$1" 2>"$WORK/why" || die "$BEFORE/$1 cannot be made: $(tail -n 1 "$WORK/why")" "make room in /var/lib; nothing is changed without a record"
+        { read -r _ first && read -r _ last; } <"$ITEM" || :
+        [ "${last:-}" != "$4" ] || return 0
     fi
-    printf 'before %s\nset %s\nend\n' "$first" "$4" | whole "$ITEM"
+    { [ -d "$BEFORE/$1" ] || mkdir -p "$BEFORE/$1"; } 2>"$WORK/why" || die "$BEFORE/$1 cannot be made: $(tail -n 1 "$WORK/why")" "make room in /var/lib; nothing is changed without a record"
+    { printf 'before %s\nset %s\nend\n' "$first" "$4" >"$ITEM.new" && mv -f "$ITEM.new" "$ITEM"; } 2>"$WORK/why" || {
+        rm -f "$ITEM.new"
+        die "$ITEM cannot be written: $(tail -n 1 "$WORK/why")" "make room in /var/lib, then run the same command again: it goes on where it stopped"
+    }
 }
+# Before the first of the things recorded is touched.
+settled() { sync; }
 forget() { item "$1" "$2"; rm -f "$ITEM"; }
 
 # Everything recorded, as: kind, name, before, set.
 recorded() {
-    for file in "$BEFORE"/*/*; do
-        case $file in *.new) continue ;; esac
-        [ -f "$file" ] || continue
-        kind=${file%/*} kind=${kind##*/}
-        printf '%s\t%s\t%s\t%s\n' "$kind" "$(printf %s "${file##*/}" | tr % /)" \
-            "$(sed -n 's/^before //p' "$file")" "$(sed -n 's/^set //p' "$file")"
-    done
+    set -- "$BEFORE"/*/*
+    [ -f "$1" ] || return 0
+    awk 'BEGIN { OFS = "\t" }
+        FNR == 1 { before = substr($0, 8) }
+        FNR == 2 {
+            n = split(FILENAME, part, "/")
+            name = part[n]
+            if (name ~ /\.new$/) next
+            gsub(/%/, "/", name)
+            print part[n - 1], name, before, substr($0, 5)
+        }' "$@"
 }
 
 # A record that cannot be trusted stops everything before anything is changed.
 sound_record() {
-    for file in "$BEFORE"/*/*; do
-        case $file in *.new) continue ;; esac
-        [ -f "$file" ] || continue
-        awk 'NR == 1 && /^before / || NR == 2 && /^set / || NR == 3 && $0 == "end" { good++ }
-            END { exit !(good == 3 && NR == 3) }' "$file" ||
-            die "the record $file is damaged; nothing was changed" "if it can't be mended, delete it: what it belongs to is then left as it is, and named"
-    done
+    bad=$(find "$BEFORE" -type f ! -name '*.new' 2>/dev/null | awk '{
+        file = $0; n = 0; good = 0
+        while ((getline line < file) > 0) {
+            n++
+            if (n == 1 && line ~ /^before / || n == 2 && line ~ /^set / || n == 3 && line == "end") good++
+        }
+        close(file)
+        if (n != 3 || good != 3) { print file; exit }
+    }')
+    [ -z "$bad" ] || die "the record $bad is damaged; nothing was changed" "if it can't be mended, delete it: what it belongs to is then left as it is, and named"
     if [ -n "$(ls -A "$STATE/stacks" 2>/dev/null)" ] && [ ! -d "$BEFORE" ]; then
         die "the record $BEFORE is gone, so what was there before is not known; nothing was changed" \
             "to leave the preparation: delete $STATE and the files named *stackctl* below /etc, then reboot"

@@ -21,42 +21,52 @@ SYSCTLS='{
 running() {
     awk -F '\t' '$1 == "sysctl" && !seen[$2]++ { print $2 }' "$WORK/wishes" "$WORK/record" >"$WORK/keys"
     awk -v root="$ROOT" "$SYSCTLS" "$WORK/keys" | sed "s/^/sysctl$TAB/"
-    for unit in $UNITS; do unit_running "$unit"; done
+    units_running
     for card in $(cards); do printf 'qdisc\t%s\t%s\n' "$card" "$(qdisc "$card")"; done
     hardware_running
 }
 
 # The limits a unit's files give it at its next start, and those of its live process.
-unit_running() {
-    property=""
-    if systemd && [ "$(systemctl show -p LoadState --value "$1" 2>/dev/null)" = loaded ]; then
-        for property in LimitNOFILE LimitNPROC TasksMax; do
-            printf 'unit\t%s/%s\t%s\n' "$1" $property "$(systemctl show -p $property --value "$1")"
-        done
-    fi
-    pid=$(pid_of "$1")
-    [ "$pid" -gt 0 ] || return 0
-    awk -v unit="$1" 'BEGIN { OFS = "\t" }
-        /^Max open files/ { print "limit", unit "/LimitNOFILE", $4 " " $5 }
-        /^Max processes/ { print "limit", unit "/LimitNPROC", $3 " " $4 }' "$ROOT/proc/$pid/limits" 2>/dev/null || :
-    printf 'tasks\t%s/TasksMax\t%s\n' "$1" "$(tasks "$pid")"
+units_running() {
+    daemons >"$WORK/daemons"
+    while IFS="$TAB" read -r unit pid <&3; do
+        [ "$pid" -gt 0 ] || continue
+        awk -v unit="$unit" 'BEGIN { OFS = "\t" }
+            /^Max open files/ { print "limit", unit "/LimitNOFILE", $4 " " $5 }
+            /^Max processes/ { print "limit", unit "/LimitNPROC", $3 " " $4 }' "$ROOT/proc/$pid/limits" 2>/dev/null || :
+        printf 'tasks\t%s/TasksMax\t%s\n' "$unit" "$(tasks "$pid")"
+    done 3<"$WORK/daemons"
+    ! systemd || awk -F '\t' '$1 != "pid" { print "unit\t" $2 "/" $1 "\t" $3 }' "$WORK/units"
 }
-pid_of() {
+# The units and their main processes, as: unit, pid. systemd is asked once: property, unit, value are in `units`.
+daemons() {
     if systemd; then
-        pid=$(systemctl show -p MainPID --value "$1" 2>/dev/null || :)
-        echo "${pid:-0}"
+        # shellcheck disable=SC2086 # a list of names
+        systemctl show -p Id -p LoadState -p MainPID -p LimitNOFILE -p LimitNPROC -p TasksMax $UNITS 2>/dev/null | awk -F = '
+            function flush(   p) {
+                if (v["LoadState"] == "loaded") {
+                    for (p in v) if (p ~ /^(Limit(NOFILE|NPROC)|TasksMax)$/) print p "\t" v["Id"] "\t" v[p]
+                    print "pid\t" v["Id"] "\t" v["MainPID"] + 0
+                }
+                split("", v)
+            }
+            $0 == "" { flush(); next }
+            { v[$1] = substr($0, length($1) + 2) }
+            END { flush() }' >"$WORK/units"
+        sed -n "s/^pid$TAB//p" "$WORK/units"
         return
     fi
-    # Without systemd the daemon is known by its name; of several, the oldest.
-    case $1 in docker.service) comm=dockerd ;; containerd.service) comm=containerd ;; *) echo 0; return ;; esac
+    # Without systemd the daemons are known by their names; of several, the oldest.
     for file in "$ROOT"/proc/[0-9]*/comm; do
-        { IFS= read -r found <"$file"; } 2>/dev/null || continue
-        if [ "$found" = "$comm" ]; then
-            file=${file%/comm}
-            echo "${file##*/}"
-        fi
-    done | sort -n | awk 'NR == 1 { first = $0 } END { print first + 0 }'
+        { IFS= read -r comm <"$file"; } 2>/dev/null || continue
+        file=${file%/comm}
+        case $comm in
+            dockerd) printf 'docker.service\t%s\n' "${file##*/}" ;;
+            containerd) printf 'containerd.service\t%s\n' "${file##*/}" ;;
+        esac
+    done | sort -t "$TAB" -k 2,2n | awk '!seen[$1]++'
 }
+pid_of() { awk -F '\t' -v unit="$1" '$1 == unit { print $2; found = 1 } END { if (!found) print 0 }' "$WORK/daemons"; }
 # The lowest pids.max from a process's cgroup up to the root.
 tasks() {
     group=$(awk -F: '$1 == 0 && $2 == "" { v2 = $3 } $2 ~ /(^|,)pids(,|$)/ { v1 = $3 } END { print v1 != "" ? "/pids" v1 : v2 }' "$ROOT/proc/$1/cgroup" 2>/dev/null || :)
@@ -114,27 +124,25 @@ sysctl_files() {
 # The winner for each key at the next boot, as: key, value, its file, and the same without the files of stacks.
 # shellcheck disable=SC2016 # $ in awk
 boot() {
-    sysctl_files >"$WORK/sysctl-files"
-    while IFS= read -r file; do
-        awk "$VALUES"'
-            BEGIN { OFS = "\t"; use = FILENAME !~ /tuned\.conf$/ }
-            FNR == 1 { use = FILENAME !~ /tuned\.conf$/ }
-            /^ *\[/ { use = /\[sysctl\]/; next }
-            use && /^[ \t]*[^#; \t]/ && /=/ {
+    sysctl_files | awk -v root="$ROOT" "$VALUES"'
+        {
+            path = $0
+            file = substr(path, length(root) + 1)
+            tuned = file ~ /tuned\.conf$/
+            use = !tuned
+            while ((getline < path) > 0) {
+                if (/^[ \t]*\[/) use = /\[sysctl\]/
+                if (!use || !/^[ \t]*[^#; \t].*=/) continue
                 key = $0; sub(/=.*/, "", key); key = norm(key); sub(/^-/, "", key)
                 # Where a slash comes first, slashes separate.
                 if (match(key, /[.\/]/) && substr(key, RSTART, 1) == "/") gsub(/\//, ".", key)
-                value = $0; sub(/^[^=]*=/, "", value)
-                print key, norm(value), FILENAME
-            }' "$file" 2>/dev/null || :
-    done <"$WORK/sysctl-files" | awk -F '\t' -v root="$ROOT" '
-        BEGIN { OFS = "\t" }
-        {
-            file = substr($3, length(root) + 1)
-            value[$1] = $2; from[$1] = file
-            if (file !~ /\/99-zz-stackctl-[a-z0-9-]*\.conf$/) { other[$1] = $2; whose[$1] = file }
+                text = $0; sub(/^[^=]*=/, "", text)
+                value[key] = norm(text); from[key] = file
+                if (file !~ /\/99-zz-stackctl-[a-z0-9-]*\.conf$/) { other[key] = norm(text); whose[key] = file }
+            }
+            close(path)
         }
-        END { for (key in value) print key, value[key], from[key], other[key], whose[key] }'
+        END { for (key in value) print key "\t" value[key] "\t" from[key] "\t" other[key] "\t" whose[key] }'
 }
 
 # What a network namespace has that nobody set anything in: the kernel's own defaults.
@@ -159,19 +167,21 @@ logins() {
     for file in "$ROOT/etc/security/limits.conf" "$ROOT"/etc/security/limits.d/*.conf; do
         case $file in */99-stackctl-*) [ "$1" = all ] || continue ;; esac
         [ ! -r "$file" ] || echo "$file"
-    done | while IFS= read -r file; do
-        awk -v file="${file#"$ROOT"}" 'BEGIN { OFS = "\t" }
-            { sub(/#.*/, "") }
-            NF == 4 && ($1 == "*" || $1 == "root") { print $3, $1, $2, $4, file }' "$file"
-    done | awk -F '\t' "$VALUES"'
+    done | awk -v root="$ROOT" "$VALUES"'
         {
-            if ($3 != "hard") { v[$1, $2, "soft"] = num($4) }
-            if ($3 != "soft") { v[$1, $2, "hard"] = num($4) }
-            items[$1] = $5
+            path = $0
+            while ((getline < path) > 0) {
+                sub(/#.*/, "")
+                if (NF != 4 || $1 != "*" && $1 != "root") continue
+                if ($2 != "hard") v[$3, $1, "soft"] = num($4)
+                if ($2 != "soft") v[$3, $1, "hard"] = num($4)
+                decides[$3] = substr(path, length(root) + 1)
+            }
+            close(path)
         }
         function low(item, side,   a, b) {
             a = v[item, "*", side]; b = v[item, "root", side]
             return a == "" || b == "" ? "" : ge(a, b) ? b : a
         }
-        END { for (i in items) if (low(i, "soft") != "" && low(i, "hard") != "") print i "\t" low(i, "soft") " " low(i, "hard") "\t" items[i] }'
+        END { for (i in decides) if (low(i, "soft") != "" && low(i, "hard") != "") print i "\t" low(i, "soft") " " low(i, "hard") "\t" decides[i] }'
 }

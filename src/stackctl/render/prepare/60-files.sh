@@ -59,17 +59,15 @@ boot_unit() {
 sum() { if [ -e "$1" ]; then cksum <"$1"; else echo absent; fi; }
 
 # Folders a file needs are recorded, so that rollback takes away what apply made.
-folders() {
-    [ -d "$ROOT$1" ] || {
-        folders "${1%/*}"
-        record dir "$1" absent made
-        mkdir "$ROOT$1" 2>"$WORK/why" || die "$ROOT$1 cannot be made: $(tail -n 1 "$WORK/why")" "make $ROOT/etc writable, then run this again; rollback undoes what was done so far"
-    }
+record_folders() {
+    [ -d "$ROOT$1" ] || { record_folders "${1%/*}"; record dir "$1" absent made; }
 }
 
-# Files of `new` that differ go in place; recorded ones that nobody wants any more go back.
+# Files of `new` that differ: copied and recorded first, all of them, then put in place. Recorded ones that nobody
+# wants any more go back.
 put_files() {
     (cd "$WORK/new" && find etc -type f 2>/dev/null | sort) >"$WORK/wanted-files"
+    : >"$WORK/changed-files"
     while IFS= read -r path <&3; do
         path=/$path
         was=$(sum "$ROOT$path") new=$(sum "$WORK/new$path")
@@ -78,15 +76,21 @@ put_files() {
             [ $dry = yes ] || [ -e "$ITEM" ] || record file "$path" "$was" "$new"
             continue
         fi
-        change "write $path"
+        echo "$path" >>"$WORK/changed-files"
         [ $dry = no ] || continue
-        folders "${path%/*}"
+        record_folders "${path%/*}"
         if [ "$was" != absent ] && [ "$was" != "$(sed -n 's/^set //p' "$ITEM" 2>/dev/null)" ]; then keep_copy "$path"; fi
         record file "$path" "$was" "$new"
+    done 3<"$WORK/wanted-files"
+    [ ! -s "$WORK/changed-files" ] || [ $dry = yes ] || settled
+    while IFS= read -r path <&3; do
+        change "write $path"
+        [ $dry = no ] || continue
+        mkdir -p "$ROOT${path%/*}" 2>"$WORK/why" || die "$ROOT${path%/*} cannot be made: $(tail -n 1 "$WORK/why")" "make $ROOT/etc writable, then run this again; rollback undoes what was done so far"
         whole "$ROOT$path" <"$WORK/new$path"
         chmod 644 "$ROOT$path"
         case $path in /etc/systemd/*) : >"$WORK/reload" ;; esac
-    done 3<"$WORK/wanted-files"
+    done 3<"$WORK/changed-files"
     awk -F '\t' '$1 == "file"' "$WORK/record" >"$WORK/recorded-files"
     while IFS="$TAB" read -r _ path was set <&3; do
         ! grep -qxF "${path#/}" "$WORK/wanted-files" || continue

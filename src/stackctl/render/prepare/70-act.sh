@@ -46,23 +46,27 @@ put_qdisc() {
 }
 put_unit() { :; }
 
-# Each action of decide: recorded first, then done.
+# Each action of decide: all recorded first, then done.
 act() {
+    if [ $dry = no ]; then
+        while IFS="$TAB" read -r deed kind name to from <&3; do
+            case $deed in
+                note) record "$kind" "$name" "$from" "$from" ;;
+                set | lower) case $from in hand:*) ;; *) record "$kind" "$name" "$from" "$to" ;; esac ;;
+            esac
+        done 3<"$WORK/actions"
+        settled
+    fi
     while IFS="$TAB" read -r deed kind name to from <&3; do
         case $deed in
-            note) [ $dry = yes ] || record "$kind" "$name" "$from" "$from" ;;
             set)
                 case $from in hand:*) trouble "$kind" "$name" "somebody put ${from#hand:} there; it is left alone"; continue ;; esac
                 change "set $kind $name: $from -> $to"
-                [ $dry = no ] || continue
-                record "$kind" "$name" "$from" "$to"
-                put "$kind" "$name" "$to" || :
+                [ $dry = yes ] || put "$kind" "$name" "$to" || :
                 ;;
             lower)
                 change "set $kind $name: $from -> $to, which the other stacks on this host want"
-                [ $dry = no ] || continue
-                record "$kind" "$name" "$from" "$to"
-                put "$kind" "$name" "$to" || :
+                [ $dry = yes ] || put "$kind" "$name" "$to" || :
                 ;;
             restore)
                 change "put back $kind $name: $from -> $to"
