@@ -17,7 +17,7 @@ _ROOM = 512
 
 
 def readings(processes: Iterable[Process]) -> dict[str, Reading]:
-    """ "kernel": see `kernel`; "keepers": names of the time daemons that run."""
+    """By name: "kernel", see `kernel`; "keepers": names of the time daemons that run."""
     names = sorted({process.comm for process in processes} & _KEEPERS)
     return {"kernel": value(kernel), "keepers": {"value": names}}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,15 +20,31 @@ _PROXIES = ("docker-proxy", "rootlesskit-doc")
 
 
 def told(pid: int) -> dict[str, Reading]:
-    """ "flags": its arguments that matter here; "file": the keys of daemon.json that do."""
+    """What it was told: "flags", its arguments that matter here, and "file", such keys of its file.
+
+    "netns" is its network namespace: engines on one machine may share nothing else that is seen.
+    """
     flags = arguments(pid, _FLAGS)
-    return {"flags": flags, "file": _file(pid, _named(flags.get("value", []), "--config-file"))}
+    file = _file(pid, _named(flags.get("value", []), "--config-file"))
+    return {"flags": flags, "file": file, "netns": _netns(pid)}
+
+
+def _netns(pid: int) -> Reading:
+    try:
+        return {"text": os.readlink(f"/proc/{pid}/ns/net")}
+    except OSError as problem:
+        return failure(problem)
 
 
 def proxies(processes: Iterable[Process]) -> list[dict[str, Any]]:
-    """Each userland proxy: pid, parent, and its arguments (addresses and ports)."""
+    """Each userland proxy: pid, parent, arguments (addresses and ports), and its namespace."""
     return [
-        {"pid": p.pid, "parent": p.parent, "arguments": arguments(p.pid)}
+        {
+            "pid": p.pid,
+            "parent": p.parent,
+            "arguments": arguments(p.pid),
+            "netns": _netns(p.pid),
+        }
         for p in processes
         if p.comm in _PROXIES
     ]

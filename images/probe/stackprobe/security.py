@@ -10,8 +10,11 @@ _PARSERS = ("/sbin/apparmor_parser", "/usr/sbin/apparmor_parser")
 
 
 def readings(shim: int) -> dict[str, Reading]:
-    """ "lsm", "apparmor" (Y or N) and "selinux" (1 enforces) as the kernel writes them; "parser":
-    the paths at which apparmor_parser is in the engine's root; "label": the probe's own."""
+    """What the kernel has switched on: "lsm", "apparmor" (Y or N), "selinux" (1 enforces).
+
+    "parser" has the paths at which apparmor_parser is in the engine's root, "label" the probe's
+    own.
+    """
     root = f"/proc/{shim}/root"
     return {
         "lsm": _of(root, "/sys/kernel/security/lsm"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +20,11 @@ from stackctl.observe.local import local_facts
 from stackctl.observe.model import Snapshot
 from stackctl.plan import HOST, HostFacts, Plan, make_plan, sizes_of
 from stackctl.spec import Stack, with_mode
+
+LONGEST = 400
+"""Characters of another program's words on one line."""
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -121,4 +127,6 @@ def _with_compose(seen: Evidence, asked: Future[tuple[str, tuple[str, ...]]]) ->
 
 
 def _problem(error: StackError) -> Problem:
-    return Problem(error.message, error.remedy)
+    # A build's last words have lines and colours of their own.
+    words = " ".join(_COLOUR.sub("", error.message).split())
+    return Problem(words if len(words) <= LONGEST else f"{words[:LONGEST]} ...", error.remedy)

@@ -98,8 +98,7 @@ def limits(seen: Evidence) -> Lines:
     yield from (Diagnosis("limits", Verdict.BAD, r.says, r.remedy) for r in seen.refusals)
     if seen.host is None or seen.plan is None:
         if not seen.refusals:
-            seen.ceiling("nofile")
-            raise Unread("there is no plan for this stack")
+            seen.ceiling("nofile")  # says why it is not known
         return
     lowered = {r.limit: r for r in seen.plan.requirements if r.fitted}
     for key, requirement in lowered.items():

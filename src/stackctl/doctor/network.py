@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from stackctl.capacity import PORT_SHARE, fair_share, usable_ports
@@ -92,36 +92,58 @@ def addresses(seen: Evidence) -> Lines:
             "use an engine that runs as root",
         )
         return
-    engine = seen.reading("engine", what="whether the userland proxy is on")
-    told, unread = _all_told(engine["daemons"])
-    if any(settings.get("iptables") is False for settings in told):
-        yield Diagnosis(
+    yield _published(seen, seen.reading("engine", what="whether the userland proxy is on"))
+
+
+def _published(seen: Evidence, engine: Mapping[str, Any]) -> Diagnosis:
+    port = seen.stack.listen.port
+    here = seen.facts.get("netns")
+    proxies = [proxy for proxy in engine.get("proxies", ()) if _lives(proxy, here)]
+    mine = sum(_host_port(proxy) == str(port) for proxy in proxies)
+    daemons = [d for d in engine["daemons"] if d["comm"] == "dockerd" and _lives(d, here)]
+    rules, proxied = set(), set()
+    unread: Unread | None = None
+    for daemon in daemons:
+        # A proxy that runs says more than what its daemon was told.
+        runs = any(proxy["parent"] == daemon["pid"] for proxy in proxies)
+        try:
+            told = _told(daemon)
+        except Unread as error:
+            if runs:
+                proxied.add(True)
+            else:
+                unread = error
+            continue
+        rules.add(bool(told.get("iptables", True)))
+        proxied.add(runs or bool(told.get("userland-proxy", True)))
+    if rules == {False}:
+        return Diagnosis(
             "addresses",
             Verdict.BAD,
             "the engine writes no firewall rules (iptables: false): every client passes its "
             "userland proxy and arrives with the bridge's address",
             "let the engine write its rules, or set `network: host`",
         )
-        return
-    proxies = engine.get("proxies", ())
-    mine = [p for p in proxies if _host_port(p) == str(stack.listen.port)]
-    if proxies:
-        port = f" for this stack's port {stack.listen.port}" if mine else ""
-        yield _proxied(f"{len(mine or proxies)} docker-proxy run{port}")
-    elif unread:
+    if mine:
+        return _proxied(f"{mine} docker-proxy run for this stack's port {port}")
+    if unread:
         raise unread
-    elif not told:
+    if not daemons and not proxies:
         raise Unread("whether the userland proxy is on: no dockerd and no docker-proxy is seen")
-    elif len({settings.get("userland-proxy", True) for settings in told}) > 1:
-        raise Unread("whether the userland proxy is on: several dockerd run, and they differ")
-    elif told[0].get("userland-proxy", True):
-        yield _proxied("the userland proxy is on (nothing the engine was told turns it off)")
-    else:
-        yield Diagnosis(
-            "addresses",
-            Verdict.OK,
-            "the userland proxy is off: clients of the published port keep their address",
+    if len(proxied) > 1 or len(rules) > 1:
+        raise Unread(
+            f"whether the userland proxy is on: {len(daemons)} dockerd run, and they differ"
         )
+    if proxied == {False}:
+        says = "the userland proxy is off: clients of the published port keep their address"
+        return Diagnosis("addresses", Verdict.OK, says)
+    how = f"{len(proxies)} docker-proxy run" if proxies else "nothing the engine was told says not"
+    return _proxied(f"the userland proxy is on ({how})")
+
+
+def _lives(process: Mapping[str, Any], here: object) -> bool:
+    """Whether it can be our engine's: the probe is in that one's network namespace."""
+    return bool(process.get("netns", {}).get("text", here) == here)
 
 
 def _host_port(proxy: Mapping[str, Any]) -> str:
@@ -139,19 +161,6 @@ def _proxied(seen_as: str) -> Diagnosis:
         'set `network: host`, or "userland-proxy": false in daemon.json (a bridge then takes IPv4 '
         "alone)",
     )
-
-
-def _all_told(daemons: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], Unread | None]:
-    """What each dockerd was told, and why one of them could not be asked."""
-    told: list[dict[str, Any]] = []
-    unread = None
-    for daemon in daemons:
-        if daemon["comm"] == "dockerd":
-            try:
-                told.append(_told(daemon))
-            except Unread as error:
-                unread = error
-    return told, unread
 
 
 def _told(daemon: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,8 @@ class Dockerd(Daemon):
     """Its arguments that say something about proxies, limits and firewall rules."""
     file: NotRequired[Reading]
     """The keys of its daemon.json that do the same; ENOENT where it has none."""
+    netns: NotRequired[Reading]
+    """Its network namespace. The probe is in that of the engine that started it."""
 
 
 class Proxy(TypedDict):
@@ -61,6 +63,8 @@ class Proxy(TypedDict):
     parent: int
     arguments: Reading
     """Its argument list, `-host-port 8443` among them."""
+    netns: Reading
+    """Its network namespace; an engine on this machine that is not ours may have another."""
 
 
 class Engine(TypedDict):

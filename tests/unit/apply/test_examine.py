@@ -77,6 +77,15 @@ def test_a_probe_that_reads_nothing_of_the_host(monkeypatch: pytest.MonkeyPatch)
     assert "ETIMEDOUT" in seen.no_facts.says
 
 
+def test_the_last_words_of_a_build_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "it could not be built:\n  \x1b[91mW:\x1b[0m no\n  way" + "y" * 1000
+    engine(monkeypatch, ensure_probe=failing(words))
+    seen = edge.examine(STACK, lambda _line: None)
+    assert seen.no_facts is not None
+    assert seen.no_facts.says.startswith("it could not be built: W: no wayyy")
+    assert len(seen.no_facts.says) == edge.LONGEST + len(" ...")
+
+
 def test_compose_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     engine(monkeypatch, ensure_probe=failing("x"))
     monkeypatch.setattr(edge, "compose_version", failing("no compose"))

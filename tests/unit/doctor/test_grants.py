@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from stackctl.doctor import Problem
@@ -168,6 +170,15 @@ class TestUlimits:
         assert line.verdict == "ok"
         assert words in line.says
         assert "this stack's 3 is to be told its own, HAProxy 20,000" in line.says
+
+    def test_a_container_that_is_told_nothing_is_bad(self, patient: Patient) -> None:
+        plan = patient.evidence().plan
+        assert plan is not None
+        silent = tuple(replace(r, written=()) for r in plan.requirements if r.limit == "nofile")
+        patient.more["plan"] = replace(plan, requirements=silent)
+        line = patient.line("ulimits")
+        assert line.verdict == "bad"
+        assert "nothing is said for haproxy, telemt-1, telemt-2" in line.says
 
     def test_no_row_and_no_plan_tell_nothing(self, patient: Patient) -> None:
         patient.stack |= {"connections": 250_000, "replicas": 1, "link": "tcp"}

@@ -85,7 +85,7 @@ class TestAddresses:
     @pytest.mark.parametrize(
         ("flags", "file", "verdict", "words"),
         [
-            ([], {"error": "ENOENT: x"}, "advice", "nothing the engine was told"),
+            ([], {"error": "ENOENT: x"}, "advice", "nothing the engine was told says not"),
             ([], {"value": {"userland-proxy": False}}, "ok", "is off"),
             (["--userland-proxy=false"], {"error": "ENOENT: x"}, "ok", "is off"),
             (["--userland-proxy"], {"value": {}}, "advice", "is on"),
@@ -102,12 +102,44 @@ class TestAddresses:
         assert patient.verdicts("addresses") == [verdict]
         assert words in patient.line("addresses").says
 
+    def test_an_engine_of_another_namespace_is_not_this_one(self, patient: Patient) -> None:
+        patient.stack["listen"] = 8443
+        away = {"text": "net:[4026532999]"}
+        for proxy in patient.facts["engine"]["proxies"]:
+            proxy["netns"] = away
+        self.dockerd(patient)["file"] = {"value": {"userland-proxy": False}}
+        other = {**self.dockerd(patient), "netns": away, "file": {"value": {}}}
+        patient.facts["engine"]["daemons"].append(other)
+        assert patient.verdicts("addresses") == ["ok"]
+
     def test_several_that_differ(self, patient: Patient) -> None:
         patient.facts["engine"]["proxies"] = []
         off = {**self.dockerd(patient), "file": {"value": {"userland-proxy": False}}}
         patient.facts["engine"]["daemons"].append(off)
         assert patient.verdicts("addresses") == ["unknown"]
-        assert "differ" in patient.line("addresses").says
+        assert "2 dockerd run, and they differ" in patient.line("addresses").says
+
+    def test_a_proxy_of_another_engine_is_not_this_ones(self, patient: Patient) -> None:
+        patient.stack["listen"] = 9999
+        mine = self.dockerd(patient)
+        mine.update(file={"value": {"userland-proxy": False}})
+        for proxy in patient.facts["engine"]["proxies"]:
+            proxy["parent"] = 4711
+        patient.facts["engine"]["daemons"].append({**mine, "pid": 4711, "file": {"value": {}}})
+        assert patient.verdicts("addresses") == ["unknown"]
+        patient.stack["listen"] = 8443
+        assert patient.verdicts("addresses") == ["advice"]
+
+    @pytest.mark.parametrize(("parent", "verdict"), [("own", "advice"), (4711, "unknown")])
+    def test_a_running_proxy_stands_in_for_a_file_that_cannot_be_read(
+        self, patient: Patient, parent: object, verdict: str
+    ) -> None:
+        patient.stack["listen"] = 9999
+        mine = self.dockerd(patient)
+        mine.update(file={"error": "EACCES: x"})
+        for proxy in patient.facts["engine"]["proxies"]:
+            proxy["parent"] = mine["pid"] if parent == "own" else parent
+        assert patient.verdicts("addresses") == [verdict]
 
     def test_no_daemon_to_be_seen(self, patient: Patient) -> None:
         patient.facts["engine"] |= {"proxies": [], "daemons": []}

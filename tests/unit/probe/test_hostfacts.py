@@ -134,11 +134,13 @@ def test_proxies_are_found_with_their_arguments(process: tuple[int, Path]) -> No
     pid, _ = process
     (found,) = dockerd.proxies([Process(pid, "docker-proxy", 7, 0, ""), Process(1, "sh", 0, 0, "")])
     assert (found["pid"], found["parent"]) == (pid, 7)
+    assert found["netns"] == {"text": str(Path("/proc/self/ns/net").readlink())}
     assert "--debug" in found["arguments"]["value"]
 
 
 def test_a_process_that_is_gone_has_no_arguments() -> None:
     assert dockerd.arguments(2**22 + 1)["error"].startswith("ENOENT")
+    assert dockerd.told(2**22 + 1)["netns"]["error"].startswith("ENOENT")
 
 
 def test_the_host_with_everything() -> None:
