@@ -6,7 +6,7 @@ import os
 import socket
 from typing import Any
 
-from stackprobe import cgroup, diag, fresh, nics, procs
+from stackprobe import cgroup, clock, diag, dockerd, fresh, nics, procs, security, tracking
 from stackprobe.reading import Reading, failure, read_text, sysctls, text
 
 _LIMITS_CONF = "/etc/security/limits.conf"
@@ -25,28 +25,44 @@ def collect(keys: list[str], processes: dict[int, procs.Process], shim: int) -> 
         "kernel": os.uname().release,
         "machine": os.uname().machine,
         "cpus": len(os.sched_getaffinity(0)),
-        "memory": _memory(),
+        "memory": _memory("MemTotal"),
+        "memory_available": _memory("MemAvailable"),
         "boot_id": text("/proc/sys/kernel/random/boot_id"),
         "netns": os.readlink("/proc/thread-self/ns/net"),
         "sysctls": sysctls(keys),
         "congestion": {"available": available, "allowed": allowed},
         "fresh": fresh.readings(),
         "listening": _listening(),
+        "tracking": tracking.readings(),
+        "clock": clock.readings(processes.values()),
+        "cgroups": _cgroups(shim),
+        "security": security.readings(shim),
+        # This container was started with no limit said: what the engine gives by itself.
+        "unsaid": text("/proc/thread-self/limits"),
         **nics.collect(),
         "engine": engine(processes, shim),
         "login": login(shim),
     }
 
 
-def _memory() -> Reading:
-    """MemTotal in bytes."""
+def _memory(row: str) -> Reading:
+    """A row of /proc/meminfo in bytes."""
     try:
         for line in read_text("/proc/meminfo").splitlines():
-            if line.startswith("MemTotal:"):
+            if line.startswith(f"{row}:"):
                 return {"value": int(line.split()[1]) * 1024}
     except (OSError, ValueError, IndexError) as problem:
         return failure(problem)
-    return {"error": "no MemTotal in /proc/meminfo"}
+    return {"error": f"no {row} in /proc/meminfo"}
+
+
+def _cgroups(shim: int) -> Reading:
+    """The lines of the engine's mountinfo that mount a control group hierarchy."""
+    reading = text(f"/proc/{shim}/mountinfo")
+    if "text" in reading:
+        lines = reading["text"].splitlines()
+        reading["text"] = "\n".join(line for line in lines if " - cgroup" in line)
+    return reading
 
 
 def _listening() -> Reading:
@@ -66,8 +82,15 @@ def engine(processes: dict[int, procs.Process], shim: int) -> dict[str, Any]:
     daemons = [p.pid for p in processes.values() if p.comm in _DAEMONS]
     return {
         "starter": _daemon(processes, shim, shim),
-        "daemons": [_daemon(processes, pid, shim) for pid in sorted(daemons)],
+        "daemons": [
+            {**_daemon(processes, pid, shim), **_told(processes[pid])} for pid in sorted(daemons)
+        ],
+        "proxies": dockerd.proxies(processes.values()),
     }
+
+
+def _told(process: procs.Process) -> dict[str, Any]:
+    return dockerd.told(process.pid) if process.comm == "dockerd" else {}
 
 
 def _daemon(processes: dict[int, procs.Process], pid: int, shim: int) -> dict[str, Any]:

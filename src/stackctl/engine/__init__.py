@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackctl.engine.compose import Compose
+from stackctl.engine.compose import Compose, compose_version
 from stackctl.engine.engine import Engine
 from stackctl.engine.model import (
     STACK_LABEL,
@@ -25,4 +25,5 @@ __all__ = [
     "Compose",
     "Container",
     "Engine",
+    "compose_version",
 ]

@@ -2,9 +2,48 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
+from stackctl.engine.door import short
 from stackctl.errors import EngineError
+
+NEEDED = ("--wait", "--wait-timeout", "--remove-orphans")
+"""Options of `docker compose up` that `Compose.up` gives."""
+
+GET_COMPOSE = "install the docker command with compose v2 as its plugin (`make engine` does)"
+
+ANSWER_SECONDS = 30
+
+
+def compose_version() -> tuple[str, tuple[str, ...]]:
+    """The version of compose, and the options that are needed and that it does not have.
+
+    Raises:
+        EngineError: there is no compose v2.
+    """
+    version = _compose("version", "--short").strip()
+    offered = _compose("up", "--help").split()
+    return version, tuple(option for option in NEEDED if option not in offered)
+
+
+def _compose(*words: str) -> str:
+    try:
+        done = subprocess.run(
+            ["docker", "compose", *words],
+            capture_output=True,
+            check=True,
+            timeout=ANSWER_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+    except FileNotFoundError as error:
+        raise EngineError("the `docker` command is not there", GET_COMPOSE) from error
+    except subprocess.CalledProcessError as error:
+        problem = f"`docker compose` is not there: {short(error.stderr)}"
+        raise EngineError(problem, GET_COMPOSE) from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EngineError(f"`docker compose` does not answer: {error}", GET_COMPOSE) from error
+    return done.stdout.decode("utf-8", "replace")
 
 
 class Compose:
@@ -27,7 +66,7 @@ class Compose:
         if not there:
             raise EngineError(
                 "`docker compose` is not there",
-                "install the docker command with compose v2 as its plugin (`make engine` does)",
+                GET_COMPOSE,
             )
 
     def up(self) -> None:

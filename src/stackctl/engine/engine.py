@@ -33,6 +33,8 @@ class Engine:
             version = client.version()
         except Exception as error:  # the SDK raises its own, requests' and urllib3's kinds
             raise EngineError(f"no engine answers at {where()}: {short(error)}", GET_ONE) from error
+        self.about: Mapping[str, Any] = version
+        """The engine's own answer to "version": its components, API and platform."""
         self.version = str(version.get("Version", "?"))
         api = str(version.get("ApiVersion", "0.0"))
         if tuple(int(part) for part in api.split(".")) < OLDEST_API:
@@ -49,6 +51,16 @@ class Engine:
             EngineError: none there, unreachable, or too old.
         """
         return cls(connect())
+
+    def info(self) -> Mapping[str, Any]:
+        """The engine's own answer to "info": drivers, control groups, security options.
+
+        Raises:
+            EngineError: it did not answer.
+        """
+        with door("asking the engine about itself"):
+            found: Mapping[str, Any] = self.client.info()
+        return found
 
     def containers(self, stack: str) -> tuple[Container, ...]:
         """The containers of a stack by their label, HAProxy first, then replicas in order."""

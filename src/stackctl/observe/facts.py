@@ -53,7 +53,24 @@ def host_facts(snapshot: Snapshot, engine: Engine, stack: str) -> HostFacts:
         engine=engine.version,
         kernel=str(facts["kernel"]),
         memory_bytes=int(facts["memory"].get("value", 0)),
+        tracked=tracked(facts.get("tracking", {})),
     )
+
+
+def tracked(tracking: Mapping[str, Mapping[str, Any]]) -> bool | None:
+    """Whether the host's own connections are tracked; None where the probe could not tell.
+
+    The probe's connections were on loopback. A rule may leave loopback out and track the rest, so
+    they count as untracked only where the namespace's table is empty as well.
+    """
+    seen = {family: tracking.get(family, {}) for family in ("ipv4", "ipv6")}
+    if any(reading.get("value") == 1 for reading in seen.values()):
+        return True
+    without = str(seen["ipv4"].get("error", "")).startswith("ENOPROTOOPT")
+    if without:
+        return False
+    empty = tracking.get("count", {}).get("text", "").strip() == "0"
+    return False if seen["ipv4"].get("value") == 0 and empty else None
 
 
 def _attached(cards: Sequence[Mapping[str, Any]], own: Sequence[str]) -> tuple[str, ...]:

@@ -45,11 +45,34 @@ class Daemon(TypedDict):
     """PidsCgroup."""
 
 
+class Dockerd(Daemon):
+    """An engine daemon; what it was told is known of dockerd alone."""
+
+    flags: NotRequired[Reading]
+    """Its arguments that say something about proxies, limits and firewall rules."""
+    file: NotRequired[Reading]
+    """The keys of its daemon.json that do the same; ENOENT where it has none."""
+    netns: NotRequired[Reading]
+    """Its network namespace. The probe is in that of the engine that started it."""
+
+
+class Proxy(TypedDict):
+    """A docker-proxy process: it takes connections that the engine's firewall rules do not."""
+
+    pid: int
+    parent: int
+    arguments: Reading
+    """Its argument list, `-host-port 8443` among them."""
+    netns: Reading
+    """Its network namespace; an engine on this machine that is not ours may have another."""
+
+
 class Engine(TypedDict):
     """The parent of the probe's own process, and every dockerd and containerd there is."""
 
     starter: Daemon
-    daemons: list[Daemon]
+    daemons: list[Dockerd]
+    proxies: list[Proxy]
 
 
 class Card(TypedDict):
@@ -72,6 +95,8 @@ class Facts(TypedDict):
     cpus: int
     memory: Reading
     """MemTotal in bytes."""
+    memory_available: Reading
+    """MemAvailable in bytes."""
     boot_id: Reading
     netns: str
     sysctls: dict[str, Reading]
@@ -80,6 +105,20 @@ class Facts(TypedDict):
     fresh: dict[str, Reading]
     listening: Reading
     """[address, port] of each TCP listener."""
+    tracking: dict[str, Reading]
+    """"ipv4" and "ipv6": 1 where a connection the probe made on loopback is in the host's conntrack
+    table, 0 where it is not, ENOPROTOOPT where the kernel has no table; "count": text of
+    nf_conntrack_count."""
+    clock: dict[str, Reading]
+    """"kernel": state, status and, in microseconds, offset, maxerror and esterror of adjtimex(2);
+    "keepers": names of the time daemons that run."""
+    cgroups: Reading
+    """The engine's mountinfo, the lines of control group hierarchies."""
+    security: dict[str, Reading]
+    """"lsm", "apparmor" (Y or N), "selinux" (1 enforces), "label" of the probe; "parser": paths of
+    apparmor_parser."""
+    unsaid: Reading
+    """/proc/PID/limits of the probe, whose container is started with no limit said."""
     nics: list[Card]
     engine: Engine
     login: list[Reading]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackctl.plan.make import default_sources, make_plan
+from stackctl.plan.make import default_sources, make_plan, sizes_of
 from stackctl.plan.model import (
     HAPROXY,
     HOST,
@@ -27,4 +27,5 @@ __all__ = [
     "default_sources",
     "make_plan",
     "role_of",
+    "sizes_of",
 ]

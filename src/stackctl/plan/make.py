@@ -41,7 +41,7 @@ def make_plan(
     _check_slots(stack)
     if starting:
         _check_overrides(stack, facts)
-    sizes = _sizes(stack, facts)
+    sizes = sizes_of(stack, facts)
     _check_link(stack, sizes)
     required, refused = requirements(stack, sizes, replicas, facts)
     if refused and stack.limits.mode == "strict":
@@ -123,7 +123,8 @@ def _row_value(stack: Stack, key: str) -> Value:
     return value
 
 
-def _sizes(stack: Stack, facts: HostFacts | None) -> Sizes:
+def sizes_of(stack: Stack, facts: HostFacts | None) -> Sizes:
+    """The stack's numbers, with the descriptors this engine can grant where that is known."""
     nofile = _row_value(stack, "nofile")
     ports = _row_value(stack, "net.ipv4.ip_local_port_range")
     if not isinstance(nofile, tuple) or not isinstance(ports, tuple):

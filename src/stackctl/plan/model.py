@@ -28,6 +28,8 @@ class HostFacts:
         engine: the engine's version.
         kernel: the kernel's release.
         memory_bytes: the machine's memory.
+        tracked: whether the host's own connections are in its conntrack table, as tried; None
+            where that is not known.
     """
 
     ceilings: Mapping[str, int]
@@ -38,6 +40,7 @@ class HostFacts:
     engine: str = ""
     kernel: str = ""
     memory_bytes: int = 0
+    tracked: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

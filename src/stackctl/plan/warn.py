@@ -19,7 +19,7 @@ def warnings(
         *_ports(stack, sizes),
         *_spare(stack, sizes),
         *_memory(sizes, facts),
-        *_conntrack(sizes, facts),
+        *_conntrack(stack, sizes, facts),
         *_addresses(stack),
         *_state(stack),
         *_replicas(stack, sizes),
@@ -81,7 +81,14 @@ def _memory(sizes: Sizes, facts: HostFacts | None) -> Iterator[str]:
         )
 
 
-def _conntrack(sizes: Sizes, facts: HostFacts | None) -> Iterator[str]:
+def _conntrack(stack: Stack, sizes: Sizes, facts: HostFacts | None) -> Iterator[str]:
+    # A published port is translated, and what is translated is tracked, whatever the host does.
+    if facts and facts.tracked is False and stack.network == "host":
+        yield (
+            "conntrack: not in the way: no rule tracks the connections of this host, so they take "
+            "no entry in its table; a stateful firewall loaded later would change that"
+        )
+        return
     table = facts.sysctls.get("net.netfilter.nf_conntrack_max", "") if facts else ""
     if table.isdigit() and sizes.conntrack_entries > int(table):
         yield (

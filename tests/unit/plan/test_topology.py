@@ -193,6 +193,21 @@ class TestWarnings:
         if said:
             assert "16000" in text
 
+    @pytest.mark.parametrize("tracked", [True, False, None])
+    @pytest.mark.parametrize("network", ["bridge", "host"])
+    def test_conntrack_is_out_of_the_way_where_nothing_tracks_the_hosts_own_connections(
+        self, network: str, tracked: bool | None
+    ) -> None:
+        small = {"net.netfilter.nf_conntrack_max": "1000"}
+        known = HostFacts({}, {}, small, tracked=tracked)
+        text = warned(planned(known, network=network), "conntrack")
+        if network == "host" and tracked is False:
+            assert "not in the way" in text
+            assert "1000" not in text
+        else:
+            assert "this host's table holds 1000" in text
+            assert "not in the way" not in text
+
     @pytest.mark.parametrize(("gib", "said"), [(1, True), (64, False), (0, False)])
     def test_too_little_memory_is_said(self, gib: int, said: bool) -> None:
         known = HostFacts({}, {}, {}, memory_bytes=gib << 30)

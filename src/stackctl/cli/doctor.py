@@ -1,0 +1,33 @@
+"""The command that looks for what stands between this host and the stack's number."""
+
+from __future__ import annotations
+
+import typer
+
+from stackctl.cli.app import STACK_FILE, Fit, Json, StackFile, Strict, app, load_stack
+from stackctl.cli.output import progress, report_console
+
+
+@app.command()
+def doctor(
+    file: StackFile = STACK_FILE,
+    json: Json = False,
+    fit: Fit = False,
+    strict: Strict = False,
+) -> None:
+    """Say what stands between this host and the stack's number, and what to do about it."""
+    from stackctl.apply.examine import examine
+    from stackctl.doctor import diagnose, exit_status
+    from stackctl.report.doctor import doctor_document, doctor_report
+
+    stack = load_stack(file, fit, strict)
+    with progress() as say:
+        seen = examine(stack, say)
+    lines = diagnose(seen)
+    if json:
+        from stackctl.report.jsontext import to_json
+
+        print(to_json(doctor_document(seen, lines)))
+    else:
+        doctor_report(report_console(), seen, lines)
+    raise typer.Exit(int(exit_status(seen, lines)))
