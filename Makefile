@@ -14,7 +14,7 @@ endif
 SHELL_FILES = scripts/engine images/base/build .ci/run compose/production/host/prepare.sh $(wildcard scripts/*.sh tests/vm/*.sh)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv engine up down clean test lint unit integration bench lock
+.PHONY: help venv engine up down clean test lint unit integration test-vm bench lock
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -63,6 +63,12 @@ unit: venv ## tests that need no engine, with coverage
 
 integration: venv ## tests against a real engine (`make engine` first)
 	$(VENV)/bin/pytest tests/integration
+
+test-vm: venv ## the whole-machine tests: Debian 13 and 12 in software emulation; starts an engine as `test` does
+	@[ $$(id -u) = 0 ] || { echo "make: building the machines needs root: run this as root (sudo make test-vm)" >&2; exit 2; }
+	@$(ENGINE) status >/dev/null 2>&1 || trap '$(ENGINE) down' EXIT; \
+	trap 'exit 130' INT; trap 'exit 143' TERM; \
+	$(ENGINE) up && $(ENGINE) tools vm && $(VENV)/bin/pytest tests/vm
 
 bench: venv ## measurements on this machine (`make engine` first)
 	$(VENV)/bin/python -m benchmarks

@@ -1,0 +1,1 @@
+"""Whole machines: Debian with Docker, booted in software emulation and driven over ssh."""

@@ -1,0 +1,241 @@
+"""A whole machine: booted, commanded, rebooted, and gone at the end whatever happened."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import IO
+
+from .image import Image
+from .ssh import CommandError, Shell
+
+QEMU = "qemu-system-x86_64"
+BOOT_SECONDS = 300  # about 45 on two free cores; they may be shared
+COPY_SECONDS = 300
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+# The mitigations protect nobody in here and cost a fifth of the time.
+KERNEL_LINE = "root=/dev/nvme0n1 rw console=ttyS0 mitigations=off"
+
+
+class MachineError(Exception):
+    """The machine did not do what it should; ends with the last lines of its console."""
+
+
+class Machine:
+    """A context manager: inside it the machine is up, every unit of its boot settled.
+
+    Its disk is an overlay in `scratch`, which lives as long as the machine, reboots included.
+    It reaches nothing outside itself: the one way is ssh from here to it.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        scratch: Path,
+        memory_mib: int = 3072,
+        cpus: int = 2,
+        boot_seconds: float = BOOT_SECONDS,
+    ) -> None:
+        self.image = image
+        self.failed_units: tuple[str, ...] = ()
+        self._scratch = scratch
+        self._memory_mib = memory_mib
+        self._cpus = cpus
+        self._boot_seconds = boot_seconds
+        self._console = scratch / "console.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._shell: Shell | None = None
+
+    def __enter__(self) -> Machine:
+        try:
+            self._start()
+            self._settle(before="")
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+        if error is not None:
+            error.add_note(self._last_words())
+
+    @property
+    def shell(self) -> Shell:
+        """The way in. MachineError if the machine is not running."""
+        if self._shell is None:
+            raise MachineError("the machine is not running; use it inside `with Machine(...)`")
+        return self._shell
+
+    @property
+    def boot_id(self) -> str:
+        """Another one after each boot."""
+        return self.run(f"cat {BOOT_ID}").stdout.strip()
+
+    def run(
+        self,
+        command: str,
+        check: bool = True,
+        timeout: float = 120,
+        input: str | None = None,  # noqa: A002 - as subprocess.run calls it
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command line as root; see Shell.run."""
+        return self.shell.run(command, check=check, timeout=timeout, input=input)
+
+    def disconnect(self) -> None:
+        """End root's login; the next command logs in anew, with the limits of that moment."""
+        self.shell.disconnect()
+
+    def put(self, path: Path, remote: str) -> None:
+        """Copy a file or folder to the absolute path `remote`, replacing what is there."""
+        name, to = shlex.quote(path.name), PurePosixPath(remote)
+        folder, target = shlex.quote(str(to.parent)), shlex.quote(str(to))
+        # Beside its place first, so that a failed copy leaves what was there.
+        command = (
+            f"set -e; mkdir -p {folder}; part=$(mktemp -d -p {folder}); "
+            f'trap \'rm -rf "$part"\' EXIT; tar -xf - -C "$part"; '
+            f'rm -rf {target}; mv -T "$part"/{name} {target}'
+        )
+        tar = ["tar", "--owner=0", "--group=0", "-cf", "-", "-C", str(path.absolute().parent)]
+        self.shell.feed([*tar, "--", path.name], command, COPY_SECONDS)
+
+    def get(self, remote: str, path: Path) -> None:
+        """Copy a file or folder at the absolute path `remote` to `path`, which is not there yet."""
+        if path.exists():
+            raise MachineError(f"{path} is there already; give a path that is not")
+        to = PurePosixPath(remote)
+        part = path.with_name(f".{path.name}.part")
+        part.mkdir()
+        try:
+            command = f"tar -cf - -C {shlex.quote(str(to.parent))} -- {shlex.quote(to.name)}"
+            self.shell.fetch(command, ["tar", "-xf", "-", "-C", str(part)], COPY_SECONDS)
+            (part / to.name).rename(path)
+        finally:
+            shutil.rmtree(part)
+
+    def put_images(self, references: Sequence[str]) -> None:
+        """Give the machine's engine images of this host's, under the same names."""
+        if not references:
+            raise MachineError("no image named: name those the machine should have")
+        self.shell.feed(["docker", "save", "--", *references], "docker load -q", COPY_SECONDS)
+
+    @contextmanager
+    def docker_host(self) -> Iterator[str]:
+        """A DOCKER_HOST for this host's tools that is the machine's engine, until it reboots."""
+        with self.shell.forwarded("/var/run/docker.sock") as local:
+            yield f"unix://{local}"
+
+    def reboot(self) -> None:
+        """Reboot from inside; returns when the machine is up again and settled."""
+        before = self.boot_id
+        self.run("systemctl --no-block reboot", check=False)
+        self._settle(before)
+
+    def kill(self) -> None:
+        """Power off without a word, for good. Nothing happens if it is off."""
+        if self._shell is not None:
+            self._shell.close()
+            self._shell = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _start(self) -> None:
+        for tool in (QEMU, "qemu-img", "ssh"):
+            if shutil.which(tool) is None:
+                raise MachineError(f"{tool} is missing; run: scripts/engine tools vm")
+        disk = self._scratch / "disk.qcow2"
+        base = str(self.image.disk)
+        argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", str(disk)]
+        subprocess.run(argv, check=True)
+        port = _free_port()
+        self._shell = Shell(port, self.image.key, self.image.known_hosts)
+        with (self._scratch / "qemu.log").open("wb") as log:
+            self._process = self._spawn(disk, port, log)
+
+    def _spawn(self, disk: Path, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        nic = f"user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22"
+        return subprocess.Popen(
+            [
+                *(QEMU, "-nodefaults", "-no-user-config", "-display", "none"),
+                *("-accel", "tcg,thread=multi", "-cpu", "max"),
+                *("-m", f"{self._memory_mib}M", "-smp", str(self._cpus)),
+                *("-kernel", str(self.image.kernel), "-append", KERNEL_LINE),
+                *("-drive", f"file={disk},format=qcow2,if=none,id=disk,cache=unsafe"),
+                *("-device", "nvme,serial=stackctl,drive=disk", "-device", "virtio-rng-pci"),
+                *("-nic", nic, "-serial", f"file:{self._console}"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # a Ctrl-C is for the test, which then ends it
+        )
+
+    def _settle(self, before: str) -> None:
+        """Wait for a boot other than `before`, and for all of its units."""
+        deadline = time.monotonic() + self._boot_seconds
+        state = "no ssh"
+        while state not in {"running", "degraded"}:
+            self._still_runs()
+            if time.monotonic() > deadline:
+                what = f"the machine is not up after {self._boot_seconds:.0f} s (last: {state})"
+                raise MachineError(f"{what}\n{self._last_words()}")
+            time.sleep(0.5)
+            state = self._state(before, deadline) or state
+        listed = self.run("systemctl list-units --failed --plain --no-legend").stdout
+        self.failed_units = tuple(line.split()[0] for line in listed.splitlines() if line)
+
+    def _state(self, before: str, deadline: float) -> str:
+        """What systemd says of this boot once its jobs are done; nothing before it is reached."""
+        ask = f"cat {BOOT_ID} && systemctl is-system-running --wait"
+        try:
+            left = max(1.0, deadline - time.monotonic())
+            boot, *state = self.run(ask, check=False, timeout=left).stdout.split() or [before]
+        except CommandError:
+            return ""
+        if boot == before:
+            self.disconnect()
+            return ""
+        return state[0] if state else ""
+
+    def _still_runs(self) -> None:
+        if self._process is None or self._process.poll() is None:
+            return
+        said = (self._scratch / "qemu.log").read_text(errors="replace")
+        status = self._process.returncode
+        raise MachineError(f"{QEMU} ended with {status}: {said}\n{self._last_words()}")
+
+    def _last_words(self) -> str:
+        try:
+            text = self._console.read_text(errors="replace")
+        except FileNotFoundError:
+            text = ""
+        plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text).splitlines()
+        return "\n".join([f"--- last lines of {self._console}", *plain[-25:]])
+
+
+def _free_port() -> int:
+    """A port outside every local range, free now."""
+    while True:
+        port = 20000 + secrets.randbelow(9000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
