@@ -217,7 +217,14 @@ fi
 
 # --- what this host shows now, and what its files say for the next boot ---------------------------------------------
 
-path_of() { SYSCTL=$ROOT/proc/sys/$(printf %s "$1" | tr . /); }
+path_of() {
+    old=$IFS IFS=.
+    # shellcheck disable=SC2086 # split at the dots
+    set -- $1
+    IFS=/
+    SYSCTL=$ROOT/proc/sys/$*
+    IFS=$old
+}
 
 # From keys, a line each, to: key, value; `!reason` where there is none. By awk, not by the shell's read: dash reads a
 # byte at a time, and of a sysctl the kernel gives a first read alone.
@@ -878,8 +885,10 @@ apply() {
     decide
     grep "^[a-z]*${TAB}module$TAB" "$WORK/actions" >"$WORK/modules" || :
     mv "$WORK/modules" "$WORK/actions"
-    act
-    gather
+    if [ -s "$WORK/actions" ]; then
+        act
+        gather
+    fi
     decide
     grep -v "^[a-z]*${TAB}module$TAB" "$WORK/actions" >"$WORK/rest" || :
     mv "$WORK/rest" "$WORK/actions"
@@ -890,7 +899,7 @@ apply() {
     enable_units
     if [ ! -s "$WORK/changes" ]; then say "nothing to change"; fi
     [ $dry = no ] || finish 0
-    gather
+    [ ! -s "$WORK/changes" ] || gather
     hardware_advice
     if findings | show; then finish 0; else finish 1; fi
 }

@@ -1,6 +1,13 @@
 # --- what this host shows now, and what its files say for the next boot ---------------------------------------------
 
-path_of() { SYSCTL=$ROOT/proc/sys/$(printf %s "$1" | tr . /); }
+path_of() {
+    old=$IFS IFS=.
+    # shellcheck disable=SC2086 # split at the dots
+    set -- $1
+    IFS=/
+    SYSCTL=$ROOT/proc/sys/$*
+    IFS=$old
+}
 
 # From keys, a line each, to: key, value; `!reason` where there is none. By awk, not by the shell's read: dash reads a
 # byte at a time, and of a sysctl the kernel gives a first read alone.

@@ -17,8 +17,10 @@ apply() {
     decide
     grep "^[a-z]*${TAB}module$TAB" "$WORK/actions" >"$WORK/modules" || :
     mv "$WORK/modules" "$WORK/actions"
-    act
-    gather
+    if [ -s "$WORK/actions" ]; then
+        act
+        gather
+    fi
     decide
     grep -v "^[a-z]*${TAB}module$TAB" "$WORK/actions" >"$WORK/rest" || :
     mv "$WORK/rest" "$WORK/actions"
@@ -29,7 +31,7 @@ apply() {
     enable_units
     if [ ! -s "$WORK/changes" ]; then say "nothing to change"; fi
     [ $dry = no ] || finish 0
-    gather
+    [ ! -s "$WORK/changes" ] || gather
     hardware_advice
     if findings | show; then finish 0; else finish 1; fi
 }
