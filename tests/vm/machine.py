@@ -19,7 +19,7 @@ from .image import Image
 from .ssh import CommandError, Shell
 
 QEMU = "qemu-system-x86_64"
-BOOT_SECONDS = 300  # about 45 on two free cores; they may be shared
+BOOT_SECONDS = 600  # about 45 on two free cores; they may be shared
 COPY_SECONDS = 300
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 # The mitigations protect nobody in here and cost a fifth of the time.

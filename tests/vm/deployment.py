@@ -1,0 +1,128 @@
+"""The production stack, rendered here and put on a machine, with images built here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stackctl.apply.sources import ensure, ensure_probe
+from stackctl.engine import PROBE_IMAGE, Engine
+from stackctl.plan import Sources
+from stackctl.plan.make import haproxy_image, telemt_image
+from stackctl.spec import load
+
+from .machine import Machine
+
+ROOT = Path(__file__).parents[2]
+FOLDER = "/opt/stackctl/production"
+SCRIPT = f"{FOLDER}/host/prepare.sh"
+STACKCTL = [sys.executable, "-m", "stackctl"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What prepare.sh said under --porcelain.
+
+    Attributes:
+        status: its exit status.
+        verdicts: by limit.
+        evidence: by limit, with the remedy.
+        changes: what it did.
+        notes: what else it said.
+    """
+
+    status: int
+    verdicts: Mapping[str, str]
+    evidence: Mapping[str, str]
+    changes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def short(self) -> set[str]:
+        """Limits that are neither ok nor kept."""
+        return {key for key, verdict in self.verdicts.items() if verdict not in {"ok", "kept"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The production stack of a machine: its stack file here, its folder there."""
+
+    machine: Machine
+    stack_file: Path
+
+    def prepare(self, words: str, shell: str = "sh", timeout: float = 300) -> Said:
+        """Run prepare.sh in the machine."""
+        done = self.machine.run(
+            f"{shell} {SCRIPT} --porcelain {words}", check=False, timeout=timeout
+        )
+        lines = [line.split("\t") for line in done.stdout.splitlines()]
+        assert lines, done.stderr
+        assert lines[-1] == ["end", str(done.returncode)], done.stdout[-500:] + done.stderr
+        found = [line[1:] for line in lines if line[0] == "finding"]
+        return Said(
+            status=done.returncode,
+            verdicts={fields[1]: fields[0] for fields in found},
+            evidence={fields[1]: f"{fields[5]}; {fields[6]}" for fields in found},
+            changes=tuple(line[1] for line in lines if line[0] == "change"),
+            notes=tuple(line[1] for line in lines if line[0] == "note"),
+        )
+
+    def stackctl(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run stackctl here, for this stack file."""
+        return subprocess.run(
+            [*STACKCTL, *args, "--file", str(self.stack_file)],
+            env={**os.environ, "NO_COLOR": "1", **env},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=300,
+            check=False,
+        )
+
+    def verify(self, *args: str) -> dict[str, Any]:
+        """The JSON of `stackctl verify` through the machine's own engine."""
+        with self.machine.docker_host() as engine:
+            done = self.stackctl("verify", "--json", *args, DOCKER_HOST=engine)
+        assert done.returncode in {0, 1}, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+
+def deploy(machine: Machine, scratch: Path) -> Deployment:
+    """Render stack/production.yaml with images that can be had here, and put it all there.
+
+    Two replicas and the lab double: what the host gives them is what Telemt would be given.
+    """
+    text = (ROOT / "stack/production.yaml").read_text()
+    for pattern, instead in (
+        (r"^replicas: \d+", "replicas: 2"),
+        (r"^(haproxy:\n  source: )official", r"\1build"),
+        (r"^(telemt:\n  source: )official", r"\1double"),
+    ):
+        text, count = re.subn(pattern, instead, text, flags=re.MULTILINE)
+        assert count == 1, pattern
+    stack_file = scratch / "stack.yaml"
+    stack_file.write_text(text)
+    for command in (("init", "--secrets-only"), ("render", "-o", str(scratch / "production"))):
+        done = subprocess.run(
+            [*STACKCTL, *command, "--file", str(stack_file)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    stack = load(stack_file)
+    sources = Sources(telemt="double", haproxy="build")
+    engine = Engine.connect()
+    ensure(stack, sources, engine, print)
+    ensure_probe(engine, print)
+    machine.put(scratch / "production", FOLDER)
+    machine.put_images([haproxy_image(stack, sources), telemt_image(stack, sources), PROBE_IMAGE])
+    return Deployment(machine, stack_file)

@@ -1,0 +1,69 @@
+"""All of /proc/sys and /etc of a machine at one moment, and how two of them differ."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .machine import Machine
+
+COUNTERS = re.compile(
+    r"/proc/sys/(fs/(aio-nr|dentry-state|file-nr|inode-nr|inode-state)"
+    r"|kernel/(ns_last_pid|pty/nr|random/.*)"
+    r"|net/netfilter/nf_conntrack_count)"
+)
+"""Readings, not settings: they change by themselves."""
+
+COMPUTED = re.compile(
+    r"/proc/sys/(net/ipv4/(tcp_mem|udp_mem|tcp_max_orphans)|net/core/.*_max_|kernel/threads-max"
+    r"|user/max_.*|vm/(min_free_kbytes|user_reserve_kbytes|admin_reserve_kbytes|lowmem_reserve.*)"
+    r"|fs/epoll/max_user_watches|fs/inotify/max_user_watches)"
+)
+"""Computed by the kernel at each boot from the memory that is free then."""
+
+# Modes, owners and contents; without times, which nobody promises to put back.
+_TAKE = r"""
+find /proc/sys -type f | sort | awk '{
+    path = $0; text = ""
+    while ((getline line < path) > 0) text = text line "\\n"
+    close(path)
+    gsub(/[ \t]+/, " ", text)
+    print path " = " text
+}' 2>/dev/null
+find /etc -mindepth 1 -printf '%p = %y %m %U:%G %l\n' | sort
+find /etc -type f -exec sha256sum {} + | sort -k 2 | sed 's/^\([^ ]*\)  \(.*\)$/\2 sum = \1/'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Each setting and file as text, by path."""
+
+    entries: dict[str, str]
+
+    def changes(self, later: Snapshot, *, booted: bool = False) -> dict[str, tuple[str, str]]:
+        """What is not the same in `later`, as (before, after); "" where it is not there.
+
+        Args:
+            later: the other one.
+            booted: the machine was rebooted in between.
+        """
+        return {
+            path: (self.entries.get(path, ""), later.entries.get(path, ""))
+            for path in sorted(self.entries.keys() | later.entries.keys())
+            if self.entries.get(path) != later.entries.get(path)
+            and not COUNTERS.fullmatch(path)
+            and not (booted and COMPUTED.fullmatch(path))
+        }
+
+
+def take(machine: Machine) -> Snapshot:
+    """The machine as it is now."""
+    entries = {}
+    for line in machine.run(_TAKE, timeout=180).stdout.splitlines():
+        path, separator, text = line.partition(" = ")
+        assert separator, line
+        entries[path] = text
+    assert sum(path.startswith("/proc/sys/") for path in entries) > 500
+    assert "/etc/passwd sum" in entries
+    return Snapshot(entries)
