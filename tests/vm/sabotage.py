@@ -77,8 +77,8 @@ FILES = [
     ),
     Sabotage(
         "engine.nofile",
-        "awk '/^Max open files/ { print $4 \":\" $5 }' /proc/$(pidof -s dockerd)/limits >/root/was; "
-        "prlimit --pid $(pidof -s dockerd) --nofile=4096:4096",
+        "awk '/^Max open files/ { print $4 \":\" $5 }' /proc/$(pidof -s dockerd)/limits "
+        ">/root/was; prlimit --pid $(pidof -s dockerd) --nofile=4096:4096",
         "docker.service runs with 4096",
         "prlimit --pid $(pidof -s dockerd) --nofile=$(cat /root/was)",
     ),
