@@ -88,6 +88,7 @@ findings() {
             else if (problem != "") out("short", key, wanted, got, "applied", problem " (" seen ")", command == "apply" ? "systemctl cat docker.service containerd.service: a later drop-in may override; then restart the unit" : apply)
             else out(command == "apply" && same && got != wanted ? "kept" : "ok", key, wanted, got, "applied", seen, "")
         }' "$WORK/record" "$WORK/running" "$WORK/boot" "$WORK/fresh" "$WORK/boot-modules" "$WORK/logins" "$WORK/trouble" "$TABLE"
+    hardware_findings
 }
 
 # What rollback could not put back.
