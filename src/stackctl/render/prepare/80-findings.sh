@@ -96,6 +96,17 @@ left_findings() {
     awk -F '\t' 'BEGIN { OFS = "\t" } { print "short", $2, "-", "-", "applied", "left as it is: " $3, $1 == "module" ? "reboot, or run rollback again once nothing uses it" : "set it by hand if you want another value" }' "$WORK/left"
 }
 
+# How full the table of tracked connections is: a full one drops every new client.
+conntrack_fill() {
+    awk -v root="$ROOT/proc/sys/net/netfilter/" -v porcelain=$porcelain 'BEGIN {
+        if ((getline count < (root "nf_conntrack_count")) <= 0 || (getline most < (root "nf_conntrack_max")) <= 0 || most + 0 == 0) exit
+        share = int(count * 100 / most)
+        text = count " of " most " entries (" share " %)"
+        if (share >= 80) text = text ": nearly full, and a full table drops new clients; raise limits.net.netfilter.nf_conntrack_max, or shorten its timeouts"
+        print (porcelain == "yes" ? "advice\tconntrack\t" : "conntrack: ") text
+    }'
+}
+
 # Shows the findings and counts those that are not as wanted.
 show() {
     cat >"$WORK/findings"
