@@ -843,7 +843,7 @@ interrupts() {
         for folder in "$ROOT"/proc/irq/*/"$1"/ "$ROOT"/proc/irq/*/"$1"-*/ "$ROOT"/proc/irq/*/*-"$1"-*/; do printf '%s\n' "$folder"; done
     } | awk -F / 'BEGIN { OFS = "\t" }
         { name = $(NF - 1); number = $(NF - 2) }
-        name !~ /^[A-Za-z0-9@:._+-]+$/ || seen[name]++ { next }
+        number !~ /^[0-9]+$/ || name !~ /^[A-Za-z0-9@:._+-]+$/ || seen[name]++ { next }
         {
             kind = tolower(name); sub(/@.*/, "", kind)
             other = kind ~ /config|control|event|async|misc|mgm|mbox|cmd|ptp|fdir/

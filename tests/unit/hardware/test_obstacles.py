@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
+
 from .conftest import QUEUE_INTERRUPTS, Machine
+
+# One shell is enough here: both run the same paths of the script elsewhere.
+pytestmark = pytest.mark.parametrize("machine", ["busybox sh"], indirect=True)
 
 
 def test_no_cpufreq(machine: Machine) -> None:
@@ -60,6 +65,13 @@ def test_no_default_route(machine: Machine) -> None:
     row = machine.run("apply", {"rps": "spread"}).finding("host.rps")
     assert row[0] == "short"
     assert "no card carries a default route" in row[4]
+
+
+def test_a_card_without_interrupts(machine: Machine) -> None:
+    shutil.rmtree(machine.root / "sys/devices/pci/msi_irqs")
+    row = machine.run("apply", {"irq": "spread"}).finding("host.irq")
+    assert row[0] == "short"
+    assert "nic0 has no interrupts of its own" in row[4]
 
 
 def test_an_interrupt_that_the_kernel_refuses_to_move(machine: Machine) -> None:
