@@ -83,7 +83,7 @@ def test_2_apply_sets_everything_and_a_second_one_nothing(deployment: Deployment
 
 def test_3_it_holds_after_a_reboot_and_the_stack_is_up_by_itself(deployment: Deployment) -> None:
     deployment.machine.reboot()
-    assert deployment.machine.failed_units == ()
+    assert deployment.machine.failed_units == (), deployment.journal()
     found = deployment.prepare("check")
     assert found.status == 0, {key: found.evidence[key] for key in found.short}
     assert set(found.verdicts.values()) == {"ok"}
