@@ -14,7 +14,7 @@ endif
 SHELL_FILES = scripts/engine images/base/build .ci/run compose/production/host/prepare.sh $(wildcard scripts/*.sh tests/vm/*.sh tests/unit/host/fakes/* tests/unit/host/killing/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv engine up down clean test lint unit integration test-vm bench lock
+.PHONY: help venv engine up down clean test lint unit integration test-vm machines bench lock
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -45,11 +45,11 @@ down: venv ## stop the stack, then the engine if `make` started it
 	@if $(ENGINE) status >/dev/null 2>&1; then $(VENV)/bin/stackctl down --file $(STACK); else echo "make: no engine answers, so no stack runs"; fi
 	@$(ENGINE) down
 
-test: venv ## everything: lint, unit, integration; starts an engine if none runs, and stops that one again
+test: venv ## everything: lint, unit, integration, whole machines; starts an engine if none runs, and stops that one again
 	@[ $$(id -u) = 0 ] || { echo "make: the integration tests enter other users' namespaces and processes: run this as root (sudo make test)" >&2; exit 2; }
 	@$(ENGINE) status >/dev/null 2>&1 || trap '$(ENGINE) down' EXIT; \
 	trap 'exit 130' INT; trap 'exit 143' TERM; \
-	$(ENGINE) up && $(ENGINE) tools && $(MAKE) --no-print-directory lint unit integration
+	$(ENGINE) up && $(ENGINE) tools && $(MAKE) --no-print-directory lint unit integration machines
 
 lint: venv ## ruff, mypy, shellcheck
 	$(VENV)/bin/ruff check .
@@ -69,7 +69,11 @@ test-vm: venv ## the whole-machine tests: Debian 13 and 12 in software emulation
 	@[ $$(id -u) = 0 ] || { echo "make: building the machines needs root: run this as root (sudo make test-vm)" >&2; exit 2; }
 	@$(ENGINE) status >/dev/null 2>&1 || trap '$(ENGINE) down' EXIT; \
 	trap 'exit 130' INT; trap 'exit 143' TERM; \
-	$(ENGINE) up && $(ENGINE) tools vm && $(VENV)/bin/pytest tests/vm
+	$(ENGINE) up && $(MAKE) --no-print-directory machines
+
+machines: venv
+	@$(ENGINE) tools vm
+	$(VENV)/bin/pytest tests/vm
 
 bench: venv ## measurements on this machine (`make engine` first)
 	$(VENV)/bin/python -m benchmarks

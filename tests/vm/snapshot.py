@@ -23,13 +23,7 @@ COMPUTED = re.compile(
 
 # Modes, owners and contents; without times, which nobody promises to put back.
 _TAKE = r"""
-find /proc/sys -type f | sort | awk '{
-    path = $0; text = ""
-    while ((getline line < path) > 0) text = text line "\\n"
-    close(path)
-    gsub(/[ \t]+/, " ", text)
-    print path " = " text
-}' 2>/dev/null
+grep -rs '' /proc/sys | sed 's/[ \t][ \t]*/ /g; s/:/ = /' | sort
 find /etc -mindepth 1 -printf '%p = %y %m %U:%G %l\n' | sort
 find /etc -type f -exec sha256sum {} + | sort -k 2 | sed 's/^\([^ ]*\)  \(.*\)$/\2 sum = \1/'
 """
@@ -60,10 +54,11 @@ class Snapshot:
 def take(machine: Machine) -> Snapshot:
     """The machine as it is now."""
     entries = {}
-    for line in machine.run(_TAKE, timeout=180).stdout.splitlines():
+    for line in filter(None, machine.run(_TAKE, timeout=180).stdout.split("\n")):
         path, separator, text = line.partition(" = ")
         assert separator, line
-        entries[path] = text
+        # A setting of several lines has one entry all the same.
+        entries[path] = f"{entries[path]}; {text}" if path in entries else text
     assert sum(path.startswith("/proc/sys/") for path in entries) > 500
     assert "/etc/passwd sum" in entries
     return Snapshot(entries)

@@ -117,7 +117,7 @@ def test_an_image_of_this_host_arrives(machine: Machine, tmp_path: Path) -> None
     subprocess.run(["sh", "-c", make], check=True, capture_output=True)
     try:
         machine.put_images([name])
-        with pytest.raises(CommandError, match=r"docker save.*does not exist|No such image"):
+        with pytest.raises(CommandError, match=r"does not exist|No such image"):
             machine.put_images([f"{name}-none"])
     finally:
         subprocess.run(["docker", "rmi", name], check=True, capture_output=True)

@@ -489,14 +489,16 @@ logins() {
 # What all stacks on this host want together, as: kind, name, compare, value. The greater wins.
 # shellcheck disable=SC2016 # $ in awk
 wishes() {
-    for table in "$STACKS"/*/limits.tsv; do [ ! -f "$table" ] || cat "$table"; done |
-        awk -F '\t' -v cards="$(cards | tr '\n' ' ')" -v units="$UNITS" "$VALUES"'
+    {
+        for table in "$STACKS"/*/limits.tsv; do [ ! -f "$table" ] || cat "$table"; done
+        hardware_wishes
+    } | awk -F '\t' -v cards="$(cards | tr '\n' ' ')" -v units="$UNITS" "$VALUES"'
         function wish(kind, name, compare, value,   id) {
             id = kind "\t" name
             rule[id] = compare
             want[id] = merge(compare, want[id], value)
         }
-        $1 == "sysctl" || $1 == "sysfs" { wish($1, $2, $3, $4) }
+        $1 ~ /^(sysctl|sysfs|irq|ring)$/ { wish($1, $2, $3, $4) }
         # `*` does not cover root, and root may have more than the others.
         $1 == "login" { wish("login", $6 "/*", $3, $4); wish("login", $6 "/root", $3, $4) }
         $1 == "sysctl" && $5 != "-" { wish("module", $5, "equal", "loaded") }
@@ -559,7 +561,7 @@ decide() {
     [ -e "$WORK/targets" ] || : >"$WORK/targets"
     # Ceilings before what they cap; on the way back the other way round, and modules after their keys.
     awk -F '\t' -v command="$command" '
-        { rank = index("module file sysctl sysfs limit qdisc unit", $2); if (command == "rollback") rank = index("limit sysctl qdisc sysfs unit module", $2)
+        { rank = index("module file ring sysctl sysfs irq limit qdisc unit", $2); if (command == "rollback") rank = index("limit irq sysctl qdisc sysfs ring unit module", $2)
           if ($3 ~ /default_qdisc/) rank = rank - 0.5; if ($3 ~ /^fs\.nr_open/) rank = rank - 0.4; if ($3 ~ /nf_conntrack_max/) rank = rank + 0.4
           printf "%06.2f\t%s\n", rank, $0 }' "$WORK/actions.unsorted" | sort -t "$TAB" -k 1,1n -k 4,4 | cut -f 2- >"$WORK/actions"
 }
@@ -598,6 +600,7 @@ compose_files() {
         done
     done
     boot_unit
+    hardware_files
 }
 
 # The unit that starts a stack at boot belongs to the folder it is started from.
@@ -741,7 +744,11 @@ put_module() {
 put_sysctl() {
     path_of "$1"
     [ -e "$SYSCTL" ] || { echo "this kernel has no such key"; return 1; }
-    if ! (printf '%s\n' "$2" >"$SYSCTL") 2>"$WORK/why"; then
+    into "$SYSCTL" "$2"
+}
+# Writes a value into a file of the kernel's; its refusal in a few words.
+into() {
+    if ! (printf '%s\n' "$2" >"$1") 2>"$WORK/why"; then
         sed 's/^[^:]*: *[0-9]*: *//; s/^.*: //' "$WORK/why" | tail -n 1 | sed "s/^/the kernel refused it: /"
         return 1
     fi
@@ -845,9 +852,535 @@ disable_units() {
 
 # --- cards, queues and processors: read and advised on; set only where stack.yaml asks ------------------------------
 
-hardware_running() { :; }
-hardware_advice() { :; }
-put_sysfs() { :; }
+# Lists of CPUs and their masks in awk. A mask is compared without leading zeros: 00000000,00000003 is 3.
+# shellcheck disable=SC2016 # $ in awk
+MASKS='
+function members(list, into,   part, n, i, ends, c, count) {
+    n = split(list, part, /[, ]/)
+    for (i = 1; i <= n; i++) {
+        if (part[i] !~ /^[0-9]+(-[0-9]+)?$/) continue
+        if (split(part[i], ends, "-") == 1) ends[2] = ends[1]
+        for (c = ends[1] + 0; c <= ends[2] + 0; c++) into[++count] = c
+    }
+    return count + 0
+}
+function grouped(hex,   out) {
+    while (length(hex) > 8) { out = "," substr(hex, length(hex) - 7) out; hex = substr(hex, 1, length(hex) - 8) }
+    return hex out
+}
+function canonical(mask) { gsub(/,/, "", mask); sub(/^0+/, "", mask); return grouped(mask == "" ? "0" : tolower(mask)) }
+# The mask of every step-th CPU of cpu[1..n], from the first-th on.
+function mask_of(cpu, n, first, step,   i, nibble, top, hex) {
+    for (i = first; i <= n; i += step) {
+        # Not 2 ^ n: an awk of busybox may come without powers.
+        nibble[int(cpu[i] / 4)] += substr("1248", cpu[i] % 4 + 1, 1)
+        if (int(cpu[i] / 4) > top) top = int(cpu[i] / 4)
+    }
+    for (i = top + 0; i >= 0; i--) hex = hex sprintf("%x", nibble[i] + 0)
+    return canonical(hex)
+}
+'
+
+# The first line of a file below /sys or /proc; nothing where it cannot be read.
+line_of() {
+    line=""
+    { IFS= read -r line <"$1" || :; } 2>/dev/null
+    [ -z "$line" ] || printf '%s\n' "$line"
+}
+
+# Cards packets really come through: the ports below a bond, VLAN or bridge that carries the default route.
+ports() {
+    for card in $(cards); do below "$card"; done | sort -u
+}
+below() {
+    found=no
+    for lower in "$ROOT/sys/class/net/$1"/lower_*; do
+        if [ -e "$lower" ]; then
+            found=yes
+            (below "${lower##*/lower_}" port)
+        fi
+    done
+    # A bridge's ports may be virtual ones too, of containers and guests.
+    if [ $found = no ] && { [ $# -eq 1 ] || [ -e "$ROOT/sys/class/net/$1/device" ]; }; then echo "$1"; fi
+}
+queues() { find "$ROOT/sys/class/net/$1/queues/" -maxdepth 1 -name "$2-*" 2>/dev/null | wc -l | tr -d ' '; }
+
+# The processors work is spread over: online, and not kept apart from the scheduler.
+online() {
+    all=$(line_of "$ROOT/sys/devices/system/cpu/online")
+    apart="$(line_of "$ROOT/sys/devices/system/cpu/isolated"),$(line_of "$ROOT/sys/devices/system/cpu/nohz_full")"
+    awk -v all="${all:-0}" -v apart="$apart" -v among="${1:-}" "$MASKS"'BEGIN {
+        n = members(apart, a); for (i = 1; i <= n; i++) skip[a[i]] = 1
+        m = members(among, b); for (i = 1; i <= m; i++) near[b[i]] = 1
+        n = members(all, c)
+        for (i = 1; i <= n; i++) if (!(c[i] in skip) && (!m || c[i] in near)) printf "%s%s", (done++ ? "," : ""), c[i]
+        print ""
+    }'
+}
+# A card's NUMA node; -1 where the machine does not say. A virtio card's is its parent's.
+node_of() {
+    for up in . ..; do
+        node=$(line_of "$ROOT/sys/class/net/$1/device/$up/numa_node")
+        [ -z "$node" ] || break
+    done
+    echo "${node:--1}"
+}
+near() {
+    node=$(node_of "$1")
+    cpus=""
+    [ "$node" -lt 0 ] || cpus=$(online "$(line_of "$ROOT/sys/devices/system/node/node$node/cpulist")")
+    [ -n "$cpus" ] || cpus=$(online)
+    echo "$cpus"
+}
+
+# The interrupts of a card's queues, as: number, name. Numbers change at a boot, names do not; a driver's names for
+# what else a card interrupts for are left out, unless there is nothing else.
+interrupts() {
+    {
+        for up in . ..; do
+            for file in "$ROOT/sys/class/net/$1/device/$up/msi_irqs"/*; do
+                for folder in "$ROOT/proc/irq/${file##*/}"/*/; do printf '%s\n' "$folder"; done
+            done
+        done
+        for folder in "$ROOT"/proc/irq/*/"$1"/ "$ROOT"/proc/irq/*/"$1"-*/ "$ROOT"/proc/irq/*/*-"$1"-*/; do printf '%s\n' "$folder"; done
+    } | awk -F / 'BEGIN { OFS = "\t" }
+        { name = $(NF - 1); number = $(NF - 2) }
+        number !~ /^[0-9]+$/ || name !~ /^[A-Za-z0-9@:._+-]+$/ || seen[name]++ { next }
+        {
+            kind = tolower(name); sub(/@.*/, "", kind)
+            other = kind ~ /config|control|event|async|misc|mgm|mbox|cmd|ptp|fdir/
+            if (!other && kind ~ /rx|tx|input|output|comp[0-9]|fp|ntfy|q[0-9]|-[0-9]+$/) print number, name
+            else if (!other) last = number OFS name
+            found += !other && kind ~ /rx|tx|input|output|comp[0-9]|fp|ntfy|q[0-9]|-[0-9]+$/
+        }
+        END { if (!found && last != "") print last }' | sort -n
+}
+irqbalance() { grep -qsx irqbalance "$ROOT"/proc/[0-9]*/comm; }
+
+# A card's ring sizes, receive and transmit, now and at most; `-` where it has none. `!reason` where unknown.
+rings() {
+    if ! have ethtool; then echo '!ethtool is not installed'; return; fi
+    ethtool -g "$1" 2>/dev/null | awk '
+        /^Pre-set/ { at = "max" }
+        /^Current/ { at = "now" }
+        /^[RT]X:/ { size[at, $1] = $2 ~ /^[0-9]+$/ ? $2 : "-" }
+        END { if (("now", "RX:") in size) print size["now", "RX:"], size["now", "TX:"], size["max", "RX:"], size["max", "TX:"]; else print "!this card shows no ring sizes" }'
+}
+
+# --- reading and setting them ---------------------------------------------------------------------------------------
+
+# The value of each knob that is asked for or recorded, as: kind, name, value; `!reason` where there is none.
+hardware_running() {
+    held=no
+    [ "$command" = rollback ] || ! irqbalance || held=yes
+    cat "$WORK/wishes" "$WORK/record" | awk -F '\t' '$1 ~ /^(sysfs|irq|ring)$/ && !seen[$1, $2]++ { print $1 "\t" $2 }' |
+        while IFS="$TAB" read -r kind name; do
+            case $kind in
+                sysfs)
+                    value=$(line_of "$ROOT/sys/$name")
+                    [ -n "$value" ] || { [ -e "$ROOT/sys/$name" ] && value="!it cannot be read"; } || value="!this kernel or card has no /sys/$name"
+                    ;;
+                irq)
+                    folder=$(irq_folder "$name")
+                    value="!there is no interrupt of that name"
+                    if [ $held = yes ]; then value="!irqbalance runs"; elif [ -n "$folder" ]; then value=$(line_of "$folder/smp_affinity_list"); fi
+                    ;;
+                ring)
+                    value=$(rings "$name")
+                    case $value in '!'*) ;; *) value=${value%" ${value#* * }"} ;; esac
+                    ;;
+            esac
+            printf '%s\t%s\t%s\n' "$kind" "$name" "$value"
+        done | awk -F '\t' "$MASKS"'BEGIN { OFS = "\t" } $2 ~ /_cpus$/ && $3 !~ /^!/ { $3 = canonical($3) } { print }'
+}
+irq_folder() {
+    for folder in "$ROOT"/proc/irq/*/"$1"/; do
+        [ ! -d "$folder" ] || { folder=${folder%/}; echo "${folder%/*}"; return; }
+    done
+}
+
+put_sysfs() {
+    [ -e "$ROOT/sys/$1" ] || { echo "this kernel or card has no /sys/$1"; return 1; }
+    # A mask is written as wide as the kernel shows it.
+    into "$ROOT/sys/$1" "$(awk -v value="$2" -v name="$1" -v shown="$(line_of "$ROOT/sys/$1")" "$MASKS"'BEGIN {
+        if (name ~ /_cpus$/) {
+            gsub(/,/, "", value); gsub(/,/, "", shown)
+            while (length(value) < length(shown)) value = "0" value
+            value = grouped(value)
+        }
+        print value
+    }')"
+}
+put_irq() {
+    folder=$(irq_folder "$1")
+    [ -n "$folder" ] || { echo "there is no interrupt of that name"; return 1; }
+    into "$folder/smp_affinity_list" "$2"
+}
+# Both rings in one call, because most drivers take the card's queues down and up again for it: packets are lost for
+# a moment and some drivers renew the link. The driver alone decides that; here it is only kept from happening twice,
+# and a card that has its sizes already is not touched. Before the interrupts, which some drivers place anew with it.
+put_ring() {
+    sizes=""
+    [ "${2% *}" = - ] || sizes="rx ${2% *}"
+    [ "${2#* }" = - ] || sizes="$sizes tx ${2#* }"
+    # shellcheck disable=SC2086 # words
+    ethtool -G "$1" $sizes
+}
+
+# --- what is asked, as knobs of this machine ------------------------------------------------------------------------
+
+# One word for each topic, for all stacks on this host: spread is more than off, performance than other governors.
+asked() {
+    for table in "$STACKS"/*/limits.tsv; do [ ! -f "$table" ] || cat "$table"; done | awk -F '\t' '
+        $1 == "hardware" && (!($2 in word) || $4 == "spread" || $4 == "performance" || $4 + 0 > word[$2] + 0) { word[$2] = $4 }
+        END { for (topic in word) print topic "\t" word[topic] }' | sort
+}
+
+# Knobs go to `hardware` in the form of limits.tsv, with topic and place last; what stands in the way to `obstacles`.
+hardware_wishes() {
+    : >"$WORK/hardware"
+    : >"$WORK/obstacles"
+    asked >"$WORK/asked"
+    [ -s "$WORK/asked" ] || return 0
+    ports >"$WORK/ports"
+    while IFS="$TAB" read -r topic word <&3; do
+        if [ "$topic" = governor ]; then
+            governors "$word"
+            continue
+        fi
+        [ -s "$WORK/ports" ] || obstacle "$topic" "no card carries a default route" "give the host a default route, then run this again"
+        while IFS= read -r card <&4; do "want_$topic" "$card" "$word"; done 4<"$WORK/ports"
+    done 3<"$WORK/asked"
+    cat "$WORK/hardware"
+}
+wanted() { printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$@" >>"$WORK/hardware"; }
+obstacle() { printf '%s\t%s\t%s\n' "$@" >>"$WORK/obstacles"; }
+
+governors() {
+    for file in "$ROOT"/sys/devices/system/cpu/cpufreq/policy*/scaling_governor; do
+        if [ ! -e "$file" ]; then
+            obstacle governor "there is no cpufreq on this machine: its firmware or its host sets the clock" "take host.governor out of stack.yaml"
+            return
+        fi
+        known=$(line_of "${file%/*}/scaling_available_governors")
+        case " $known " in
+            *" $1 "*) wanted sysfs "${file#"$ROOT"/sys/}" equal "$1" governor cpu ;;
+            *) obstacle governor "the kernel has no governor $1 for ${file#"$ROOT"/sys/devices/system/cpu/cpufreq/}; it lists: $known" "ask for one of these in host.governor" ;;
+        esac
+    done
+}
+want_rps() {
+    mask=0
+    [ "$2" = off ] || mask=$(awk -v all="$(online)" "$MASKS"'BEGIN { n = members(all, c); print mask_of(c, n, 1, 1) }')
+    each_queue rps "$1" rps_cpus equal "$mask"
+}
+want_rfs() {
+    # The entries are shared out; the kernel rounds up to a power of two.
+    share=$(awk -v entries="$2" -v n="$(queues "$1" rx)" 'BEGIN { if (n < 1) n = 1; for (p = 1; p * n < entries; p *= 2); print p }')
+    each_queue rfs "$1" rps_flow_cnt at-least "$share"
+}
+each_queue() {
+    count=$(queues "$2" rx) at=0
+    while [ "$at" -lt "$count" ]; do
+        wanted sysfs "class/net/$2/queues/rx-$at/$3" "$4" "$5" "$1" "$2"
+        at=$((at + 1))
+    done
+    [ "$count" -gt 0 ] || obstacle "$1" "$2 shows no receive queue" "look at /sys/class/net/$2/queues"
+}
+want_xps() {
+    if [ "$(queues "$1" tx)" -lt 2 ]; then
+        obstacle xps "$1 has one transmit queue only, so there is nothing to spread" "take host.xps out of stack.yaml"
+        return
+    fi
+    awk -v all="$(online)" -v card="$1" -v queues="$(queues "$1" tx)" "$MASKS"'BEGIN {
+        OFS = "\t"
+        n = members(all, c)
+        for (q = 0; q < queues; q++) print "sysfs", "class/net/" card "/queues/tx-" q "/xps_cpus", "equal", mask_of(c, n, q % n + 1, queues < n ? queues : n), "xps", card
+    }' >>"$WORK/hardware"
+}
+want_rings() {
+    sizes=$(rings "$1")
+    case $sizes in
+        '!ethtool'*)
+            obstacle rings "${sizes#!}" "install ethtool, then run apply again"
+            wanted ring "$1" equal max rings "$1"
+            ;;
+        '!'*) obstacle rings "$1: ${sizes#!}" "take host.rings out of stack.yaml: this card has no rings to set" ;;
+        *) wanted ring "$1" equal "${sizes#* * }" rings "$1" ;;
+    esac
+}
+want_irq() {
+    if irqbalance; then
+        # Still knobs, so that what is recorded of them stays; read as held, they are not set.
+        obstacle irq "irqbalance runs and places interrupts itself; they are left to it" "take host.irq out of stack.yaml, or stop it (systemctl disable --now irqbalance) and run apply again"
+    fi
+    interrupts "$1" >"$WORK/interrupts"
+    [ -s "$WORK/interrupts" ] || obstacle irq "$1 has no interrupts of its own here" "take host.irq out of stack.yaml"
+    # A queue's number is the last one in the name: receive and transmit of one queue meet on one CPU.
+    awk -F '\t' -v all="$(near "$1")" -v card="$1" "$MASKS"'
+        BEGIN { OFS = "\t"; n = members(all, c) }
+        {
+            name = $2; sub(/@.*/, "", name)
+            queue = NR - 1
+            if (match(name, /[0-9]+[^0-9]*$/)) queue = substr(name, RSTART) + 0
+            print "irq", $2, "equal", c[queue % n + 1], "irq", card
+        }' "$WORK/interrupts" >>"$WORK/hardware"
+}
+
+# --- hardware at boot, and what is found of it ----------------------------------------------------------------------
+
+# What gives each knob its value at boot, as: topic, rules or unit, line. udev sets what a card has from its first
+# moment, rings before it carries anything. Many drivers ask for their interrupts, and place transmit queues and
+# further receive queues, only when the card comes up: a unit sets those again once the network is up, and the
+# governor, whose driver may be loaded late. Interrupts are found by name, for numbers change.
+hardware_boot() {
+    awk -F '\t' -v ethtool="$(command -v ethtool || :)" '
+        BEGIN { OFS = "\t"; q = "\047" }
+        FILENAME ~ /\/targets$/ { value[$1 "\t" $2] = $3; next }
+        FILENAME ~ /\/obstacles$/ { held[$1] = 1; next }
+        { v = value[$1 "\t" $2]; event = "ACTION==\"add|move\", SUBSYSTEM==\"net\", KERNEL==\"" $6 "\", " }
+        $1 == "sysfs" {
+            print $5, "unit", "ExecStart=-/bin/sh -c " q "echo " v " >/sys/" $2 q
+            if (sub("^class/net/" $6 "/", "", $2)) print $5, "rules", event "ATTR{" $2 "}=\"" v "\""
+        }
+        $1 == "irq" && !($5 in held) { print $5, "unit", "ExecStart=-/bin/sh -c " q "for at in /proc/irq/*/" $2 "; do echo " v " >\"$${at%%/*}/smp_affinity_list\"; done" q }
+        $1 == "ring" && v ~ /[0-9]/ {
+            split(v, size, " ")
+            print $5, "rules", event "RUN+=\"" ethtool " -G " $6 (size[1] == "-" ? "" : " rx " size[1]) (size[2] == "-" ? "" : " tx " size[2]) "\""
+        }' "$WORK/targets" "$WORK/obstacles" "$WORK/hardware"
+}
+boot_file() {
+    case $1 in
+        rules) echo "/etc/udev/rules.d/99-zz-stackctl-$2.rules" ;;
+        # No stack's name has a dot, so no stack's own unit has this name.
+        unit) echo "/etc/systemd/system/stackctl-$2.hardware.service" ;;
+    esac
+}
+
+# The files of every stack that asks for hardware, each with the lines it asks for.
+hardware_files() {
+    [ -s "$WORK/hardware" ] || return 0
+    hardware_boot >"$WORK/boot-lines"
+    for table in "$STACKS"/*/limits.tsv; do
+        [ -f "$table" ] || continue
+        stack=${table%/limits.tsv} stack=${stack##*/}
+        for part in rules unit; do
+            awk -F '\t' -v part=$part '$1 == "hardware" { asks[$2] = 1; next } $2 == part && ($1 in asks) { print $3 }' \
+                "$table" "$WORK/boot-lines" >"$WORK/part"
+            [ -s "$WORK/part" ] || continue
+            file=$WORK/new$(boot_file $part "$stack")
+            mkdir -p "${file%/*}"
+            { "${part}_head" "$stack"; cat "$WORK/part"; } >"$file"
+            [ $part = unit ] || continue
+            mkdir -p "$WORK/new/etc/systemd/system/multi-user.target.d"
+            # A file, where `systemctl enable` would make a symlink: it is recorded and undone like all others.
+            printf '%s\n[Unit]\nWants=stackctl-%s.hardware.service\n' "$WRITTEN" "$stack" \
+                >"$WORK/new/etc/systemd/system/multi-user.target.d/99-zz-stackctl-$stack.conf"
+        done
+    done
+}
+WRITTEN="# Written by stackctl's prepare.sh apply from \`host:\` of stack.yaml; rollback takes it away."
+rules_head() { printf '%s\n' "$WRITTEN"; }
+unit_head() {
+    printf '%s\n' "$WRITTEN" "[Unit]" "Description=Cards and processors as stack $1 asks" \
+        "Wants=network-online.target" "After=network-online.target" "Before=stackctl-$1.service" "" "[Service]" "Type=oneshot"
+}
+
+# One finding for each thing this stack asks of the hardware.
+# shellcheck disable=SC2016 # $ in awk
+hardware_findings() {
+    grep -q "^hardware$TAB" "$TABLE" || return 0
+    decide
+    hardware_boot >"$WORK/boot-lines"
+    while IFS="$TAB" read -r topic part text; do
+        file=$(boot_file "$part" "$NAME")
+        grep -qsxF -e "$text" "$ROOT$file" || printf '%s\t%s does not set it at boot\n' "$topic" "$file"
+        if [ "$part" = unit ] && [ "$topic" != rps ] && [ "$topic" != rfs ] && ! systemd; then
+            printf '%s\tno systemd on this host runs %s at boot\n' "$topic" "$file"
+        fi
+    done <"$WORK/boot-lines" >"$WORK/lost"
+    awk -F '\t' -v command="$command" "$VALUES"'
+        function out(verdict, got, depth, evidence, remedy) { print verdict, "host." $2, $4, got == "" ? "-" : got, depth, evidence, remedy == "" ? "-" : remedy }
+        function plural(n) { return n == 1 ? " is" : " are" }
+        BEGIN { OFS = "\t"; apply = "on this host: sh host/prepare.sh apply" }
+        FILENAME ~ /\/trouble$/ { why[$1 "\t" $2] = $3; next }
+        FILENAME ~ /\/running$/ { now[$1 "\t" $2] = $3 ~ /^!/ ? $3 : norm($3); next }
+        FILENAME ~ /\/asked$/ { asked[$1] = $2; next }
+        FILENAME ~ /\/obstacles$/ { if (!($1 in stands)) { stands[$1] = $2; way[$1] = $3 } next }
+        FILENAME ~ /\/lost$/ { lost[$1] = $2; next }
+        FILENAME ~ /\/hardware$/ {
+            id = $1 "\t" $2; all[$5]++
+            if (index(on[$5] " ", " " $6 " ") == 0) on[$5] = on[$5] " " $6
+            if (holds($3, now[id], $4)) held[$5]++
+            else if (!($5 in bad)) { bad[$5] = now[id]; which[$5] = $2 " " (now[id] ~ /^!/ ? "cannot be set: " substr(now[id], 2) : "is " now[id] ", not " $4); reason[$5] = why[id] }
+            next
+        }
+        $1 == "hardware" {
+            t = $2
+            seen = held[t] + 0 " of " all[t] + 0 plural(all[t]) " so on" on[t]
+            if (asked[t] != $4 && !(t == "rfs" && asked[t] + 0 > $4 + 0)) out("short", "", "applied", "another stack on this host asks for " asked[t] ", which wins", "ask for the same in both stack.yaml files")
+            else if (t in stands) out("short", "", "applied", stands[t] (all[t] && held[t] ? "; " seen : ""), way[t])
+            else if (held[t] < all[t]) out("short", bad[t] ~ /^!/ ? "" : bad[t], "applied", seen "; " which[t] (reason[t] != "" ? ": " reason[t] : ""), reason[t] != "" ? "read the reason; if it stays, take host." t " out of stack.yaml" : command == "apply" ? "look for what sets it back (tuned, irqbalance, the driver), or take host." t " out of stack.yaml" : apply)
+            else if (t in lost) out("short", $4, "declared", seen " now, but " lost[t], lost[t] ~ /^no systemd/ ? "run prepare.sh apply at every boot, after the network is up" : apply)
+            else out("ok", $4, "applied", seen "; at boot too", "")
+        }' "$WORK/trouble" "$WORK/running" "$WORK/asked" "$WORK/obstacles" "$WORK/lost" "$WORK/hardware" "$TABLE"
+}
+
+# --- hardware: figures, and advice where the figures call for it ----------------------------------------------------
+
+# figure TOPIC FIGURES ADVICE: advice may be empty.
+figure() { printf '%s\t%s\t%s\n' "$1" "$2" "$3"; }
+
+hardware_advice() {
+    ports >"$WORK/ports"
+    processors=$(online | awk -F , '{ print NF }')
+    {
+        while IFS= read -r card; do card_figures "$card"; done <"$WORK/ports"
+        governor_figures
+        softnet_figures
+    } >"$WORK/figures"
+    # With nothing to advise one line says so; else each figure has its line, and its advice where there is one.
+    awk -F '\t' -v porcelain=$porcelain -v cards="$(tr '\n' ' ' <"$WORK/ports")" -v cpus="$processors" '
+        function line(topic, text) { if (porcelain == "yes") print "advice\t" topic "\t" text; else print "hardware " topic ": " text }
+        { topic[NR] = $1; text[NR] = $2; advice[NR] = $3; some += $3 != "" }
+        $1 ~ / queues$/ { brief = brief "; " $1 ": " $2 }
+        $1 == "softnet" { brief = brief "; " $2 }
+        END {
+            if (!some) line("all", "nothing to advise for " (cards == "" ? "no card with a default route, " : cards "and ") cpus " CPU" (cpus == 1 ? "" : "s") brief)
+            else for (i = 1; i <= NR; i++) line(topic[i], text[i] (advice[i] != "" ? ". " advice[i] : ""))
+        }' "$WORK/figures"
+}
+
+card_figures() {
+    net=$ROOT/sys/class/net/$1
+    rx=$(queues "$1" rx) tx=$(queues "$1" tx)
+    driver=$(readlink "$net/device/driver" 2>/dev/null || :)
+    speed=$(line_of "$net/speed")
+    case $speed in '' | -*) speed="speed not known" ;; *) speed="$speed Mb/s" ;; esac
+    if [ -n "$driver" ]; then driver="driver ${driver##*/}"; else driver="no driver of its own"; fi
+    figure "$1" "$driver, $speed" ""
+    steering_figures "$1"
+    ring_figures "$1"
+    interrupt_figures "$1"
+}
+# Several values of one kind of file, each named once.
+distinct() { cat "$@" 2>/dev/null | sort -u | tr '\n' ' ' | sed 's/ $//'; }
+
+# Queues, and what shares their work out.
+steering_figures() {
+    most=$(channels "$1")
+    rps=$(cat "$net"/queues/rx-*/rps_cpus 2>/dev/null | awk "$MASKS"'{ print canonical($0) }' | distinct)
+    flows=$(distinct "$net"/queues/rx-*/rps_flow_cnt)
+    xps=$(cat "$net"/queues/tx-*/xps_cpus 2>/dev/null | awk "$MASKS"'{ print canonical($0) }' | distinct)
+    entries=$(line_of "$ROOT/proc/sys/net/core/rps_sock_flow_entries")
+    text=""
+    if [ "$rx" -lt "$processors" ] && [ "$rps" = 0 ]; then
+        few="$processors CPUs but $rx receive queue$([ "$rx" -eq 1 ] || echo s): "
+        few="$few$([ "$rx" -eq 1 ] && echo "one CPU takes" || echo "$rx CPUs take") every packet"
+        case $most in
+            *[!0-9]*) more=0 ;;
+            *) more=$((most < processors ? most : processors)) ;;
+        esac
+        if [ "$more" -gt "$rx" ]; then
+            text="$few; the card can have $most: \`ethtool -L $1 combined $more\` (the link may drop for a moment), or \`host: {rps: spread}\` shares them"
+        else
+            text="$few; \`host: {rps: spread}\` shares them"
+        fi
+    fi
+    figure "$1 queues" "$rx receive and $tx transmit for $processors CPUs, at most $most" "$text"
+    text=""
+    if [ -n "$rps" ] && [ "$rps" != 0 ] && [ "${entries:-0}" = 0 ]; then
+        text="RPS picks CPUs with no regard to where a packet is read, for 0 flows are remembered; \`host: {rfs: 32768}\` sends it there"
+    fi
+    figure "$1 steering" "RPS CPUs ${rps:-not in this kernel}, RFS ${entries:-0} flows and ${flows:-0} a queue, XPS CPUs ${xps:-none: one queue}" "$text"
+}
+# The most queues a card can have, in words where it does not say.
+channels() {
+    if ! have ethtool; then echo "unknown (ethtool is not installed)"; return; fi
+    ethtool -l "$1" 2>/dev/null | awk '
+        /^Current/ { exit }
+        /^(Combined|RX):/ && $2 + 0 > most { most = $2 + 0 }
+        END { print most ? most : "unknown (the driver does not say)" }'
+}
+
+ring_figures() {
+    sizes=$(rings "$1")
+    case $sizes in '!'*) figure "$1 rings" "${sizes#!}" ""; return ;; esac
+    missed=$(cat "$net"/statistics/rx_missed_errors "$net"/statistics/rx_fifo_errors 2>/dev/null | awk '{ n += $1 } END { printf "%.0f", n }')
+    figure "$1 rings" "$(printf %s "$sizes" | awk -v missed="$missed" '{ print "receive " $1 " of " $3 ", transmit " $2 " of " $4 " descriptors, " missed " packets missed" }')" \
+        "$(printf %s "$sizes" | awk -v missed="$missed" 'missed > 0 && $1 + 0 < $3 + 0 { print missed " packets found " $1 " descriptors full, and the card has " $3 "; `host: {rings: max}` uses them" }')"
+}
+
+# Which CPUs a card's queues interrupt, how evenly, and whether these are near the card.
+interrupt_figures() {
+    interrupts "$1" >"$WORK/interrupts"
+    count=$(wc -l <"$WORK/interrupts" | tr -d ' ')
+    if irqbalance; then balance=runs; else balance="does not run"; fi
+    node=$(node_of "$1")
+    nodes=$(find "$ROOT/sys/devices/system/node" -maxdepth 1 -name 'node[0-9]*' 2>/dev/null | wc -l | tr -d ' ')
+    # Where the kernel does not tell the one CPU it chose, all that are allowed.
+    while IFS="$TAB" read -r number _; do
+        at=$(line_of "$ROOT/proc/irq/$number/effective_affinity_list")
+        [ -n "$at" ] || at=$(line_of "$ROOT/proc/irq/$number/smp_affinity_list")
+        printf '%s\n' "$at"
+    done <"$WORK/interrupts" >"$WORK/places"
+    awk -v card="$1" -v count="$count" -v cpus="$processors" -v balance="$balance" -v node="$node" -v nodes="$nodes" -v near="$(near "$1")" "$MASKS"'
+        FILENAME ~ /\/interrupts$/ && FILENAME !~ /proc\/interrupts$/ { ours[$1 ":"] = 1; next }
+        FILENAME ~ /\/places$/ { n = members($0, c); for (i = 1; i <= n; i++) used[c[i]] = 1; next }
+        FNR == 1 { for (i = 1; i <= NF; i++) cpu[i] = substr($i, 4); columns = NF; next }
+        $1 in ours { for (i = 1; i <= columns; i++) { taken[cpu[i]] += $(i + 1); all += $(i + 1) } }
+        END {
+            m = members(near, c); for (i = 1; i <= m; i++) close_by[c[i]] = 1
+            for (i = 0; i < 4096; i++) if (i in used) { list = list (n_used++ ? "," : "") i; if (!(i in close_by)) far = far (far == "" ? "" : ",") i }
+            for (i in taken) if (best == "" || taken[i] > taken[best]) best = i
+            text = count " of its queues on CPU" (n_used == 1 ? " " : "s ") (list == "" ? "unknown" : list)
+            if (all) text = text sprintf(", CPU %s took %.0f %% of %.0f", best, 100 * taken[best] / all, all)
+            text = text ", irqbalance " balance ", NUMA node " (node < 0 ? "not told" : node " with CPUs " near) " of " (nodes ? nodes : 1)
+            if (!count) text = "none of its own, irqbalance " balance
+            if (count > 1 && n_used == 1 && cpus > 1 && balance != "runs") advice = count " interrupts all go to CPU " list " of " cpus "; `host: {irq: spread}` gives each a CPU of its own"
+            else if (count && far != "" && nodes > 1 && balance != "runs") advice = "CPU" (far ~ /,/ ? "s " : " ") far " not on the card\047s node " node " take its interrupts; `host: {irq: spread}` keeps them on CPUs " near
+            print card " interrupts\t" text "\t" advice
+        }' "$WORK/interrupts" "$WORK/places" "$ROOT/proc/interrupts" 2>/dev/null || :
+}
+
+governor_figures() {
+    for file in "$ROOT"/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor; do
+        [ ! -e "$file" ] || printf '%s %s\n' "$(line_of "$file")" "$(line_of "${file%/*}/scaling_driver")"
+    done | awk '
+        { count[$1]++; cpus++
+          # These two drivers raise the clock under their powersave too.
+          if ($1 ~ /^(powersave|conservative|ondemand|userspace)$/ && $2 !~ /^(intel_pstate|amd-pstate-epp|amd_pstate_epp)$/) { slow++; word = $1 } }
+        END {
+            if (!cpus) { print "governor\tno cpufreq on this machine\t"; exit }
+            for (g in count) text = text (text == "" ? "" : ", ") count[g] " CPU" (count[g] == 1 ? "" : "s") " on " g
+            print "governor\t" text "\t" (slow ? slow " of " cpus " CPUs on " word " wait for their clock to rise at each burst; `host: {governor: performance}` keeps it up" : "")
+        }'
+}
+
+# Packets the kernel took from cards, by CPU: dropped for a full backlog, and rounds that ran out of budget.
+softnet_figures() {
+    steered=no
+    while IFS= read -r card; do
+        case $(cat "$ROOT/sys/class/net/$card"/queues/rx-*/rps_cpus 2>/dev/null | tr -d '0,\n') in '') ;; *) steered=yes ;; esac
+    done <"$WORK/ports"
+    awk -v steered=$steered -v cpus="$processors" '
+        function value(hex,   i, v) { for (i = 1; i <= length(hex); i++) v = v * 16 + index("0123456789abcdef", substr(hex, i, 1)) - 1; return v }
+        {
+            packets = value($1); all += packets; dropped += value($2); squeezed += value($3)
+            cpu = NF >= 13 ? value($13) : NR - 1
+            if (NR == 1 || packets > most) { most = packets; busiest = cpu }
+        }
+        END {
+            if (!NR) exit
+            text = sprintf("%.0f packets, %.0f dropped, %.0f rounds out of budget (time_squeeze)", all, dropped, squeezed)
+            if (all) text = text sprintf(", CPU %d took %.0f %% of them", busiest, 100 * most / all)
+            if (dropped) advice = sprintf("%.0f packets found the backlog of their CPU full: net.core.netdev_max_backlog was too small, or one CPU too busy", dropped)
+            # A quiet host says nothing of balance.
+            if (cpus > 1 && all >= 100000 && most / all > 2 / cpus && most / all > 0.75 && steered == "no") advice = advice (advice == "" ? "" : ". ") sprintf("CPU %d of %d took %.0f %% of the packets; `host: {rps: spread}` shares them", busiest, cpus, 100 * most / all)
+            if (squeezed > all / 1000 && squeezed > 100) advice = advice (advice == "" ? "" : ". ") sprintf("%.0f rounds ended with packets left: raise net.core.netdev_budget", squeezed)
+            print "softnet\t" text "\t" advice
+        }' "$ROOT/proc/net/softnet_stat" 2>/dev/null || :
+}
 
 # --- what was found, one line for each limit this stack asks of its host ---------------------------------------------
 
@@ -941,11 +1474,23 @@ findings() {
             else if (problem != "") out("short", key, wanted, got, "applied", problem " (" seen ")", command == "apply" ? "systemctl cat docker.service containerd.service: a later drop-in may override; then restart the unit" : apply)
             else out(command == "apply" && same && got != wanted ? "kept" : "ok", key, wanted, got, "applied", seen, "")
         }' "$WORK/record" "$WORK/running" "$WORK/boot" "$WORK/fresh" "$WORK/boot-modules" "$WORK/logins" "$WORK/trouble" "$TABLE"
+    hardware_findings
 }
 
 # What rollback could not put back.
 left_findings() {
     awk -F '\t' 'BEGIN { OFS = "\t" } { print "short", $2, "-", "-", "applied", "left as it is: " $3, $1 == "module" ? "reboot, or run rollback again once nothing uses it" : "set it by hand if you want another value" }' "$WORK/left"
+}
+
+# How full the table of tracked connections is: a full one drops every new client.
+conntrack_fill() {
+    awk -v root="$ROOT/proc/sys/net/netfilter/" -v porcelain=$porcelain 'BEGIN {
+        if ((getline count < (root "nf_conntrack_count")) <= 0 || (getline most < (root "nf_conntrack_max")) <= 0 || most + 0 == 0) exit
+        share = int(count * 100 / most)
+        text = count " of " most " entries (" share " %)"
+        if (share >= 80) text = text ": nearly full, and a full table drops new clients; raise limits.net.netfilter.nf_conntrack_max, or shorten its timeouts"
+        print (porcelain == "yes" ? "advice\tconntrack\t" : "conntrack: ") text
+    }'
 }
 
 # Shows $WORK/findings; fails if any is not as wanted. Not read from a pipe: there a writer that dies goes unseen.
@@ -977,6 +1522,7 @@ check() {
     cp "$TABLE" "$STACKS/$NAME/limits.tsv"
     gather
     hardware_advice
+    conntrack_fill
     findings >"$WORK/findings"
     if show; then finish 0; else finish 1; fi
 }
@@ -1011,6 +1557,7 @@ apply() {
     [ $dry = no ] || finish 0
     [ ! -s "$WORK/changes" ] || gather
     hardware_advice
+    conntrack_fill
     findings >"$WORK/findings"
     if show; then finish 0; else finish 1; fi
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,12 +69,22 @@ def rollback(
 def _run(
     command: str, file: Path, ssh: str, dry: bool, json: bool, junit: Path | None, verbose: bool
 ) -> None:
+    from stackctl.errors import Exit
     from stackctl.host import run
     from stackctl.plan import make_plan
     from stackctl.render.host import host_files
 
     plan = make_plan(load_stack(file))
-    _report(plan.name, run(command, host_files(plan), ssh, dry=dry), json, junit, verbose)
+    try:
+        found = run(command, host_files(plan), ssh, dry=dry)
+    except KeyboardInterrupt:
+        print(
+            f"interrupted: what was touched is recorded; `stackctl host {command} -f {file}` goes "
+            f"on, `stackctl host rollback -f {file}` puts it back",
+            file=sys.stderr,
+        )
+        raise typer.Exit(int(Exit.INTERRUPTED)) from None
+    _report(plan.name, found, json, junit, verbose)
 
 
 def _report(stack: str, found: HostReport, json: bool, junit: Path | None, verbose: bool) -> None:

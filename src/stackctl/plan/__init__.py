@@ -6,6 +6,7 @@ from stackctl.plan.make import default_sources, make_plan, sizes_of
 from stackctl.plan.model import (
     HAPROXY,
     HOST,
+    Hardware,
     HostFacts,
     Plan,
     Replica,
@@ -18,6 +19,7 @@ from stackctl.plan.model import (
 __all__ = [
     "HAPROXY",
     "HOST",
+    "Hardware",
     "HostFacts",
     "Plan",
     "Replica",

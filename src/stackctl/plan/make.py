@@ -7,7 +7,7 @@ from stackctl.capacity import Sizes, fair_share, size
 from stackctl.errors import PlanError, StrictError
 from stackctl.limits import INFINITY, TABLE, Value
 from stackctl.plan.address import GATEWAY_HOST, HAPROXY_HOST, replicas_in, subnet_of
-from stackctl.plan.model import HAPROXY, HostFacts, Plan, Requirement, Sources
+from stackctl.plan.model import HAPROXY, Hardware, HostFacts, Plan, Requirement, Sources
 from stackctl.plan.require import Refusal, granted_descriptors, requirements, ulimit_of
 from stackctl.plan.warn import warnings
 from stackctl.spec import Stack
@@ -75,6 +75,7 @@ def make_plan(
         sizes=sizes,
         requirements=required,
         warnings=warnings(stack, sizes, sources, facts),
+        hardware=Hardware(**stack.host.model_dump()),
     )
 
 

@@ -112,6 +112,29 @@ class Replica:
 
 
 @dataclass(frozen=True, slots=True)
+class Hardware:
+    """What is asked of the host's processors and network cards, in words of stack.yaml.
+
+    Only the host knows its cards and queues, so host/prepare.sh makes values of it there.
+
+    Attributes:
+        governor: the kernel's word for a CPU frequency governor, or "keep".
+        rps: "keep", "spread" or "off".
+        rfs: flows remembered on the whole host; 0 where they are kept.
+        xps: "keep" or "spread".
+        rings: "keep" or "max".
+        irq: "keep" or "spread".
+    """
+
+    governor: str = "keep"
+    rps: str = "keep"
+    rfs: int = 0
+    xps: str = "keep"
+    rings: str = "keep"
+    irq: str = "keep"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A stack, decided."""
 
@@ -138,6 +161,7 @@ class Plan:
     sizes: Sizes
     requirements: tuple[Requirement, ...]
     warnings: tuple[str, ...] = field(default=())
+    hardware: Hardware = field(default_factory=Hardware)
 
     @property
     def project(self) -> str:

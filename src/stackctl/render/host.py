@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import cache
 from importlib import resources
 
@@ -13,6 +14,8 @@ from stackctl.plan import HOST, Plan, Requirement, Written
 from stackctl.render.text import environment, reason
 
 SCRIPT = "host/prepare.sh"
+
+RFS_TABLE = "net.core.rps_sock_flow_entries"
 
 INHERITED = frozenset({Kind.TRIPLE, Kind.WORD})
 """Kinds of namespaced keys that a new namespace copies from the host (tcp_rmem, tcp_wmem and the
@@ -60,17 +63,27 @@ def prepare_script() -> str:
 def limits_table(plan: Plan) -> str:
     """limits.tsv, what prepare.sh works from: a line for each limit wanted of the host.
 
-    Its fields, separated by tabs: how it is set (sysctl, login, unit), the row's key, how values
-    compare, the wanted value, the kernel module it needs or "-", and what the way needs beside:
-    for a sysctl whether a new namespace shows the kernel's default, for a login the item, for
-    units the property and the units that get it.
+    Its fields, separated by tabs: how it is set (sysctl, login, unit, hardware), the row's key,
+    how values compare, the wanted value, the kernel module it needs or "-", and what the way needs
+    beside: for a sysctl whether a new namespace shows the kernel's default, for a login the item,
+    for units the property and the units that get it. A hardware line asks for something of the
+    processors or cards in a word; the script makes values of it there.
     """
     lines = [
         "\t".join(_row(requirement))
         for requirement in plan.requirements
         if requirement.target == HOST
     ]
+    lines += ["\t".join(row) for row in _hardware(plan)]
     return "\n".join([f"stack\t{plan.name}", *lines, "end"]) + "\n"
+
+
+def _hardware(plan: Plan) -> Iterator[tuple[str, ...]]:
+    for topic, wanted in asdict(plan.hardware).items():
+        if wanted not in (0, "keep"):
+            yield "hardware", topic, "equal", str(wanted), "-", "-"
+    if plan.hardware.rfs:
+        yield "sysctl", RFS_TABLE, "at-least", str(plan.hardware.rfs), "-", "host"
 
 
 def _row(requirement: Requirement) -> tuple[str, ...]:
@@ -107,6 +120,9 @@ def _sysctls(plan: Plan) -> Iterator[str]:
     for requirement, written in plan.written(HOST, Place.SYSCTL_D):
         yield reason(requirement, "")
         yield f"{written.where} = {written.text}"
+    if plan.hardware.rfs:
+        yield "# Flows remembered for receive flow steering, shared by all cards: host.rfs."
+        yield f"{RFS_TABLE} = {plan.hardware.rfs}"
 
 
 def _modules(plan: Plan) -> Iterator[str]:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from stackctl.errors import SpecError
 from stackctl.limits import TABLE
-from stackctl.spec.model import Haproxy, Stack, Telemt
+from stackctl.spec.model import Haproxy, Host, Stack, Telemt
 from stackctl.spec.part import Part
 from stackctl.spec.problem import Problem, RefusedError, nearest, spec_error
 from stackctl.spec.rule import missing_space
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _PARTS: dict[tuple[str | int, ...], type[Part]] = {
     (): Stack,
+    ("host",): Host,
     ("haproxy",): Haproxy,
     ("telemt",): Telemt,
 }

@@ -13,6 +13,7 @@ from stackctl.spec.names import (
     BINARY,
     DIGEST,
     DOMAIN,
+    GOVERNOR,
     HOST,
     NAME,
     PATH,
@@ -23,7 +24,7 @@ from stackctl.spec.names import (
 )
 from stackctl.spec.part import Part, as_written
 from stackctl.spec.problem import refused
-from stackctl.spec.rule import TRUTH, one_of, whole
+from stackctl.spec.rule import TRUTH, one_of, power_of_two, whole
 
 
 class Haproxy(Part):
@@ -93,6 +94,42 @@ class Telemt(Part):
         return self
 
 
+class Host(Part):
+    """What host preparation does about processors and network cards; by default nothing.
+
+    Cards are those that carry a default route, or the ports below such a bond, VLAN or bridge.
+    """
+
+    governor: Annotated[str, GOVERNOR] = Field(
+        default="keep",
+        description="CPU frequency governor of every CPU, as the kernel spells it, or keep.",
+        examples=["performance"],
+    )
+    rps: Annotated[Literal["keep", "spread", "off"], one_of("keep", "spread", "off")] = Field(
+        default="keep",
+        description="Receive packet steering. spread: every CPU takes from every receive queue.",
+    )
+    rfs: Annotated[int, power_of_two(256, 1 << 26)] = Field(
+        default=0,
+        description="Receive flow steering: flows remembered, so that a packet is handled on the "
+        "CPU its reader runs on; a power of two, or 0 to keep what the host has.",
+        examples=[32768],
+    )
+    xps: Annotated[Literal["keep", "spread"], one_of("keep", "spread")] = Field(
+        default="keep",
+        description="Transmit packet steering. spread: each CPU sends through a queue of its own.",
+    )
+    rings: Annotated[Literal["keep", "max"], one_of("keep", "max")] = Field(
+        default="keep",
+        description="Descriptors of each queue. max: the card's maximum; needs ethtool there.",
+    )
+    irq: Annotated[Literal["keep", "spread"], one_of("keep", "spread")] = Field(
+        default="keep",
+        description="Interrupts of queues. spread: one CPU for each, round the card's NUMA node; "
+        "left alone where irqbalance runs.",
+    )
+
+
 class Stack(Part):
     """A stack file, every default filled in. Counts are whole numbers, ports are TCP ports.
 
@@ -133,6 +170,10 @@ class Stack(Part):
     limits: Annotated[Limits, LIMITS] = Field(
         default=as_written({"mode": "fit"}),
         description="The mode, and limits that differ from the guide.",
+    )
+    host: Host = Field(
+        default=as_written({}),
+        description="Processors and network cards of the server; by default they are left alone.",
     )
     haproxy: Haproxy = Field(default=as_written({}), description="The balancer.")
     telemt: Telemt = Field(default=as_written({}), description="The proxy.")

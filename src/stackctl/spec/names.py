@@ -29,6 +29,11 @@ TAG = matching(
     "write a version as image tags spell it, such as 3.4.25: letters, digits and . _ -",
     128,
 )
+GOVERNOR = matching(
+    r"[a-z][a-z0-9_]{0,14}",
+    "write keep, or a governor as scaling_available_governors lists it, such as performance",
+    15,
+)
 PATH = matching(
     r"[A-Za-z0-9_./][A-Za-z0-9_./@%+=,-]*",
     "write a path of letters, digits and . _ - / @ % + = , without spaces or quotes",

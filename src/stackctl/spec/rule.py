@@ -77,6 +77,27 @@ def whole_number(raw: object, low: int, high: int, *at: str | int) -> int:
     raise refused(f"{shown(raw)} is not a whole number", wanted, *at)
 
 
+def power_of_two(low: int, high: int) -> Rule:
+    """A power of two from `low` to `high`, or 0. The kernel rounds such numbers up by itself.
+
+    Args:
+        low: the least, itself a power of two.
+        high: the greatest, itself a power of two.
+    """
+    powers = [1 << bit for bit in range(low.bit_length() - 1, high.bit_length())]
+
+    def check(raw: object) -> int:
+        number = whole_number(raw, 0, high)
+        if number and number not in powers:
+            next_one = max(low, 1 << number.bit_length())
+            raise refused(
+                f"{number} is not a power of two of at least {low}", f"write {next_one}, or 0"
+            )
+        return number
+
+    return Rule(check, {"enum": [0, *powers]})
+
+
 def missing_space(raw: str) -> str:
     """`soft: 1048576` for `soft:1048576`, which YAML reads as one word; empty for other text."""
     pair = r"([a-z_.]{1,40}):([0-9]{1,19})"

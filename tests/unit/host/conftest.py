@@ -206,7 +206,7 @@ def _outcome(code: int, out: str, err: str) -> Outcome:
     if code in {0, 1}:
         assert lines[-1] == ["end", str(code)], (out, err)
     if code != -signal.SIGKILL:
-        assert {line[0] for line in lines} <= {"change", "note", "finding", "end"}, out
+        assert {line[0] for line in lines} <= {"change", "note", "advice", "finding", "end"}, out
     findings = {line[2]: Finding(line[1], *line[3:]) for line in lines if line[0] == "finding"}
     return Outcome(
         code,

@@ -94,3 +94,19 @@ def test_every_file_says_what_made_it_and_where_it_belongs(network: str) -> None
         assert text.startswith("# stackctl-lab. Rendered by stackctl "), path
         assert "/etc" in text.splitlines()[0]
         assert text.endswith("\n")
+
+
+def test_hardware_is_in_the_table_only_where_it_is_asked_for() -> None:
+    def rows(**host: object) -> list[str]:
+        text = render(planned("host", host=host), Secrets({"user": "0" * 32}))["host/limits.tsv"]
+        return [row for row in text.text.splitlines() if row.startswith("hardware") or "rps" in row]
+
+    assert rows() == []
+    assert rows(rps="keep", rfs=0, governor="keep") == []
+    assert rows(rps="off", rfs=4096) == [
+        "hardware\trps\tequal\toff\t-\t-",
+        "hardware\trfs\tequal\t4096\t-\t-",
+        "sysctl\tnet.core.rps_sock_flow_entries\tat-least\t4096\t-\thost",
+    ]
+    made = lines(planned("host", host={"rfs": 4096}), SYSCTL_D)
+    assert "net.core.rps_sock_flow_entries = 4096" in made

@@ -3,14 +3,16 @@
 # What all stacks on this host want together, as: kind, name, compare, value. The greater wins.
 # shellcheck disable=SC2016 # $ in awk
 wishes() {
-    for table in "$STACKS"/*/limits.tsv; do [ ! -f "$table" ] || cat "$table"; done |
-        awk -F '\t' -v cards="$(cards | tr '\n' ' ')" -v units="$UNITS" "$VALUES"'
+    {
+        for table in "$STACKS"/*/limits.tsv; do [ ! -f "$table" ] || cat "$table"; done
+        hardware_wishes
+    } | awk -F '\t' -v cards="$(cards | tr '\n' ' ')" -v units="$UNITS" "$VALUES"'
         function wish(kind, name, compare, value,   id) {
             id = kind "\t" name
             rule[id] = compare
             want[id] = merge(compare, want[id], value)
         }
-        $1 == "sysctl" || $1 == "sysfs" { wish($1, $2, $3, $4) }
+        $1 ~ /^(sysctl|sysfs|irq|ring)$/ { wish($1, $2, $3, $4) }
         # `*` does not cover root, and root may have more than the others.
         $1 == "login" { wish("login", $6 "/*", $3, $4); wish("login", $6 "/root", $3, $4) }
         $1 == "sysctl" && $5 != "-" { wish("module", $5, "equal", "loaded") }
@@ -73,7 +75,7 @@ decide() {
     [ -e "$WORK/targets" ] || : >"$WORK/targets"
     # Ceilings before what they cap; on the way back the other way round, and modules after their keys.
     awk -F '\t' -v command="$command" '
-        { rank = index("module file sysctl sysfs limit qdisc unit", $2); if (command == "rollback") rank = index("limit sysctl qdisc sysfs unit module", $2)
+        { rank = index("module file ring sysctl sysfs irq limit qdisc unit", $2); if (command == "rollback") rank = index("limit irq sysctl qdisc sysfs ring unit module", $2)
           if ($3 ~ /default_qdisc/) rank = rank - 0.5; if ($3 ~ /^fs\.nr_open/) rank = rank - 0.4; if ($3 ~ /nf_conntrack_max/) rank = rank + 0.4
           printf "%06.2f\t%s\n", rank, $0 }' "$WORK/actions.unsorted" | sort -t "$TAB" -k 1,1n -k 4,4 | cut -f 2- >"$WORK/actions"
 }

@@ -32,6 +32,7 @@ compose_files() {
         done
     done
     boot_unit
+    hardware_files
 }
 
 # The unit that starts a stack at boot belongs to the folder it is started from.

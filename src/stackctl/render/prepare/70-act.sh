@@ -27,7 +27,11 @@ put_module() {
 put_sysctl() {
     path_of "$1"
     [ -e "$SYSCTL" ] || { echo "this kernel has no such key"; return 1; }
-    if ! (printf '%s\n' "$2" >"$SYSCTL") 2>"$WORK/why"; then
+    into "$SYSCTL" "$2"
+}
+# Writes a value into a file of the kernel's; its refusal in a few words.
+into() {
+    if ! (printf '%s\n' "$2" >"$1") 2>"$WORK/why"; then
         sed 's/^[^:]*: *[0-9]*: *//; s/^.*: //' "$WORK/why" | tail -n 1 | sed "s/^/the kernel refused it: /"
         return 1
     fi

@@ -1,5 +1,176 @@
 # --- cards, queues and processors: read and advised on; set only where stack.yaml asks ------------------------------
 
-hardware_running() { :; }
-hardware_advice() { :; }
-put_sysfs() { :; }
+# Lists of CPUs and their masks in awk. A mask is compared without leading zeros: 00000000,00000003 is 3.
+# shellcheck disable=SC2016 # $ in awk
+MASKS='
+function members(list, into,   part, n, i, ends, c, count) {
+    n = split(list, part, /[, ]/)
+    for (i = 1; i <= n; i++) {
+        if (part[i] !~ /^[0-9]+(-[0-9]+)?$/) continue
+        if (split(part[i], ends, "-") == 1) ends[2] = ends[1]
+        for (c = ends[1] + 0; c <= ends[2] + 0; c++) into[++count] = c
+    }
+    return count + 0
+}
+function grouped(hex,   out) {
+    while (length(hex) > 8) { out = "," substr(hex, length(hex) - 7) out; hex = substr(hex, 1, length(hex) - 8) }
+    return hex out
+}
+function canonical(mask) { gsub(/,/, "", mask); sub(/^0+/, "", mask); return grouped(mask == "" ? "0" : tolower(mask)) }
+# The mask of every step-th CPU of cpu[1..n], from the first-th on.
+function mask_of(cpu, n, first, step,   i, nibble, top, hex) {
+    for (i = first; i <= n; i += step) {
+        # Not 2 ^ n: an awk of busybox may come without powers.
+        nibble[int(cpu[i] / 4)] += substr("1248", cpu[i] % 4 + 1, 1)
+        if (int(cpu[i] / 4) > top) top = int(cpu[i] / 4)
+    }
+    for (i = top + 0; i >= 0; i--) hex = hex sprintf("%x", nibble[i] + 0)
+    return canonical(hex)
+}
+'
+
+# The first line of a file below /sys or /proc; nothing where it cannot be read.
+line_of() {
+    line=""
+    { IFS= read -r line <"$1" || :; } 2>/dev/null
+    [ -z "$line" ] || printf '%s\n' "$line"
+}
+
+# Cards packets really come through: the ports below a bond, VLAN or bridge that carries the default route.
+ports() {
+    for card in $(cards); do below "$card"; done | sort -u
+}
+below() {
+    found=no
+    for lower in "$ROOT/sys/class/net/$1"/lower_*; do
+        if [ -e "$lower" ]; then
+            found=yes
+            (below "${lower##*/lower_}" port)
+        fi
+    done
+    # A bridge's ports may be virtual ones too, of containers and guests.
+    if [ $found = no ] && { [ $# -eq 1 ] || [ -e "$ROOT/sys/class/net/$1/device" ]; }; then echo "$1"; fi
+}
+queues() { find "$ROOT/sys/class/net/$1/queues/" -maxdepth 1 -name "$2-*" 2>/dev/null | wc -l | tr -d ' '; }
+
+# The processors work is spread over: online, and not kept apart from the scheduler.
+online() {
+    all=$(line_of "$ROOT/sys/devices/system/cpu/online")
+    apart="$(line_of "$ROOT/sys/devices/system/cpu/isolated"),$(line_of "$ROOT/sys/devices/system/cpu/nohz_full")"
+    awk -v all="${all:-0}" -v apart="$apart" -v among="${1:-}" "$MASKS"'BEGIN {
+        n = members(apart, a); for (i = 1; i <= n; i++) skip[a[i]] = 1
+        m = members(among, b); for (i = 1; i <= m; i++) near[b[i]] = 1
+        n = members(all, c)
+        for (i = 1; i <= n; i++) if (!(c[i] in skip) && (!m || c[i] in near)) printf "%s%s", (done++ ? "," : ""), c[i]
+        print ""
+    }'
+}
+# A card's NUMA node; -1 where the machine does not say. A virtio card's is its parent's.
+node_of() {
+    for up in . ..; do
+        node=$(line_of "$ROOT/sys/class/net/$1/device/$up/numa_node")
+        [ -z "$node" ] || break
+    done
+    echo "${node:--1}"
+}
+near() {
+    node=$(node_of "$1")
+    cpus=""
+    [ "$node" -lt 0 ] || cpus=$(online "$(line_of "$ROOT/sys/devices/system/node/node$node/cpulist")")
+    [ -n "$cpus" ] || cpus=$(online)
+    echo "$cpus"
+}
+
+# The interrupts of a card's queues, as: number, name. Numbers change at a boot, names do not; a driver's names for
+# what else a card interrupts for are left out, unless there is nothing else.
+interrupts() {
+    {
+        for up in . ..; do
+            for file in "$ROOT/sys/class/net/$1/device/$up/msi_irqs"/*; do
+                for folder in "$ROOT/proc/irq/${file##*/}"/*/; do printf '%s\n' "$folder"; done
+            done
+        done
+        for folder in "$ROOT"/proc/irq/*/"$1"/ "$ROOT"/proc/irq/*/"$1"-*/ "$ROOT"/proc/irq/*/*-"$1"-*/; do printf '%s\n' "$folder"; done
+    } | awk -F / 'BEGIN { OFS = "\t" }
+        { name = $(NF - 1); number = $(NF - 2) }
+        number !~ /^[0-9]+$/ || name !~ /^[A-Za-z0-9@:._+-]+$/ || seen[name]++ { next }
+        {
+            kind = tolower(name); sub(/@.*/, "", kind)
+            other = kind ~ /config|control|event|async|misc|mgm|mbox|cmd|ptp|fdir/
+            if (!other && kind ~ /rx|tx|input|output|comp[0-9]|fp|ntfy|q[0-9]|-[0-9]+$/) print number, name
+            else if (!other) last = number OFS name
+            found += !other && kind ~ /rx|tx|input|output|comp[0-9]|fp|ntfy|q[0-9]|-[0-9]+$/
+        }
+        END { if (!found && last != "") print last }' | sort -n
+}
+irqbalance() { grep -qsx irqbalance "$ROOT"/proc/[0-9]*/comm; }
+
+# A card's ring sizes, receive and transmit, now and at most; `-` where it has none. `!reason` where unknown.
+rings() {
+    if ! have ethtool; then echo '!ethtool is not installed'; return; fi
+    ethtool -g "$1" 2>/dev/null | awk '
+        /^Pre-set/ { at = "max" }
+        /^Current/ { at = "now" }
+        /^[RT]X:/ { size[at, $1] = $2 ~ /^[0-9]+$/ ? $2 : "-" }
+        END { if (("now", "RX:") in size) print size["now", "RX:"], size["now", "TX:"], size["max", "RX:"], size["max", "TX:"]; else print "!this card shows no ring sizes" }'
+}
+
+# --- reading and setting them ---------------------------------------------------------------------------------------
+
+# The value of each knob that is asked for or recorded, as: kind, name, value; `!reason` where there is none.
+hardware_running() {
+    held=no
+    [ "$command" = rollback ] || ! irqbalance || held=yes
+    cat "$WORK/wishes" "$WORK/record" | awk -F '\t' '$1 ~ /^(sysfs|irq|ring)$/ && !seen[$1, $2]++ { print $1 "\t" $2 }' |
+        while IFS="$TAB" read -r kind name; do
+            case $kind in
+                sysfs)
+                    value=$(line_of "$ROOT/sys/$name")
+                    [ -n "$value" ] || { [ -e "$ROOT/sys/$name" ] && value="!it cannot be read"; } || value="!this kernel or card has no /sys/$name"
+                    ;;
+                irq)
+                    folder=$(irq_folder "$name")
+                    value="!there is no interrupt of that name"
+                    if [ $held = yes ]; then value="!irqbalance runs"; elif [ -n "$folder" ]; then value=$(line_of "$folder/smp_affinity_list"); fi
+                    ;;
+                ring)
+                    value=$(rings "$name")
+                    case $value in '!'*) ;; *) value=${value%" ${value#* * }"} ;; esac
+                    ;;
+            esac
+            printf '%s\t%s\t%s\n' "$kind" "$name" "$value"
+        done | awk -F '\t' "$MASKS"'BEGIN { OFS = "\t" } $2 ~ /_cpus$/ && $3 !~ /^!/ { $3 = canonical($3) } { print }'
+}
+irq_folder() {
+    for folder in "$ROOT"/proc/irq/*/"$1"/; do
+        [ ! -d "$folder" ] || { folder=${folder%/}; echo "${folder%/*}"; return; }
+    done
+}
+
+put_sysfs() {
+    [ -e "$ROOT/sys/$1" ] || { echo "this kernel or card has no /sys/$1"; return 1; }
+    # A mask is written as wide as the kernel shows it.
+    into "$ROOT/sys/$1" "$(awk -v value="$2" -v name="$1" -v shown="$(line_of "$ROOT/sys/$1")" "$MASKS"'BEGIN {
+        if (name ~ /_cpus$/) {
+            gsub(/,/, "", value); gsub(/,/, "", shown)
+            while (length(value) < length(shown)) value = "0" value
+            value = grouped(value)
+        }
+        print value
+    }')"
+}
+put_irq() {
+    folder=$(irq_folder "$1")
+    [ -n "$folder" ] || { echo "there is no interrupt of that name"; return 1; }
+    into "$folder/smp_affinity_list" "$2"
+}
+# Both rings in one call, because most drivers take the card's queues down and up again for it: packets are lost for
+# a moment and some drivers renew the link. The driver alone decides that; here it is only kept from happening twice,
+# and a card that has its sizes already is not touched. Before the interrupts, which some drivers place anew with it.
+put_ring() {
+    sizes=""
+    [ "${2% *}" = - ] || sizes="rx ${2% *}"
+    [ "${2#* }" = - ] || sizes="$sizes tx ${2#* }"
+    # shellcheck disable=SC2086 # words
+    ethtool -G "$1" $sizes
+}

@@ -90,11 +90,23 @@ findings() {
             else if (problem != "") out("short", key, wanted, got, "applied", problem " (" seen ")", command == "apply" ? "systemctl cat docker.service containerd.service: a later drop-in may override; then restart the unit" : apply)
             else out(command == "apply" && same && got != wanted ? "kept" : "ok", key, wanted, got, "applied", seen, "")
         }' "$WORK/record" "$WORK/running" "$WORK/boot" "$WORK/fresh" "$WORK/boot-modules" "$WORK/logins" "$WORK/trouble" "$TABLE"
+    hardware_findings
 }
 
 # What rollback could not put back.
 left_findings() {
     awk -F '\t' 'BEGIN { OFS = "\t" } { print "short", $2, "-", "-", "applied", "left as it is: " $3, $1 == "module" ? "reboot, or run rollback again once nothing uses it" : "set it by hand if you want another value" }' "$WORK/left"
+}
+
+# How full the table of tracked connections is: a full one drops every new client.
+conntrack_fill() {
+    awk -v root="$ROOT/proc/sys/net/netfilter/" -v porcelain=$porcelain 'BEGIN {
+        if ((getline count < (root "nf_conntrack_count")) <= 0 || (getline most < (root "nf_conntrack_max")) <= 0 || most + 0 == 0) exit
+        share = int(count * 100 / most)
+        text = count " of " most " entries (" share " %)"
+        if (share >= 80) text = text ": nearly full, and a full table drops new clients; raise limits.net.netfilter.nf_conntrack_max, or shorten its timeouts"
+        print (porcelain == "yes" ? "advice\tconntrack\t" : "conntrack: ") text
+    }'
 }
 
 # Shows $WORK/findings; fails if any is not as wanted. Not read from a pipe: there a writer that dies goes unseen.

@@ -5,6 +5,7 @@ check() {
     cp "$TABLE" "$STACKS/$NAME/limits.tsv"
     gather
     hardware_advice
+    conntrack_fill
     findings >"$WORK/findings"
     if show; then finish 0; else finish 1; fi
 }
@@ -39,6 +40,7 @@ apply() {
     [ $dry = no ] || finish 0
     [ ! -s "$WORK/changes" ] || gather
     hardware_advice
+    conntrack_fill
     findings >"$WORK/findings"
     if show; then finish 0; else finish 1; fi
 }
