@@ -11,7 +11,7 @@ ifdef STACKCTL_ENGINE_SOCKET
 export DOCKER_HOST := unix://$(STACKCTL_ENGINE_SOCKET)
 endif
 
-SHELL_FILES = scripts/engine images/base/build .ci/run compose/production/host/prepare.sh $(wildcard scripts/*.sh tests/vm/*.sh)
+SHELL_FILES = scripts/engine images/base/build .ci/run compose/production/host/prepare.sh $(wildcard scripts/*.sh tests/vm/*.sh tests/unit/host/fakes/* tests/unit/host/killing/*)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv engine up down clean test lint unit integration test-vm machines bench lock
@@ -59,6 +59,7 @@ lint: venv ## ruff, mypy, shellcheck
 	shellcheck $(SHELL_FILES)
 
 unit: venv ## tests that need no engine, with coverage
+	@$(ENGINE) tools busybox # prepare.sh is run in its shell too
 	$(VENV)/bin/pytest tests/unit --cov --cov-report=term
 
 integration: venv ## tests against a real engine (`make engine` first)

@@ -18,6 +18,7 @@ umask 022
 
 TAB=$(printf '\t')
 ROOT=${STACKCTL_HOST_ROOT:-}
+ROOT=${ROOT%/}
 HERE=$(cd "$(dirname "$0")" && pwd)
 TABLE=$HERE/limits.tsv
 STATE=$ROOT/var/lib/stackctl/host
@@ -31,7 +32,19 @@ say() { if [ $porcelain = yes ]; then printf 'note\t%s\n' "$*"; else printf '%s\
 die() {
     printf 'prepare.sh: %s\n' "$1" >&2
     printf '  do: %s\n' "$2" >&2
+    explained
     exit 2
+}
+# Whatever ends the script without this mark is an error nobody foresaw. In a subshell a variable would not do.
+explained() { [ -z "${WORK:-}" ] || (: >"$WORK/explained") 2>/dev/null || :; }
+leave() {
+    if [ ! -e "$WORK/explained" ] && [ "$1" -lt 128 ]; then
+        printf 'prepare.sh: %s stopped unfinished (status %s); what it says above is why\n' "$command" "$1" >&2
+        printf '  do: %s\n' "mend that (often: no room in /tmp or /var/lib), then run the same command again: it goes on where it stopped" >&2
+        set -- 2
+    fi
+    rm -rf "$WORK"
+    exit "$1"
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 systemd() { [ -d "$ROOT/run/systemd/system" ] && have systemctl; }
@@ -47,14 +60,17 @@ for word in "$@"; do
 done
 [ -n "$command" ] || { usage >&2; exit 2; }
 [ "$command" != check ] || dry=yes
+case $ROOT in '' | /*) ;; *) die "STACKCTL_HOST_ROOT is not an absolute path: $ROOT" "write it from / on" ;; esac
+[ -d "$ROOT/" ] || die "STACKCTL_HOST_ROOT is no folder: $ROOT" "correct it, or unset it to work on this machine"
 [ -r "$TABLE" ] || die "$TABLE is missing" "run this from the host/ folder of \`stackctl render\`, with all its files"
 NAME=$(sed -n "s/^stack$TAB//p" "$TABLE")
 case $NAME in '' | *[!a-z0-9-]*) die "$TABLE is damaged: it names no stack" "render again" ;; esac
 [ "$(tail -n 1 "$TABLE")" = end ] || die "$TABLE is cut off" "render again, or copy the folder again"
+[ -d "$HERE/etc" ] || die "$HERE/etc is missing" "copy the whole host/ folder of \`stackctl render\`"
 
 WORK=$(mktemp -d 2>/dev/null || mktemp -d /run/stackctl.XXXXXX) ||
     die "no room for temporary files" "free space in /tmp or /run"
-trap 'rm -rf "$WORK"' EXIT
+trap 'leave $?' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 : >"$WORK/trouble"
@@ -68,17 +84,26 @@ if [ $dry = no ]; then
         mkdir -p "$STATE" 2>"$WORK/why" || die "$STATE cannot be made: $(tail -n 1 "$WORK/why")" "make it writable; without a record nothing is changed"
         chmod 700 "$STATE"
         if have flock; then
-            exec 9>"$STATE/lock"
+            # A redirection that fails in exec would end the shell with no word on what to do.
+            (: >>"$STATE/lock") 2>"$WORK/why" || die "$STATE/lock cannot be written: $(tail -n 1 "$WORK/why")" "make it writable and make room; nothing was changed"
+            exec 9>>"$STATE/lock"
             flock -n 9 || die "another prepare.sh is at work on this host" "wait for it to end"
         fi
     fi
+elif [ "$command" != check ] && [ -d "$STATE" ] && [ ! -x "$STATE" ]; then
+    # Without it a preparation that is there would look like one that is not.
+    die "the record in $STATE cannot be read by you" "run it as root: sudo sh $HERE/prepare.sh $command --dry-run"
 fi
 
 # Values in awk, where every decision is made: numbers are compared as text, so that 2^63-1 stays exact.
 # shellcheck disable=SC2016 # $ in awk
 VALUES='
-function norm(v) { gsub(/[ \t]+/, " ", v); sub(/^ /, "", v); sub(/ $/, "", v); return v }
-function num(v) { return v == "infinity" || v == "unlimited" || v == "max" || v == "-1" ? "9223372036854775807" : v }
+# As text: awk would compare two fields that look like numbers as such, and of 2^53 and more take neighbours for equal.
+function norm(v) { gsub(/[ \t]+/, " ", v); sub(/^ /, "", v); sub(/ $/, "", v); return v "" }
+function num(v) {
+    if (v ~ /^0[0-9]+$/) { sub(/^0+/, "", v); if (v == "") v = "0" }
+    return v == "infinity" || v == "unlimited" || v == "max" || v == "-1" ? "9223372036854775807" : v
+}
 function isnum(v) { return num(v) ~ /^[0-9]+$/ }
 function ge(a, b) {
     a = num(a) ""; b = num(b) ""
@@ -89,7 +114,7 @@ function holds(compare, got, want,   g, w, n, i) {
     n = split(want, w, " ")
     if (split(got, g, " ") != n) return 0
     if (compare == "equal") return norm(got) == norm(want)
-    for (i = 1; i <= n; i++) if (!isnum(g[i])) return 0
+    for (i = 1; i <= n; i++) if (!isnum(g[i]) || !isnum(w[i])) return 0
     if (compare == "covers") return ge(w[1], g[1]) && ge(g[2], w[2])
     for (i = 1; i <= n; i++) if (!ge(g[i], w[i])) return 0
     return 1
@@ -112,7 +137,6 @@ function merge(compare, a, b,   x, y, n, i, out) {
 
 # Writes standard input as file $1, whole or not at all.
 whole() {
-    rm -f "$1.new"
     { cat >"$1.new" && { sync "$1.new" 2>/dev/null || sync; } && mv -f "$1.new" "$1"; } 2>"$WORK/why" || {
         rm -f "$1.new"
         die "$1 cannot be written: $(tail -n 1 "$WORK/why")" "make room or make it writable, then run the same command again: it goes on where it stopped"
@@ -126,13 +150,18 @@ item() {
     ITEM=$ITEM$rest
 }
 
+# What the item says, in $first and $last.
+remembered() { { read -r _ first && read -r _ last; } <"$ITEM"; }
+
 # record KIND NAME BEFORE SET: what was there first stays; what we set last is replaced. `settled` makes it lasting.
 record() {
     item "$1" "$2"
     first=$3
     if [ -e "$ITEM" ]; then
-        { read -r _ first && read -r _ last; } <"$ITEM" || :
-        [ "${last:-}" != "$4" ] || return 0
+        remembered
+        [ "$last" != "$4" ] || return 0
+        # What was only noted, never set, may have got another value by hand since: that is what was before.
+        [ "$first" != "$last" ] || first=$3
     fi
     { [ -d "$BEFORE/$1" ] || mkdir -p "$BEFORE/$1"; } 2>"$WORK/why" || die "$BEFORE/$1 cannot be made: $(tail -n 1 "$WORK/why")" "make room in /var/lib; nothing is changed without a record"
     { printf 'before %s\nset %s\nend\n' "$first" "$4" >"$ITEM.new" && mv -f "$ITEM.new" "$ITEM"; } 2>"$WORK/why" || {
@@ -190,6 +219,13 @@ recover() {
             rm -rf "$made"
         fi
     done
+    rm -rf "$STATE"/stacks/.*.old
+}
+
+# Takes this stack's wishes away in one step: half of them, left by a kill, would be taken for another wish.
+retire() {
+    rm -rf "$STACKS/.$NAME.old"
+    [ ! -d "$STACKS/$NAME" ] || mv "$STACKS/$NAME" "$STACKS/.$NAME.old"
 }
 
 # Puts this stack's wishes among the others'. With --dry-run into a copy.
@@ -200,11 +236,13 @@ adopt() {
     fi
     rm -rf "$STACKS/.$NAME.new"
     { mkdir -p "$STACKS/.$NAME.new" && cp -R "$TABLE" "$HERE/etc" "$STACKS/.$NAME.new/" &&
+        for part in unit recorded; do [ ! -e "$STACKS/$NAME/$part" ] || cp -R "$STACKS/$NAME/$part" "$STACKS/.$NAME.new/" || exit 1; done &&
         : >"$STACKS/.$NAME.new/complete"; } 2>"$WORK/why" ||
         die "the record in $STACKS cannot be written: $(tail -n 1 "$WORK/why"); nothing was changed" "make room in /var/lib, then run apply again"
     sync
-    rm -rf "${STACKS:?}/$NAME"
+    retire
     mv "$STACKS/.$NAME.new" "$STACKS/$NAME"
+    rm -rf "$STACKS/.$NAME.old"
 }
 tree() { (cd "$1" && find etc -type f -exec cksum {} + | sort); }
 
@@ -215,7 +253,7 @@ if [ $dry = yes ]; then
     [ ! -d "$STATE/stacks" ] || cp -R "$STATE/stacks/." "$STACKS/"
 fi
 
-# --- what this host shows now, and what its files say for the next boot ---------------------------------------------
+# --- what this host shows now ---------------------------------------------------------------------------------------
 
 path_of() {
     old=$IFS IFS=.
@@ -235,7 +273,7 @@ SYSCTLS='{
     path = root "/proc/sys/" path
     value = "!it cannot be read"
     if ((getline value < path) >= 0) close(path)
-    else if (system("test -e " path) != 0) value = "!this kernel has no such key"
+    else if (system("test -e \"" path "\"") != 0) value = "!this kernel has no such key"
     # Triples are separated by tabs, as fields are here.
     gsub(/[ \t]+/, " ", value)
     print $1 "\t" value
@@ -244,7 +282,11 @@ SYSCTLS='{
 # Each knob's value now, as: kind, name, value; `!reason` where there is none.
 running() {
     awk -F '\t' '$1 == "sysctl" && !seen[$2]++ { print $2 }' "$WORK/wishes" "$WORK/record" >"$WORK/keys"
-    awk -v root="$ROOT" "$SYSCTLS" "$WORK/keys" | sed "s/^/sysctl$TAB/"
+    # mawk ends at the first key whose read fails: then each is read by one of its own.
+    awk -v root="$ROOT" "$SYSCTLS" "$WORK/keys" >"$WORK/values" 2>/dev/null || while IFS= read -r key; do
+        echo "$key" | awk -v root="$ROOT" "$SYSCTLS" 2>/dev/null || printf '%s\t!it cannot be read\n' "$key"
+    done <"$WORK/keys" >"$WORK/values"
+    sed "s/^/sysctl$TAB/" "$WORK/values"
     units_running
     for card in $(cards); do printf 'qdisc\t%s\t%s\n' "$card" "$(qdisc "$card")"; done
     hardware_running
@@ -325,50 +367,6 @@ qdisc() {
         }'
 }
 
-# Every file systemd-sysctl reads, in its order: by name over all folders, where /etc hides /run, and /run /usr.
-sysctl_files() {
-    for folder in /etc/sysctl.d /run/sysctl.d /usr/local/lib/sysctl.d /usr/lib/sysctl.d /lib/sysctl.d; do
-        for file in "$ROOT$folder"/*.conf; do
-            if [ -e "$file" ] || [ -L "$file" ]; then printf '%s\t%s\n' "${file##*/}" "$file"; fi
-        done
-    done | awk -F '\t' '!seen[$1]++' | sort -t "$TAB" -k 1,1 | cut -f 2
-    # What is applied later, by others: ufw's own file, and a tuned profile where tuned does not give way.
-    if grep -qs '^ENABLED=yes' "$ROOT/etc/ufw/ufw.conf"; then
-        file=$(sed -n 's/^IPT_SYSCTL=//p' "$ROOT/etc/default/ufw" 2>/dev/null)
-        echo "$ROOT${file:-/etc/ufw/sysctl.conf}"
-    fi
-    if grep -Eqs '^ *reapply_sysctl *= *(0|[Ff]alse|[Nn]o)' "$ROOT/etc/tuned/tuned-main.conf"; then
-        profile=$(cat "$ROOT/etc/tuned/active_profile" 2>/dev/null || :)
-        for folder in /etc/tuned /etc/tuned/profiles /usr/lib/tuned /usr/lib/tuned/profiles; do
-            [ -z "$profile" ] || [ ! -e "$ROOT$folder/$profile/tuned.conf" ] || echo "$ROOT$folder/$profile/tuned.conf"
-        done | head -n 1
-    fi
-}
-
-# The winner for each key at the next boot, as: key, value, its file, and the same without the files of stacks.
-# shellcheck disable=SC2016 # $ in awk
-boot() {
-    sysctl_files | awk -v root="$ROOT" "$VALUES"'
-        {
-            path = $0
-            file = substr(path, length(root) + 1)
-            tuned = file ~ /tuned\.conf$/
-            use = !tuned
-            while ((getline < path) > 0) {
-                if (/^[ \t]*\[/) use = /\[sysctl\]/
-                if (!use || !/^[ \t]*[^#; \t].*=/) continue
-                key = $0; sub(/=.*/, "", key); key = norm(key); sub(/^-/, "", key)
-                # Where a slash comes first, slashes separate.
-                if (match(key, /[.\/]/) && substr(key, RSTART, 1) == "/") gsub(/\//, ".", key)
-                text = $0; sub(/^[^=]*=/, "", text)
-                value[key] = norm(text); from[key] = file
-                if (file !~ /\/99-zz-stackctl-[a-z0-9-]*\.conf$/) { other[key] = norm(text); whose[key] = file }
-            }
-            close(path)
-        }
-        END { for (key in value) print key "\t" value[key] "\t" from[key] "\t" other[key] "\t" whose[key] }'
-}
-
 # What a network namespace has that nobody set anything in: the kernel's own defaults.
 fresh() {
     [ -z "$ROOT" ] && [ "$(id -u)" -eq 0 ] && have unshare || return 0
@@ -376,38 +374,114 @@ fresh() {
     unshare -n awk "$SYSCTLS" "$WORK/netns-keys" 2>/dev/null | grep -v "$TAB!" || :
 }
 
+# --- what the files of this host say for its next boot and for logins -----------------------------------------------
+
+# Every file systemd reads of a folder such as sysctl.d, in its order: by name over all places, where /etc hides
+# /run, and /run /usr.
+conf_files() {
+    for folder in /etc /run /usr/local/lib /usr/lib /lib; do
+        for file in "$ROOT$folder/$1"/*.conf; do
+            # mawk would stop at a folder.
+            if [ ! -d "$file" ] && { [ -e "$file" ] || [ -L "$file" ]; }; then printf '%s\t%s\n' "${file##*/}" "$file"; fi
+        done
+    done | awk -F '\t' '!seen[$1]++' | sort -t "$TAB" -k 1,1 | cut -f 2
+}
+sysctl_files() {
+    conf_files sysctl.d
+    # What is applied later, by others: ufw's own file, and a tuned profile where tuned does not give way.
+    if grep -qs '^ENABLED=yes' "$ROOT/etc/ufw/ufw.conf"; then
+        file=$(sed -n 's/^IPT_SYSCTL=//p' "$ROOT/etc/default/ufw" 2>/dev/null || :)
+        echo "$ROOT${file:-/etc/ufw/sysctl.conf}"
+    fi
+    if grep -Eqs '^ *reapply_sysctl *= *(0|[Ff]alse|[Nn]o)' "$ROOT/etc/tuned/tuned-main.conf"; then
+        for profile in $(cat "$ROOT/etc/tuned/active_profile" 2>/dev/null || :); do tuned_files "$profile" 8; done
+    fi
+}
+# A profile's file after those it includes; at most $2 deep, for a circle has no end.
+tuned_files() {
+    for folder in /etc/tuned /etc/tuned/profiles /usr/lib/tuned /usr/lib/tuned/profiles; do
+        file=$ROOT$folder/$1/tuned.conf
+        [ -e "$file" ] || continue
+        [ "$2" -eq 0 ] || for profile in $(sed -n 's/^ *include *= *//p' "$file" | tr ',' ' '); do
+            # In a subshell, for these variables are global.
+            (tuned_files "$profile" $(($2 - 1)))
+        done
+        echo "$file"
+        return
+    done
+}
+
+# The winner for each key at the next boot, as: key, value, its file, and the same without the files of stacks.
+# shellcheck disable=SC2016 # $ in awk
+boot() {
+    sysctl_files | awk -v root="$ROOT" "$VALUES"'
+        # The kernel reads a leading 0 as octal and 0x as hexadecimal.
+        function decimal(v,   base, n, i) {
+            if (v !~ /^0([0-7]+|[xX][0-9a-fA-F]+)$/) return v
+            base = v ~ /[xX]/ ? 16 : 8
+            for (i = base == 16 ? 3 : 2; i <= length(v); i++) n = n * base + index("0123456789abcdef", tolower(substr(v, i, 1))) - 1
+            return sprintf("%.0f", n)
+        }
+        function members(text,   list, n, i, out) {
+            n = split(text, list, " ")
+            for (i = 1; i <= n; i++) out = out (i > 1 ? " " : "") decimal(list[i])
+            return out
+        }
+        {
+            path = $0
+            file = substr(path, length(root) + 1)
+            tuned = file ~ /\/tuned\.conf$/
+            use = !tuned
+            while ((getline < path) > 0) {
+                if (tuned && /^[ \t]*\[/) use = /\[sysctl\]/
+                if (!use || !/^[ \t]*[^#; \t].*=/) continue
+                key = $0; sub(/=.*/, "", key); key = norm(key); sub(/^-/, "", key)
+                # Where a slash comes first, slashes separate.
+                if (match(key, /[.\/]/) && substr(key, RSTART, 1) == "/") gsub(/\//, ".", key)
+                text = $0; sub(/^[^=]*=/, "", text); text = norm(text)
+                # In a tuned profile `>` raises and never lowers.
+                if (tuned && sub(/^> */, "", text) && isnum(text) && isnum(value[key]) && ge(value[key], text)) continue
+                text = members(text)
+                value[key] = text; from[key] = file
+                if (file !~ /\/99-zz-stackctl-[a-z0-9-]*\.conf$/) { other[key] = text; whose[key] = file }
+            }
+            close(path)
+        }
+        END { for (key in from) print key "\t" value[key] "\t" from[key] "\t" other[key] "\t" whose[key] }'
+}
+
 # Modules that will be there before sysctl.d is applied: built in, or listed for the boot.
 boot_modules() {
-    cat "$ROOT/etc/modules" "$ROOT"/etc/modules-load.d/*.conf "$ROOT"/run/modules-load.d/*.conf \
-        "$ROOT"/usr/local/lib/modules-load.d/*.conf "$ROOT"/usr/lib/modules-load.d/*.conf 2>/dev/null |
+    { echo "$ROOT/etc/modules"; conf_files modules-load.d; } | while IFS= read -r file; do cat "$file" 2>/dev/null || :; done |
         awk '/^[ \t]*[^#; \t]/ { gsub(/-/, "_", $1); print $1 }'
     awk -F / '{ name = $NF; sub(/\.ko.*/, "", name); gsub(/-/, "_", name); print name }' \
         "$ROOT/lib/modules/$(uname -r)/modules.builtin" 2>/dev/null || :
 }
 has_module() { [ -d "$ROOT/sys/module/$1" ]; }
 
-# What every login gets, by the files PAM reads, as: item, soft and hard, the file that decides. $1: without ours.
+# What a login gets, by the files PAM reads, as: item/domain, soft and hard, the file that decides. `all` shows only
+# what is set on both sides; `others` leaves our files out, and a side that they do not set is 0.
 logins() {
     for file in "$ROOT/etc/security/limits.conf" "$ROOT"/etc/security/limits.d/*.conf; do
         case $file in */99-stackctl-*) [ "$1" = all ] || continue ;; esac
-        [ ! -r "$file" ] || echo "$file"
-    done | awk -v root="$ROOT" "$VALUES"'
+        [ ! -f "$file" ] || echo "$file"
+    done | awk -v root="$ROOT" -v which="$1" "$VALUES"'
         {
             path = $0
             while ((getline < path) > 0) {
                 sub(/#.*/, "")
                 if (NF != 4 || $1 != "*" && $1 != "root") continue
-                if ($2 != "hard") v[$3, $1, "soft"] = num($4)
-                if ($2 != "soft") v[$3, $1, "hard"] = num($4)
-                decides[$3] = substr(path, length(root) + 1)
+                id = $3 "/" $1
+                if ($2 != "hard") soft[id] = num($4)
+                if ($2 != "soft") hard[id] = num($4)
+                from[id] = substr(path, length(root) + 1)
             }
             close(path)
         }
-        function low(item, side,   a, b) {
-            a = v[item, "*", side]; b = v[item, "root", side]
-            return a == "" || b == "" ? "" : ge(a, b) ? b : a
-        }
-        END { for (i in decides) if (low(i, "soft") != "" && low(i, "hard") != "") print i "\t" low(i, "soft") " " low(i, "hard") "\t" decides[i] }'
+        END {
+            for (id in from) if (which == "others" || (id in soft) && (id in hard))
+                print id "\t" (id in soft ? soft[id] : 0) " " (id in hard ? hard[id] : 0) "\t" from[id]
+        }'
 }
 
 # --- what is to be done, decided in one place from what is wanted, running, recorded and set by others --------------
@@ -424,7 +498,9 @@ wishes() {
             rule[id] = compare
             want[id] = merge(compare, want[id], value)
         }
-        $1 ~ /^(sysctl|login|sysfs|irq|ring)$/ { wish($1, $1 == "login" ? $6 : $2, $3, $4) }
+        $1 ~ /^(sysctl|sysfs|irq|ring)$/ { wish($1, $2, $3, $4) }
+        # `*` does not cover root, and root may have more than the others.
+        $1 == "login" { wish("login", $6 "/*", $3, $4); wish("login", $6 "/root", $3, $4) }
         $1 == "sysctl" && $5 != "-" { wish("module", $5, "equal", "loaded") }
         $2 == "net.core.default_qdisc" { n = split(cards, c, " "); for (i = 1; i <= n; i++) wish("qdisc", c[i], "equal", $4) }
         $1 == "unit" {
@@ -507,7 +583,7 @@ compose_files() {
                     if (("sysctl\t" key) in target) { print key " = " target["sysctl\t" key]; next }
                 }
                 path ~ /^etc\/security\// && /^[^#]/ {
-                    split($0, word, " "); split(target["login\t" word[3]], pair, " ")
+                    split($0, word, " "); split(target["login\t" word[3] "/" word[1]], pair, " ")
                     if (word[2] == "soft" || word[2] == "hard") {
                         value = pair[word[2] == "soft" ? 1 : 2]
                         print word[1], word[2], word[3], value == "9223372036854775807" ? "unlimited" : value
@@ -549,7 +625,8 @@ boot_unit() {
     done
 }
 
-sum() { if [ -e "$1" ]; then cksum <"$1"; else echo absent; fi; }
+# A symlink is what it points to, not what is in there: put back, it is a symlink again.
+sum() { if [ -L "$1" ]; then echo "link $(readlink "$1")"; elif [ -e "$1" ]; then cksum <"$1"; else echo absent; fi; }
 
 # Folders a file needs are recorded, so that rollback takes away what apply made.
 record_folders() {
@@ -572,7 +649,7 @@ put_files() {
         echo "$path" >>"$WORK/changed-files"
         [ $dry = no ] || continue
         record_folders "${path%/*}"
-        if [ "$was" != absent ] && [ "$was" != "$(sed -n 's/^set //p' "$ITEM" 2>/dev/null)" ]; then keep_copy "$path"; fi
+        [ "$was" = absent ] || keep_copy "$path" "$was"
         record file "$path" "$was" "$new"
     done 3<"$WORK/wanted-files"
     [ ! -s "$WORK/changed-files" ] || [ $dry = yes ] || settled
@@ -591,25 +668,37 @@ put_files() {
     done 3<"$WORK/recorded-files"
 }
 
-# What stood in a file before, with mode and owner; a later hand's edit is kept too, under another name.
+# What stood in a file before, with mode and owner; a later hand's edit is kept too, under another name. $2: its sum.
 keep_copy() {
     item file "$1"
     copy=$STATE/files/$(printf %s "$1" | tr / %)
-    [ ! -e "$ITEM" ] || { copy=$copy.edited; say "$1 was edited after it was put in place; that text is kept as $copy"; }
-    { mkdir -p "$STATE/files" && cp -p "$ROOT$1" "$copy.new" && mv -f "$copy.new" "$copy"; } 2>"$WORK/why" ||
+    if [ -e "$ITEM" ]; then
+        remembered
+        # Where both are the same we never wrote it: it stood there already, as it was rendered.
+        if [ "$first" != "$last" ]; then
+            [ "$2" != "$last" ] || return 0
+            # Recorded, and killed before it was written.
+            if [ "$2" = "$first" ] && [ -e "$copy" ]; then return 0; fi
+            copy=$copy.edited
+            say "$1 was edited after it was put in place; that text is kept as $copy"
+        fi
+    fi
+    { mkdir -p "$STATE/files" && cp -pP "$ROOT$1" "$copy.new" && mv -f "$copy.new" "$copy"; } 2>"$WORK/why" ||
         die "$copy cannot be written: $(tail -n 1 "$WORK/why")" "make room in /var/lib; nothing is replaced without a copy"
 }
 
 drop_file() {
     cur=$(sum "$ROOT$1")
     copy=$STATE/files/$(printf %s "$1" | tr / %)
+    # What a kill left of a file that was being written.
+    [ $dry = yes ] || rm -f "$ROOT$1.new"
     if [ "$cur" = "$3" ] && [ "$cur" != "$2" ]; then
         if [ "$2" = absent ]; then change "remove $1"; else change "put back $1"; fi
         [ $dry = no ] || return 0
         if [ "$2" = absent ]; then
             rm -f "$ROOT$1" 2>"$WORK/why" || die "$1 cannot be removed: $(tail -n 1 "$WORK/why")" "make it writable, then run this again"
         else
-            { cp -p "$copy" "$ROOT$1.new" && mv -f "$ROOT$1.new" "$ROOT$1"; } 2>"$WORK/why" ||
+            { cp -pP "$copy" "$ROOT$1.new" && mv -f "$ROOT$1.new" "$ROOT$1"; } 2>"$WORK/why" ||
                 die "$1 cannot be put back: $(tail -n 1 "$WORK/why")" "make room; the file is kept as $copy"
         fi
         case $1 in /etc/systemd/*) : >"$WORK/reload" ;; esac
@@ -619,10 +708,10 @@ drop_file() {
     [ $dry = yes ] || { rm -f "$copy"; forget file "$1"; }
 }
 
-# Folders that apply made and that are empty again.
+# Folders that apply made and that are empty again. One that somebody uses by now stays, and is theirs.
 drop_folders() {
     awk -F '\t' '$1 == "dir" { print $2 }' "$WORK/record" | sort -r | while IFS= read -r path; do
-        if [ ! -d "$ROOT$path" ] || rmdir "$ROOT$path" 2>/dev/null; then forget dir "$path"; fi
+        if [ ! -d "$ROOT$path" ] || rmdir "$ROOT$path" 2>/dev/null || [ -z "$(ls -A "$STACKS" 2>/dev/null)" ]; then forget dir "$path"; fi
     done
 }
 
@@ -678,27 +767,39 @@ put_qdisc() {
 }
 put_unit() { :; }
 
-# Each action of decide: all recorded first, then done.
+# The kernel may round what it is given (nf_conntrack_buckets to whole pages): what it made of it is what we set.
+rounded() {
+    [ "$1" = sysctl ] || return 0
+    value=$(echo "$2" | awk -v root="$ROOT" "$SYSCTLS" | cut -f 2)
+    case $value in '!'* | "$3" | "$4") ;; *) record sysctl "$2" "$3" "$value" ;; esac
+}
+
+# Records each action of decide. What is as wanted already is recorded too, and before our files can be what makes it so.
+record_actions() {
+    [ $dry = no ] || return 0
+    while IFS="$TAB" read -r deed kind name to from <&3; do
+        case $deed in
+            note) record "$kind" "$name" "$from" "$from" ;;
+            set | lower) case $from in hand:*) ;; *) record "$kind" "$name" "$from" "$to" ;; esac ;;
+        esac
+    done 3<"$WORK/actions"
+    settled
+}
+
+# Does what is recorded.
 act() {
-    if [ $dry = no ]; then
-        while IFS="$TAB" read -r deed kind name to from <&3; do
-            case $deed in
-                note) record "$kind" "$name" "$from" "$from" ;;
-                set | lower) case $from in hand:*) ;; *) record "$kind" "$name" "$from" "$to" ;; esac ;;
-            esac
-        done 3<"$WORK/actions"
-        settled
-    fi
     while IFS="$TAB" read -r deed kind name to from <&3; do
         case $deed in
             set)
                 case $from in hand:*) trouble "$kind" "$name" "somebody put ${from#hand:} there; it is left alone"; continue ;; esac
                 change "set $kind $name: $from -> $to"
-                [ $dry = yes ] || put "$kind" "$name" "$to" || :
+                [ $dry = no ] || continue
+                if put "$kind" "$name" "$to"; then rounded "$kind" "$name" "$from" "$to"; fi
                 ;;
             lower)
                 change "set $kind $name: $from -> $to, which the other stacks on this host want"
-                [ $dry = yes ] || put "$kind" "$name" "$to" || :
+                [ $dry = no ] || continue
+                if put "$kind" "$name" "$to"; then rounded "$kind" "$name" "$from" "$to"; fi
                 ;;
             restore)
                 change "put back $kind $name: $from -> $to"
@@ -726,13 +827,14 @@ reload_systemd() {
 
 # The unit of each stack on this host is enabled; the symlink is recorded like a file.
 enable_units() {
-    systemd && [ $dry = no ] || return 0
+    systemd || return 0
     for file in "$STACKS"/*/unit/*.service; do
         [ -f "$file" ] || continue
         unit=${file##*/}
         [ "$(systemctl is-enabled "$unit" 2>/dev/null)" != enabled ] || continue
-        record enabled "$unit" disabled enabled
         change "enable $unit"
+        [ $dry = no ] || continue
+        record enabled "$unit" disabled enabled
         systemctl --quiet enable "$unit" 2>"$WORK/why" || trouble enabled "$unit" "$(tail -n 1 "$WORK/why")"
     done
 }
@@ -1330,7 +1432,7 @@ findings() {
                 return
             }
             if (!holds(compare, boot[key], wanted)) {
-                out("short", key, wanted, cur, "declared", seen " holds now, but at boot " at_boot(key), from[key] == ours || (("file\t" ours) in before) && 0 ? apply : ((("file\t" ours) in before) ? "take " key " out of " from[key] ", which overrides " ours : apply)); return
+                out("short", key, wanted, cur, "declared", seen " holds now, but at boot " at_boot(key), from[key] != ours && (("file\t" ours) in before) ? "take " key " out of " from[key] ", which overrides " ours : apply); return
             }
             if (module != "-" && !(module in early)) { out("short", key, wanted, cur, "declared", seen " holds now, but its module " module " is not loaded at boot before sysctl.d is applied", apply); return }
             out(kept(compare, key, cur, wanted), key, wanted, cur, "applied", seen "; at boot " at_boot(key), "")
@@ -1339,11 +1441,13 @@ findings() {
         function at_boot(key) { return key in boot ? boot[key] " from " from[key] : "whatever the kernel gives: no file sets it" }
         function other_wish(key) { return "another stack on this host wants another value, or something set it back: look for " key " in the other limits.tsv and in what runs here" }
 
-        function logins(key, compare, wanted, item,   got) {
-            got = login[item]
-            if (got == "") out("short", key, wanted, "", "declared", "no file of /etc/security sets soft and hard " item " for both * and root", apply)
-            else if (!holds(compare, got, wanted)) out("short", key, wanted, got, "declared", "decided by " decides[item], decides[item] ~ /stackctl/ ? apply : "take " item " out of " decides[item] " if apply does not win over it")
-            else out(command == "apply" && got != wanted ? "kept" : "ok", key, wanted, got, "declared", "decided by " decides[item], "")
+        function logins(key, compare, wanted, item,   all, root, low, got) {
+            all = login[item "/*"]; root = login[item "/root"]
+            low = item (holds(compare, all, wanted) && (!holds(compare, root, wanted) || holds(compare, all, root)) ? "/root" : "/*")
+            got = login[low]
+            if (all == "" || root == "") out("short", key, wanted, "", "declared", "no file of /etc/security sets soft and hard " item " for both * and root", apply)
+            else if (!holds(compare, got, wanted)) out("short", key, wanted, got, "declared", "decided by " decides[low], decides[low] ~ /stackctl/ ? apply : "take " item " out of " decides[low] " if apply does not win over it")
+            else out(command == "apply" && got != wanted ? "kept" : "ok", key, wanted, got, "declared", "decided by " decides[low], "")
         }
 
         function unit(key, compare, wanted, extra,   w, n, i, u, p, id, live, atboot, seen, got, problem, found, same) {
@@ -1389,9 +1493,8 @@ conntrack_fill() {
     }'
 }
 
-# Shows the findings and counts those that are not as wanted.
+# Shows $WORK/findings; fails if any is not as wanted. Not read from a pipe: there a writer that dies goes unseen.
 show() {
-    cat >"$WORK/findings"
     if [ $porcelain = yes ]; then
         sed "s/^/finding$TAB/" "$WORK/findings"
     else
@@ -1408,6 +1511,7 @@ show() {
 
 finish() {
     [ $porcelain = no ] || printf 'end\t%s\n' "$1"
+    explained
     exit "$1"
 }
 
@@ -1419,7 +1523,8 @@ check() {
     gather
     hardware_advice
     conntrack_fill
-    if findings | show; then finish 0; else finish 1; fi
+    findings >"$WORK/findings"
+    if show; then finish 0; else finish 1; fi
 }
 
 apply() {
@@ -1427,11 +1532,13 @@ apply() {
     [ $dry = yes ] || { mkdir -p "$STACKS"; recover; [ -d "$BEFORE" ] || mkdir -p "$BEFORE"; }
     if [ $dry = yes ]; then rm -rf "${STACKS:?}/$NAME"; mkdir "$STACKS/$NAME"; cp -R "$TABLE" "$HERE/etc" "$STACKS/$NAME/"; else adopt; fi
     # Modules first: they bring keys, which have to be read before anything is decided about them.
+    for key in $(unrecorded); do say "the record of $key is gone: what it is now counts as what was there before"; done
     gather
     decide
     grep "^[a-z]*${TAB}module$TAB" "$WORK/actions" >"$WORK/modules" || :
     mv "$WORK/modules" "$WORK/actions"
     if [ -s "$WORK/actions" ]; then
+        record_actions
         act
         gather
     fi
@@ -1439,55 +1546,68 @@ apply() {
     grep -v "^[a-z]*${TAB}module$TAB" "$WORK/actions" >"$WORK/rest" || :
     mv "$WORK/rest" "$WORK/actions"
     compose_files
+    record_actions
     put_files
     reload_systemd
     act
     enable_units
+    recorded | cut -f 1,2 >"$WORK/recorded"
+    [ $dry = yes ] || cmp -s "$WORK/recorded" "$STACKS/$NAME/recorded" || whole "$STACKS/$NAME/recorded" <"$WORK/recorded"
     if [ ! -s "$WORK/changes" ]; then say "nothing to change"; fi
     [ $dry = no ] || finish 0
     [ ! -s "$WORK/changes" ] || gather
     hardware_advice
     conntrack_fill
-    if findings | show; then finish 0; else finish 1; fi
+    findings >"$WORK/findings"
+    if show; then finish 0; else finish 1; fi
 }
 
 rollback() {
     if [ ! -d "$STATE/stacks" ] && [ ! -d "$BEFORE" ]; then
         for file in "$ROOT"/etc/sysctl.d/99-zz-stackctl-*.conf "$ROOT"/etc/modules-load.d/stackctl-*.conf; do
-            [ ! -e "$file" ] || die "there is no record on this host of what was there before, but $file is" "delete the files named *stackctl* below /etc by hand, then reboot"
+            # With the record's folder there, a kill cut off an apply that had done nothing yet, or a rollback at its end.
+            [ ! -e "$file" ] || [ -d "${STATE%/*}" ] || die "there is no record on this host of what was there before, but $file is" "delete the files named *stackctl* below /etc by hand, then reboot"
         done
         say "nothing is recorded on this host: there is nothing to put back"
+        [ $dry = yes ] || sweep
         finish 0
     fi
     sound_record
     [ $dry = yes ] || recover
-    unrecorded
-    rm -rf "$STACKS/.$NAME.new" "${STACKS:?}/$NAME"
+    # They stay as they are, and are named.
+    for key in $(unrecorded); do left sysctl "$key" "its record is gone, so what it was before is not known"; done
+    retire
+    rm -rf "$STACKS/.$NAME.old"
     gather
     decide
     compose_files
+    record_actions
     act
-    put_files
+    # Before its file goes: systemctl knows no unit without one.
     disable_units
+    put_files
     reload_systemd
     [ $dry = yes ] || { drop_folders; sweep; }
     if [ ! -s "$WORK/changes" ] && [ ! -s "$WORK/left" ]; then say "nothing to put back"; fi
-    if left_findings | show; then finish 0; else finish 1; fi
+    left_findings >"$WORK/findings"
+    if show; then finish 0; else finish 1; fi
 }
 
-# Keys this stack wanted that have no record any more: they stay as they are, and are named.
+# Keys that apply recorded and that have no record any more.
 unrecorded() {
-    [ -d "$STACKS/$NAME" ] || return 0
-    awk -F '\t' '$1 == "sysctl" { print $2 }' "$STACKS/$NAME/limits.tsv" | while IFS= read -r key; do
+    [ -e "$STACKS/$NAME/recorded" ] || return 0
+    awk -F '\t' 'FILENAME ~ /limits\.tsv$/ { wanted[$2] = 1; next } $1 == "sysctl" && wanted[$2] { print $2 }' \
+        "$STACKS/$NAME/limits.tsv" "$STACKS/$NAME/recorded" | while IFS= read -r key; do
         item sysctl "$key"
-        path_of "$key"
-        [ -e "$ITEM" ] || [ ! -e "$SYSCTL" ] || left sysctl "$key" "its record is gone, so what it was before is not known"
+        [ -e "$ITEM" ] || echo "$key"
     done
 }
 
 # With nothing left to undo the record goes too.
 sweep() {
     [ -z "$(ls -A "$STACKS" 2>/dev/null)" ] || return 0
+    # Items that a kill left half written keep their folders from being empty.
+    rm -f "$BEFORE"/*/*.new
     rmdir "$BEFORE"/* "$BEFORE" 2>/dev/null || :
     [ ! -d "$BEFORE" ] || return 0
     rm -rf "$STATE"

@@ -18,6 +18,7 @@ umask 022
 
 TAB=$(printf '\t')
 ROOT=${STACKCTL_HOST_ROOT:-}
+ROOT=${ROOT%/}
 HERE=$(cd "$(dirname "$0")" && pwd)
 TABLE=$HERE/limits.tsv
 STATE=$ROOT/var/lib/stackctl/host
@@ -31,7 +32,19 @@ say() { if [ $porcelain = yes ]; then printf 'note\t%s\n' "$*"; else printf '%s\
 die() {
     printf 'prepare.sh: %s\n' "$1" >&2
     printf '  do: %s\n' "$2" >&2
+    explained
     exit 2
+}
+# Whatever ends the script without this mark is an error nobody foresaw. In a subshell a variable would not do.
+explained() { [ -z "${WORK:-}" ] || (: >"$WORK/explained") 2>/dev/null || :; }
+leave() {
+    if [ ! -e "$WORK/explained" ] && [ "$1" -lt 128 ]; then
+        printf 'prepare.sh: %s stopped unfinished (status %s); what it says above is why\n' "$command" "$1" >&2
+        printf '  do: %s\n' "mend that (often: no room in /tmp or /var/lib), then run the same command again: it goes on where it stopped" >&2
+        set -- 2
+    fi
+    rm -rf "$WORK"
+    exit "$1"
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 systemd() { [ -d "$ROOT/run/systemd/system" ] && have systemctl; }
@@ -47,14 +60,17 @@ for word in "$@"; do
 done
 [ -n "$command" ] || { usage >&2; exit 2; }
 [ "$command" != check ] || dry=yes
+case $ROOT in '' | /*) ;; *) die "STACKCTL_HOST_ROOT is not an absolute path: $ROOT" "write it from / on" ;; esac
+[ -d "$ROOT/" ] || die "STACKCTL_HOST_ROOT is no folder: $ROOT" "correct it, or unset it to work on this machine"
 [ -r "$TABLE" ] || die "$TABLE is missing" "run this from the host/ folder of \`stackctl render\`, with all its files"
 NAME=$(sed -n "s/^stack$TAB//p" "$TABLE")
 case $NAME in '' | *[!a-z0-9-]*) die "$TABLE is damaged: it names no stack" "render again" ;; esac
 [ "$(tail -n 1 "$TABLE")" = end ] || die "$TABLE is cut off" "render again, or copy the folder again"
+[ -d "$HERE/etc" ] || die "$HERE/etc is missing" "copy the whole host/ folder of \`stackctl render\`"
 
 WORK=$(mktemp -d 2>/dev/null || mktemp -d /run/stackctl.XXXXXX) ||
     die "no room for temporary files" "free space in /tmp or /run"
-trap 'rm -rf "$WORK"' EXIT
+trap 'leave $?' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 : >"$WORK/trouble"
@@ -68,8 +84,13 @@ if [ $dry = no ]; then
         mkdir -p "$STATE" 2>"$WORK/why" || die "$STATE cannot be made: $(tail -n 1 "$WORK/why")" "make it writable; without a record nothing is changed"
         chmod 700 "$STATE"
         if have flock; then
-            exec 9>"$STATE/lock"
+            # A redirection that fails in exec would end the shell with no word on what to do.
+            (: >>"$STATE/lock") 2>"$WORK/why" || die "$STATE/lock cannot be written: $(tail -n 1 "$WORK/why")" "make it writable and make room; nothing was changed"
+            exec 9>>"$STATE/lock"
             flock -n 9 || die "another prepare.sh is at work on this host" "wait for it to end"
         fi
     fi
+elif [ "$command" != check ] && [ -d "$STATE" ] && [ ! -x "$STATE" ]; then
+    # Without it a preparation that is there would look like one that is not.
+    die "the record in $STATE cannot be read by you" "run it as root: sudo sh $HERE/prepare.sh $command --dry-run"
 fi

@@ -1,8 +1,12 @@
 # Values in awk, where every decision is made: numbers are compared as text, so that 2^63-1 stays exact.
 # shellcheck disable=SC2016 # $ in awk
 VALUES='
-function norm(v) { gsub(/[ \t]+/, " ", v); sub(/^ /, "", v); sub(/ $/, "", v); return v }
-function num(v) { return v == "infinity" || v == "unlimited" || v == "max" || v == "-1" ? "9223372036854775807" : v }
+# As text: awk would compare two fields that look like numbers as such, and of 2^53 and more take neighbours for equal.
+function norm(v) { gsub(/[ \t]+/, " ", v); sub(/^ /, "", v); sub(/ $/, "", v); return v "" }
+function num(v) {
+    if (v ~ /^0[0-9]+$/) { sub(/^0+/, "", v); if (v == "") v = "0" }
+    return v == "infinity" || v == "unlimited" || v == "max" || v == "-1" ? "9223372036854775807" : v
+}
 function isnum(v) { return num(v) ~ /^[0-9]+$/ }
 function ge(a, b) {
     a = num(a) ""; b = num(b) ""
@@ -13,7 +17,7 @@ function holds(compare, got, want,   g, w, n, i) {
     n = split(want, w, " ")
     if (split(got, g, " ") != n) return 0
     if (compare == "equal") return norm(got) == norm(want)
-    for (i = 1; i <= n; i++) if (!isnum(g[i])) return 0
+    for (i = 1; i <= n; i++) if (!isnum(g[i]) || !isnum(w[i])) return 0
     if (compare == "covers") return ge(w[1], g[1]) && ge(g[2], w[2])
     for (i = 1; i <= n; i++) if (!ge(g[i], w[i])) return 0
     return 1

@@ -3,7 +3,6 @@
 
 # Writes standard input as file $1, whole or not at all.
 whole() {
-    rm -f "$1.new"
     { cat >"$1.new" && { sync "$1.new" 2>/dev/null || sync; } && mv -f "$1.new" "$1"; } 2>"$WORK/why" || {
         rm -f "$1.new"
         die "$1 cannot be written: $(tail -n 1 "$WORK/why")" "make room or make it writable, then run the same command again: it goes on where it stopped"
@@ -17,13 +16,18 @@ item() {
     ITEM=$ITEM$rest
 }
 
+# What the item says, in $first and $last.
+remembered() { { read -r _ first && read -r _ last; } <"$ITEM"; }
+
 # record KIND NAME BEFORE SET: what was there first stays; what we set last is replaced. `settled` makes it lasting.
 record() {
     item "$1" "$2"
     first=$3
     if [ -e "$ITEM" ]; then
-        { read -r _ first && read -r _ last; } <"$ITEM" || :
-        [ "${last:-}" != "$4" ] || return 0
+        remembered
+        [ "$last" != "$4" ] || return 0
+        # What was only noted, never set, may have got another value by hand since: that is what was before.
+        [ "$first" != "$last" ] || first=$3
     fi
     { [ -d "$BEFORE/$1" ] || mkdir -p "$BEFORE/$1"; } 2>"$WORK/why" || die "$BEFORE/$1 cannot be made: $(tail -n 1 "$WORK/why")" "make room in /var/lib; nothing is changed without a record"
     { printf 'before %s\nset %s\nend\n' "$first" "$4" >"$ITEM.new" && mv -f "$ITEM.new" "$ITEM"; } 2>"$WORK/why" || {
@@ -81,6 +85,13 @@ recover() {
             rm -rf "$made"
         fi
     done
+    rm -rf "$STATE"/stacks/.*.old
+}
+
+# Takes this stack's wishes away in one step: half of them, left by a kill, would be taken for another wish.
+retire() {
+    rm -rf "$STACKS/.$NAME.old"
+    [ ! -d "$STACKS/$NAME" ] || mv "$STACKS/$NAME" "$STACKS/.$NAME.old"
 }
 
 # Puts this stack's wishes among the others'. With --dry-run into a copy.
@@ -91,11 +102,13 @@ adopt() {
     fi
     rm -rf "$STACKS/.$NAME.new"
     { mkdir -p "$STACKS/.$NAME.new" && cp -R "$TABLE" "$HERE/etc" "$STACKS/.$NAME.new/" &&
+        for part in unit recorded; do [ ! -e "$STACKS/$NAME/$part" ] || cp -R "$STACKS/$NAME/$part" "$STACKS/.$NAME.new/" || exit 1; done &&
         : >"$STACKS/.$NAME.new/complete"; } 2>"$WORK/why" ||
         die "the record in $STACKS cannot be written: $(tail -n 1 "$WORK/why"); nothing was changed" "make room in /var/lib, then run apply again"
     sync
-    rm -rf "${STACKS:?}/$NAME"
+    retire
     mv "$STACKS/.$NAME.new" "$STACKS/$NAME"
+    rm -rf "$STACKS/.$NAME.old"
 }
 tree() { (cd "$1" && find etc -type f -exec cksum {} + | sort); }
 

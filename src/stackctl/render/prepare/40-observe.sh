@@ -1,4 +1,4 @@
-# --- what this host shows now, and what its files say for the next boot ---------------------------------------------
+# --- what this host shows now ---------------------------------------------------------------------------------------
 
 path_of() {
     old=$IFS IFS=.
@@ -18,7 +18,7 @@ SYSCTLS='{
     path = root "/proc/sys/" path
     value = "!it cannot be read"
     if ((getline value < path) >= 0) close(path)
-    else if (system("test -e " path) != 0) value = "!this kernel has no such key"
+    else if (system("test -e \"" path "\"") != 0) value = "!this kernel has no such key"
     # Triples are separated by tabs, as fields are here.
     gsub(/[ \t]+/, " ", value)
     print $1 "\t" value
@@ -27,7 +27,11 @@ SYSCTLS='{
 # Each knob's value now, as: kind, name, value; `!reason` where there is none.
 running() {
     awk -F '\t' '$1 == "sysctl" && !seen[$2]++ { print $2 }' "$WORK/wishes" "$WORK/record" >"$WORK/keys"
-    awk -v root="$ROOT" "$SYSCTLS" "$WORK/keys" | sed "s/^/sysctl$TAB/"
+    # mawk ends at the first key whose read fails: then each is read by one of its own.
+    awk -v root="$ROOT" "$SYSCTLS" "$WORK/keys" >"$WORK/values" 2>/dev/null || while IFS= read -r key; do
+        echo "$key" | awk -v root="$ROOT" "$SYSCTLS" 2>/dev/null || printf '%s\t!it cannot be read\n' "$key"
+    done <"$WORK/keys" >"$WORK/values"
+    sed "s/^/sysctl$TAB/" "$WORK/values"
     units_running
     for card in $(cards); do printf 'qdisc\t%s\t%s\n' "$card" "$(qdisc "$card")"; done
     hardware_running
@@ -108,87 +112,9 @@ qdisc() {
         }'
 }
 
-# Every file systemd-sysctl reads, in its order: by name over all folders, where /etc hides /run, and /run /usr.
-sysctl_files() {
-    for folder in /etc/sysctl.d /run/sysctl.d /usr/local/lib/sysctl.d /usr/lib/sysctl.d /lib/sysctl.d; do
-        for file in "$ROOT$folder"/*.conf; do
-            if [ -e "$file" ] || [ -L "$file" ]; then printf '%s\t%s\n' "${file##*/}" "$file"; fi
-        done
-    done | awk -F '\t' '!seen[$1]++' | sort -t "$TAB" -k 1,1 | cut -f 2
-    # What is applied later, by others: ufw's own file, and a tuned profile where tuned does not give way.
-    if grep -qs '^ENABLED=yes' "$ROOT/etc/ufw/ufw.conf"; then
-        file=$(sed -n 's/^IPT_SYSCTL=//p' "$ROOT/etc/default/ufw" 2>/dev/null)
-        echo "$ROOT${file:-/etc/ufw/sysctl.conf}"
-    fi
-    if grep -Eqs '^ *reapply_sysctl *= *(0|[Ff]alse|[Nn]o)' "$ROOT/etc/tuned/tuned-main.conf"; then
-        profile=$(cat "$ROOT/etc/tuned/active_profile" 2>/dev/null || :)
-        for folder in /etc/tuned /etc/tuned/profiles /usr/lib/tuned /usr/lib/tuned/profiles; do
-            [ -z "$profile" ] || [ ! -e "$ROOT$folder/$profile/tuned.conf" ] || echo "$ROOT$folder/$profile/tuned.conf"
-        done | head -n 1
-    fi
-}
-
-# The winner for each key at the next boot, as: key, value, its file, and the same without the files of stacks.
-# shellcheck disable=SC2016 # $ in awk
-boot() {
-    sysctl_files | awk -v root="$ROOT" "$VALUES"'
-        {
-            path = $0
-            file = substr(path, length(root) + 1)
-            tuned = file ~ /tuned\.conf$/
-            use = !tuned
-            while ((getline < path) > 0) {
-                if (/^[ \t]*\[/) use = /\[sysctl\]/
-                if (!use || !/^[ \t]*[^#; \t].*=/) continue
-                key = $0; sub(/=.*/, "", key); key = norm(key); sub(/^-/, "", key)
-                # Where a slash comes first, slashes separate.
-                if (match(key, /[.\/]/) && substr(key, RSTART, 1) == "/") gsub(/\//, ".", key)
-                text = $0; sub(/^[^=]*=/, "", text)
-                value[key] = norm(text); from[key] = file
-                if (file !~ /\/99-zz-stackctl-[a-z0-9-]*\.conf$/) { other[key] = norm(text); whose[key] = file }
-            }
-            close(path)
-        }
-        END { for (key in value) print key "\t" value[key] "\t" from[key] "\t" other[key] "\t" whose[key] }'
-}
-
 # What a network namespace has that nobody set anything in: the kernel's own defaults.
 fresh() {
     [ -z "$ROOT" ] && [ "$(id -u)" -eq 0 ] && have unshare || return 0
     awk -F '\t' '$1 == "sysctl" && $6 == "netns" { print $2 }' "$TABLE" >"$WORK/netns-keys"
     unshare -n awk "$SYSCTLS" "$WORK/netns-keys" 2>/dev/null | grep -v "$TAB!" || :
-}
-
-# Modules that will be there before sysctl.d is applied: built in, or listed for the boot.
-boot_modules() {
-    cat "$ROOT/etc/modules" "$ROOT"/etc/modules-load.d/*.conf "$ROOT"/run/modules-load.d/*.conf \
-        "$ROOT"/usr/local/lib/modules-load.d/*.conf "$ROOT"/usr/lib/modules-load.d/*.conf 2>/dev/null |
-        awk '/^[ \t]*[^#; \t]/ { gsub(/-/, "_", $1); print $1 }'
-    awk -F / '{ name = $NF; sub(/\.ko.*/, "", name); gsub(/-/, "_", name); print name }' \
-        "$ROOT/lib/modules/$(uname -r)/modules.builtin" 2>/dev/null || :
-}
-has_module() { [ -d "$ROOT/sys/module/$1" ]; }
-
-# What every login gets, by the files PAM reads, as: item, soft and hard, the file that decides. $1: without ours.
-logins() {
-    for file in "$ROOT/etc/security/limits.conf" "$ROOT"/etc/security/limits.d/*.conf; do
-        case $file in */99-stackctl-*) [ "$1" = all ] || continue ;; esac
-        [ ! -r "$file" ] || echo "$file"
-    done | awk -v root="$ROOT" "$VALUES"'
-        {
-            path = $0
-            while ((getline < path) > 0) {
-                sub(/#.*/, "")
-                if (NF != 4 || $1 != "*" && $1 != "root") continue
-                if ($2 != "hard") v[$3, $1, "soft"] = num($4)
-                if ($2 != "soft") v[$3, $1, "hard"] = num($4)
-                decides[$3] = substr(path, length(root) + 1)
-            }
-            close(path)
-        }
-        function low(item, side,   a, b) {
-            a = v[item, "*", side]; b = v[item, "root", side]
-            return a == "" || b == "" ? "" : ge(a, b) ? b : a
-        }
-        END { for (i in decides) if (low(i, "soft") != "" && low(i, "hard") != "") print i "\t" low(i, "soft") " " low(i, "hard") "\t" decides[i] }'
 }

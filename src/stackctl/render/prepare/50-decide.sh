@@ -12,7 +12,9 @@ wishes() {
             rule[id] = compare
             want[id] = merge(compare, want[id], value)
         }
-        $1 ~ /^(sysctl|login|sysfs|irq|ring)$/ { wish($1, $1 == "login" ? $6 : $2, $3, $4) }
+        $1 ~ /^(sysctl|sysfs|irq|ring)$/ { wish($1, $2, $3, $4) }
+        # `*` does not cover root, and root may have more than the others.
+        $1 == "login" { wish("login", $6 "/*", $3, $4); wish("login", $6 "/root", $3, $4) }
         $1 == "sysctl" && $5 != "-" { wish("module", $5, "equal", "loaded") }
         $2 == "net.core.default_qdisc" { n = split(cards, c, " "); for (i = 1; i <= n; i++) wish("qdisc", c[i], "equal", $4) }
         $1 == "unit" {

@@ -15,7 +15,7 @@ compose_files() {
                     if (("sysctl\t" key) in target) { print key " = " target["sysctl\t" key]; next }
                 }
                 path ~ /^etc\/security\// && /^[^#]/ {
-                    split($0, word, " "); split(target["login\t" word[3]], pair, " ")
+                    split($0, word, " "); split(target["login\t" word[3] "/" word[1]], pair, " ")
                     if (word[2] == "soft" || word[2] == "hard") {
                         value = pair[word[2] == "soft" ? 1 : 2]
                         print word[1], word[2], word[3], value == "9223372036854775807" ? "unlimited" : value
@@ -57,7 +57,8 @@ boot_unit() {
     done
 }
 
-sum() { if [ -e "$1" ]; then cksum <"$1"; else echo absent; fi; }
+# A symlink is what it points to, not what is in there: put back, it is a symlink again.
+sum() { if [ -L "$1" ]; then echo "link $(readlink "$1")"; elif [ -e "$1" ]; then cksum <"$1"; else echo absent; fi; }
 
 # Folders a file needs are recorded, so that rollback takes away what apply made.
 record_folders() {
@@ -80,7 +81,7 @@ put_files() {
         echo "$path" >>"$WORK/changed-files"
         [ $dry = no ] || continue
         record_folders "${path%/*}"
-        if [ "$was" != absent ] && [ "$was" != "$(sed -n 's/^set //p' "$ITEM" 2>/dev/null)" ]; then keep_copy "$path"; fi
+        [ "$was" = absent ] || keep_copy "$path" "$was"
         record file "$path" "$was" "$new"
     done 3<"$WORK/wanted-files"
     [ ! -s "$WORK/changed-files" ] || [ $dry = yes ] || settled
@@ -99,25 +100,37 @@ put_files() {
     done 3<"$WORK/recorded-files"
 }
 
-# What stood in a file before, with mode and owner; a later hand's edit is kept too, under another name.
+# What stood in a file before, with mode and owner; a later hand's edit is kept too, under another name. $2: its sum.
 keep_copy() {
     item file "$1"
     copy=$STATE/files/$(printf %s "$1" | tr / %)
-    [ ! -e "$ITEM" ] || { copy=$copy.edited; say "$1 was edited after it was put in place; that text is kept as $copy"; }
-    { mkdir -p "$STATE/files" && cp -p "$ROOT$1" "$copy.new" && mv -f "$copy.new" "$copy"; } 2>"$WORK/why" ||
+    if [ -e "$ITEM" ]; then
+        remembered
+        # Where both are the same we never wrote it: it stood there already, as it was rendered.
+        if [ "$first" != "$last" ]; then
+            [ "$2" != "$last" ] || return 0
+            # Recorded, and killed before it was written.
+            if [ "$2" = "$first" ] && [ -e "$copy" ]; then return 0; fi
+            copy=$copy.edited
+            say "$1 was edited after it was put in place; that text is kept as $copy"
+        fi
+    fi
+    { mkdir -p "$STATE/files" && cp -pP "$ROOT$1" "$copy.new" && mv -f "$copy.new" "$copy"; } 2>"$WORK/why" ||
         die "$copy cannot be written: $(tail -n 1 "$WORK/why")" "make room in /var/lib; nothing is replaced without a copy"
 }
 
 drop_file() {
     cur=$(sum "$ROOT$1")
     copy=$STATE/files/$(printf %s "$1" | tr / %)
+    # What a kill left of a file that was being written.
+    [ $dry = yes ] || rm -f "$ROOT$1.new"
     if [ "$cur" = "$3" ] && [ "$cur" != "$2" ]; then
         if [ "$2" = absent ]; then change "remove $1"; else change "put back $1"; fi
         [ $dry = no ] || return 0
         if [ "$2" = absent ]; then
             rm -f "$ROOT$1" 2>"$WORK/why" || die "$1 cannot be removed: $(tail -n 1 "$WORK/why")" "make it writable, then run this again"
         else
-            { cp -p "$copy" "$ROOT$1.new" && mv -f "$ROOT$1.new" "$ROOT$1"; } 2>"$WORK/why" ||
+            { cp -pP "$copy" "$ROOT$1.new" && mv -f "$ROOT$1.new" "$ROOT$1"; } 2>"$WORK/why" ||
                 die "$1 cannot be put back: $(tail -n 1 "$WORK/why")" "make room; the file is kept as $copy"
         fi
         case $1 in /etc/systemd/*) : >"$WORK/reload" ;; esac
@@ -127,9 +140,9 @@ drop_file() {
     [ $dry = yes ] || { rm -f "$copy"; forget file "$1"; }
 }
 
-# Folders that apply made and that are empty again.
+# Folders that apply made and that are empty again. One that somebody uses by now stays, and is theirs.
 drop_folders() {
     awk -F '\t' '$1 == "dir" { print $2 }' "$WORK/record" | sort -r | while IFS= read -r path; do
-        if [ ! -d "$ROOT$path" ] || rmdir "$ROOT$path" 2>/dev/null; then forget dir "$path"; fi
+        if [ ! -d "$ROOT$path" ] || rmdir "$ROOT$path" 2>/dev/null || [ -z "$(ls -A "$STACKS" 2>/dev/null)" ]; then forget dir "$path"; fi
     done
 }

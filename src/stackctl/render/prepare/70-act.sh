@@ -50,27 +50,39 @@ put_qdisc() {
 }
 put_unit() { :; }
 
-# Each action of decide: all recorded first, then done.
+# The kernel may round what it is given (nf_conntrack_buckets to whole pages): what it made of it is what we set.
+rounded() {
+    [ "$1" = sysctl ] || return 0
+    value=$(echo "$2" | awk -v root="$ROOT" "$SYSCTLS" | cut -f 2)
+    case $value in '!'* | "$3" | "$4") ;; *) record sysctl "$2" "$3" "$value" ;; esac
+}
+
+# Records each action of decide. What is as wanted already is recorded too, and before our files can be what makes it so.
+record_actions() {
+    [ $dry = no ] || return 0
+    while IFS="$TAB" read -r deed kind name to from <&3; do
+        case $deed in
+            note) record "$kind" "$name" "$from" "$from" ;;
+            set | lower) case $from in hand:*) ;; *) record "$kind" "$name" "$from" "$to" ;; esac ;;
+        esac
+    done 3<"$WORK/actions"
+    settled
+}
+
+# Does what is recorded.
 act() {
-    if [ $dry = no ]; then
-        while IFS="$TAB" read -r deed kind name to from <&3; do
-            case $deed in
-                note) record "$kind" "$name" "$from" "$from" ;;
-                set | lower) case $from in hand:*) ;; *) record "$kind" "$name" "$from" "$to" ;; esac ;;
-            esac
-        done 3<"$WORK/actions"
-        settled
-    fi
     while IFS="$TAB" read -r deed kind name to from <&3; do
         case $deed in
             set)
                 case $from in hand:*) trouble "$kind" "$name" "somebody put ${from#hand:} there; it is left alone"; continue ;; esac
                 change "set $kind $name: $from -> $to"
-                [ $dry = yes ] || put "$kind" "$name" "$to" || :
+                [ $dry = no ] || continue
+                if put "$kind" "$name" "$to"; then rounded "$kind" "$name" "$from" "$to"; fi
                 ;;
             lower)
                 change "set $kind $name: $from -> $to, which the other stacks on this host want"
-                [ $dry = yes ] || put "$kind" "$name" "$to" || :
+                [ $dry = no ] || continue
+                if put "$kind" "$name" "$to"; then rounded "$kind" "$name" "$from" "$to"; fi
                 ;;
             restore)
                 change "put back $kind $name: $from -> $to"
@@ -98,13 +110,14 @@ reload_systemd() {
 
 # The unit of each stack on this host is enabled; the symlink is recorded like a file.
 enable_units() {
-    systemd && [ $dry = no ] || return 0
+    systemd || return 0
     for file in "$STACKS"/*/unit/*.service; do
         [ -f "$file" ] || continue
         unit=${file##*/}
         [ "$(systemctl is-enabled "$unit" 2>/dev/null)" != enabled ] || continue
-        record enabled "$unit" disabled enabled
         change "enable $unit"
+        [ $dry = no ] || continue
+        record enabled "$unit" disabled enabled
         systemctl --quiet enable "$unit" 2>"$WORK/why" || trouble enabled "$unit" "$(tail -n 1 "$WORK/why")"
     done
 }

@@ -48,7 +48,7 @@ findings() {
                 return
             }
             if (!holds(compare, boot[key], wanted)) {
-                out("short", key, wanted, cur, "declared", seen " holds now, but at boot " at_boot(key), from[key] == ours || (("file\t" ours) in before) && 0 ? apply : ((("file\t" ours) in before) ? "take " key " out of " from[key] ", which overrides " ours : apply)); return
+                out("short", key, wanted, cur, "declared", seen " holds now, but at boot " at_boot(key), from[key] != ours && (("file\t" ours) in before) ? "take " key " out of " from[key] ", which overrides " ours : apply); return
             }
             if (module != "-" && !(module in early)) { out("short", key, wanted, cur, "declared", seen " holds now, but its module " module " is not loaded at boot before sysctl.d is applied", apply); return }
             out(kept(compare, key, cur, wanted), key, wanted, cur, "applied", seen "; at boot " at_boot(key), "")
@@ -57,11 +57,13 @@ findings() {
         function at_boot(key) { return key in boot ? boot[key] " from " from[key] : "whatever the kernel gives: no file sets it" }
         function other_wish(key) { return "another stack on this host wants another value, or something set it back: look for " key " in the other limits.tsv and in what runs here" }
 
-        function logins(key, compare, wanted, item,   got) {
-            got = login[item]
-            if (got == "") out("short", key, wanted, "", "declared", "no file of /etc/security sets soft and hard " item " for both * and root", apply)
-            else if (!holds(compare, got, wanted)) out("short", key, wanted, got, "declared", "decided by " decides[item], decides[item] ~ /stackctl/ ? apply : "take " item " out of " decides[item] " if apply does not win over it")
-            else out(command == "apply" && got != wanted ? "kept" : "ok", key, wanted, got, "declared", "decided by " decides[item], "")
+        function logins(key, compare, wanted, item,   all, root, low, got) {
+            all = login[item "/*"]; root = login[item "/root"]
+            low = item (holds(compare, all, wanted) && (!holds(compare, root, wanted) || holds(compare, all, root)) ? "/root" : "/*")
+            got = login[low]
+            if (all == "" || root == "") out("short", key, wanted, "", "declared", "no file of /etc/security sets soft and hard " item " for both * and root", apply)
+            else if (!holds(compare, got, wanted)) out("short", key, wanted, got, "declared", "decided by " decides[low], decides[low] ~ /stackctl/ ? apply : "take " item " out of " decides[low] " if apply does not win over it")
+            else out(command == "apply" && got != wanted ? "kept" : "ok", key, wanted, got, "declared", "decided by " decides[low], "")
         }
 
         function unit(key, compare, wanted, extra,   w, n, i, u, p, id, live, atboot, seen, got, problem, found, same) {
@@ -107,9 +109,8 @@ conntrack_fill() {
     }'
 }
 
-# Shows the findings and counts those that are not as wanted.
+# Shows $WORK/findings; fails if any is not as wanted. Not read from a pipe: there a writer that dies goes unseen.
 show() {
-    cat >"$WORK/findings"
     if [ $porcelain = yes ]; then
         sed "s/^/finding$TAB/" "$WORK/findings"
     else
@@ -126,5 +127,6 @@ show() {
 
 finish() {
     [ $porcelain = no ] || printf 'end\t%s\n' "$1"
+    explained
     exit "$1"
 }

@@ -6,7 +6,8 @@ check() {
     gather
     hardware_advice
     conntrack_fill
-    if findings | show; then finish 0; else finish 1; fi
+    findings >"$WORK/findings"
+    if show; then finish 0; else finish 1; fi
 }
 
 apply() {
@@ -14,11 +15,13 @@ apply() {
     [ $dry = yes ] || { mkdir -p "$STACKS"; recover; [ -d "$BEFORE" ] || mkdir -p "$BEFORE"; }
     if [ $dry = yes ]; then rm -rf "${STACKS:?}/$NAME"; mkdir "$STACKS/$NAME"; cp -R "$TABLE" "$HERE/etc" "$STACKS/$NAME/"; else adopt; fi
     # Modules first: they bring keys, which have to be read before anything is decided about them.
+    for key in $(unrecorded); do say "the record of $key is gone: what it is now counts as what was there before"; done
     gather
     decide
     grep "^[a-z]*${TAB}module$TAB" "$WORK/actions" >"$WORK/modules" || :
     mv "$WORK/modules" "$WORK/actions"
     if [ -s "$WORK/actions" ]; then
+        record_actions
         act
         gather
     fi
@@ -26,55 +29,68 @@ apply() {
     grep -v "^[a-z]*${TAB}module$TAB" "$WORK/actions" >"$WORK/rest" || :
     mv "$WORK/rest" "$WORK/actions"
     compose_files
+    record_actions
     put_files
     reload_systemd
     act
     enable_units
+    recorded | cut -f 1,2 >"$WORK/recorded"
+    [ $dry = yes ] || cmp -s "$WORK/recorded" "$STACKS/$NAME/recorded" || whole "$STACKS/$NAME/recorded" <"$WORK/recorded"
     if [ ! -s "$WORK/changes" ]; then say "nothing to change"; fi
     [ $dry = no ] || finish 0
     [ ! -s "$WORK/changes" ] || gather
     hardware_advice
     conntrack_fill
-    if findings | show; then finish 0; else finish 1; fi
+    findings >"$WORK/findings"
+    if show; then finish 0; else finish 1; fi
 }
 
 rollback() {
     if [ ! -d "$STATE/stacks" ] && [ ! -d "$BEFORE" ]; then
         for file in "$ROOT"/etc/sysctl.d/99-zz-stackctl-*.conf "$ROOT"/etc/modules-load.d/stackctl-*.conf; do
-            [ ! -e "$file" ] || die "there is no record on this host of what was there before, but $file is" "delete the files named *stackctl* below /etc by hand, then reboot"
+            # With the record's folder there, a kill cut off an apply that had done nothing yet, or a rollback at its end.
+            [ ! -e "$file" ] || [ -d "${STATE%/*}" ] || die "there is no record on this host of what was there before, but $file is" "delete the files named *stackctl* below /etc by hand, then reboot"
         done
         say "nothing is recorded on this host: there is nothing to put back"
+        [ $dry = yes ] || sweep
         finish 0
     fi
     sound_record
     [ $dry = yes ] || recover
-    unrecorded
-    rm -rf "$STACKS/.$NAME.new" "${STACKS:?}/$NAME"
+    # They stay as they are, and are named.
+    for key in $(unrecorded); do left sysctl "$key" "its record is gone, so what it was before is not known"; done
+    retire
+    rm -rf "$STACKS/.$NAME.old"
     gather
     decide
     compose_files
+    record_actions
     act
-    put_files
+    # Before its file goes: systemctl knows no unit without one.
     disable_units
+    put_files
     reload_systemd
     [ $dry = yes ] || { drop_folders; sweep; }
     if [ ! -s "$WORK/changes" ] && [ ! -s "$WORK/left" ]; then say "nothing to put back"; fi
-    if left_findings | show; then finish 0; else finish 1; fi
+    left_findings >"$WORK/findings"
+    if show; then finish 0; else finish 1; fi
 }
 
-# Keys this stack wanted that have no record any more: they stay as they are, and are named.
+# Keys that apply recorded and that have no record any more.
 unrecorded() {
-    [ -d "$STACKS/$NAME" ] || return 0
-    awk -F '\t' '$1 == "sysctl" { print $2 }' "$STACKS/$NAME/limits.tsv" | while IFS= read -r key; do
+    [ -e "$STACKS/$NAME/recorded" ] || return 0
+    awk -F '\t' 'FILENAME ~ /limits\.tsv$/ { wanted[$2] = 1; next } $1 == "sysctl" && wanted[$2] { print $2 }' \
+        "$STACKS/$NAME/limits.tsv" "$STACKS/$NAME/recorded" | while IFS= read -r key; do
         item sysctl "$key"
-        path_of "$key"
-        [ -e "$ITEM" ] || [ ! -e "$SYSCTL" ] || left sysctl "$key" "its record is gone, so what it was before is not known"
+        [ -e "$ITEM" ] || echo "$key"
     done
 }
 
 # With nothing left to undo the record goes too.
 sweep() {
     [ -z "$(ls -A "$STACKS" 2>/dev/null)" ] || return 0
+    # Items that a kill left half written keep their folders from being empty.
+    rm -f "$BEFORE"/*/*.new
     rmdir "$BEFORE"/* "$BEFORE" 2>/dev/null || :
     [ ! -d "$BEFORE" ] || return 0
     rm -rf "$STATE"
