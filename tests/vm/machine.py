@@ -13,18 +13,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import IO
 
 from .image import Image
 from .ssh import CommandError, Shell
 
 QEMU = "qemu-system-x86_64"
 BOOT_SECONDS = 600  # it takes some 100 s of CPU, on cores that others may be using
-COPY_SECONDS = 300
+COPY_SECONDS = 600  # an image of 90 MB takes some 100 s of CPU to arrive and load
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 # The mitigations protect nobody in here and cost a seventh of a boot. On a busy host the kernel
 # takes the emulated TSC for unstable and falls back to the HPET, which is slow to read.
-KERNEL_LINE = "root=/dev/nvme0n1 rw console=ttyS0 mitigations=off tsc=reliable"
+KERNEL_LINE = "root=/dev/nvme0n1 rw console=ttyS0 mitigations=off tsc=reliable quiet"
 
 
 class MachineError(Exception):
@@ -53,6 +52,8 @@ class Machine:
         self._cpus = cpus
         self._boot_seconds = boot_seconds
         self._console = scratch / "console.log"
+        self._kernel = scratch / "vmlinuz"
+        self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._shell: Shell | None = None
 
@@ -129,7 +130,10 @@ class Machine:
             shutil.rmtree(part)
 
     def put_images(self, references: Sequence[str]) -> None:
-        """Give the machine's engine images of this host's, under the same names."""
+        """Give the machine's engine images of this host's, under the same names.
+
+        All in one call: layers they share are then sent and unpacked once.
+        """
         if not references:
             raise MachineError("no image named: name those the machine should have")
         self.shell.feed(["docker", "save", "--", *references], "docker load -q", COPY_SECONDS)
@@ -141,9 +145,23 @@ class Machine:
             yield f"unix://{local}"
 
     def reboot(self) -> None:
-        """Reboot from inside; returns when the machine is up again and settled."""
-        before = self.boot_id
+        """Reboot from inside; returns when the machine is up again and settled.
+
+        The machine's own reset ends the emulator, and a new one boots the same disk: one that
+        goes on has to drop its translations page by page, and takes twice as long.
+        """
+        before, process = self.boot_id, self._process
+        assert process is not None
         self.run("systemctl --no-block reboot", check=False)
+        try:
+            process.wait(self._boot_seconds)
+        except subprocess.TimeoutExpired as e:
+            message = f"the machine does not go down within {self._boot_seconds:.0f} s"
+            raise MachineError(f"{message}\n{self._last_words()}") from e
+        if process.returncode:
+            self._still_runs()
+        self.disconnect()
+        self._power_on()
         self._settle(before)
 
     def kill(self) -> None:
@@ -164,30 +182,33 @@ class Machine:
         base = str(self.image.disk)
         argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", str(disk)]
         subprocess.run(argv, check=True)
-        port = _free_port()
-        self._shell = Shell(port, self.image.key, self.image.known_hosts)
-        with (self._scratch / "qemu.log").open("wb") as log:
-            self._process = self._spawn(disk, port, log)
+        shutil.copy(self.image.kernel, self._kernel)  # a cache may be cleaned meanwhile
+        self._port = _free_port()
+        self._shell = Shell(self._port, self.image.key, self.image.known_hosts)
+        self._power_on()
 
-    def _spawn(self, disk: Path, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        nic = f"user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22"
-        return subprocess.Popen(
-            [
-                # Whatever ends this process ends the machine: also a second signal, or SIGKILL.
-                *("setpriv", "--pdeathsig", "KILL", "--"),
-                *(QEMU, "-nodefaults", "-no-user-config", "-display", "none"),
-                *("-accel", "tcg,thread=multi", "-cpu", "max"),
-                *("-m", f"{self._memory_mib}M", "-smp", str(self._cpus)),
-                *("-kernel", str(self.image.kernel), "-append", KERNEL_LINE),
-                *("-drive", f"file={disk},format=qcow2,if=none,id=disk,cache=unsafe"),
-                *("-device", "nvme,serial=stackctl,drive=disk", "-device", "virtio-rng-pci"),
-                *("-nic", nic, "-serial", f"file:{self._console}"),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # a Ctrl-C is for the test, which then ends it
-        )
+    def _power_on(self) -> None:
+        nic = f"user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:{self._port}-:22"
+        disk = f"file={self._scratch / 'disk.qcow2'},format=qcow2,if=none,id=disk,cache=unsafe"
+        argv = [
+            # Whatever ends this process ends the machine: also a second signal, or SIGKILL.
+            *("setpriv", "--pdeathsig", "KILL", "--"),
+            *(QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+            *("-accel", "tcg,thread=multi", "-cpu", "max"),
+            *("-m", f"{self._memory_mib}M", "-smp", str(self._cpus)),
+            *("-kernel", str(self._kernel), "-append", KERNEL_LINE),
+            *("-drive", disk, "-device", "nvme,serial=stackctl,drive=disk"),
+            *("-nic", nic, "-device", "virtio-rng-pci", "-serial", "chardev:console"),
+            *("-chardev", f"file,id=console,path={self._console},append=on"),
+        ]
+        with (self._scratch / "qemu.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # a Ctrl-C is for the test, which then ends it
+            )
 
     def _settle(self, before: str) -> None:
         """Wait for a boot other than `before`, and for all of its units."""

@@ -36,6 +36,7 @@ class Shell:
             *("-o", f"UserKnownHostsFile={self._folder / 'known_hosts'}"),
             *("-o", f"HostKeyAlias={HOST_NAME}", "-o", "StrictHostKeyChecking=yes"),
             *("-o", f"ConnectTimeout={CONNECT_SECONDS}", "-o", "LogLevel=ERROR"),
+            *("-c", "aes128-gcm@openssh.com"),  # the cheapest to emulate
             *("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=8"),
         ]
 
