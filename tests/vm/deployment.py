@@ -74,6 +74,11 @@ class Deployment:
             notes=tuple(line[1] for line in lines if line[0] == "note"),
         )
 
+    def journal(self) -> str:
+        """What the unit that starts the stack and its containers said in this boot."""
+        ask = "journalctl -b --no-pager -u stackctl-production.service | tail -n 60; docker ps -a"
+        return self.machine.run(ask).stdout
+
     def stackctl(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run stackctl here, for this stack file."""
         return subprocess.run(

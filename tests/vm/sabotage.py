@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .deployment import Deployment
@@ -46,11 +47,11 @@ def live(deployment: Deployment) -> list[Sabotage]:
     return [
         Sabotage(
             limit=key,
-            breaks=f"sysctl -n {key} >/root/was; sysctl -qw {key}='{LOWER[key]}'"
+            breaks=f"sysctl -n {key} >/root/{key}; sysctl -qw {key}='{LOWER[key]}'"
             if key in LOWER
-            else f"sysctl -n {key} >/root/was; sysctl -qw {key}=$(($(cat /root/was) / 2))",
+            else f"sysctl -n {key} >/root/{key}; sysctl -qw {key}=$(($(cat /root/{key}) / 2))",
             word="running",
-            mends=f'sysctl -qw {key}="$(cat /root/was)"',
+            mends=f'sysctl -qw {key}="$(cat /root/{key})"; rm /root/{key}',
         )
         for key in keys
     ]
@@ -76,23 +77,10 @@ FILES = [
         f"rm {DROP_IN}; systemctl daemon-reload",
     ),
     Sabotage(
-        "engine.nofile",
-        "awk '/^Max open files/ { print $4 \":\" $5 }' /proc/$(pidof -s dockerd)/limits "
-        ">/root/was; prlimit --pid $(pidof -s dockerd) --nofile=4096:4096",
-        "docker.service runs with 4096",
-        "prlimit --pid $(pidof -s dockerd) --nofile=$(cat /root/was)",
-    ),
-    Sabotage(
         "engine.tasks",
         f"printf '[Service]\\nTasksMax=512\\n' >{DROP_IN}; systemctl daemon-reload",
         "docker.service",
         f"rm {DROP_IN}; systemctl daemon-reload",
-    ),
-    Sabotage(
-        "net.core.default_qdisc",
-        "tc qdisc replace dev $(ip -o route show default | awk '{print $5}') root pfifo_fast",
-        "has hand:pfifo_fast",
-        "tc qdisc replace dev $(ip -o route show default | awk '{print $5}') root fq",
     ),
     Sabotage(
         "net.ipv4.tcp_congestion_control",
@@ -101,4 +89,28 @@ FILES = [
         "echo tcp_bbr >>/etc/modules-load.d/stackctl-production.conf",
     ),
 ]
-"""What the next boot would lose, and what a live process or card has."""
+"""What holds now and the next boot would lose."""
+
+LIVE = [
+    Sabotage(
+        "engine.nofile",
+        "awk '/^Max open files/ { print $4 \":\" $5 }' /proc/$(pidof -s dockerd)/limits "
+        ">/root/was; prlimit --pid $(pidof -s dockerd) --nofile=4096:4096",
+        "docker.service runs with 4096",
+        "prlimit --pid $(pidof -s dockerd) --nofile=$(cat /root/was)",
+    ),
+    Sabotage(
+        "net.core.default_qdisc",
+        "tc qdisc replace dev $(ip -o route show default | awk '{print $5}') root pfifo_fast",
+        "has hand:pfifo_fast",
+        "tc qdisc replace dev $(ip -o route show default | awk '{print $5}') root fq",
+    ),
+]
+"""What the files say, and a live process or card has not."""
+
+ROUNDS: dict[str, Callable[[Deployment], list[Sabotage]]] = {
+    "in the running kernel": live,
+    "at the next boot": lambda _: FILES,
+    "on a live process and card": lambda _: LIVE,
+}
+"""Sets of sabotages that do not meet on a limit."""

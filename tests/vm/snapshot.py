@@ -53,7 +53,7 @@ class Snapshot:
 
 def take(machine: Machine) -> Snapshot:
     """The machine as it is now."""
-    entries = {}
+    entries: dict[str, str] = {}
     for line in filter(None, machine.run(_TAKE, timeout=180).stdout.split("\n")):
         path, separator, text = line.partition(" = ")
         assert separator, line
