@@ -109,10 +109,13 @@ keep_copy() {
         # Where both are the same we never wrote it: it stood there already, as it was rendered.
         if [ "$first" != "$last" ]; then
             [ "$2" != "$last" ] || return 0
-            # Recorded, and killed before it was written.
-            if [ "$2" = "$first" ] && [ -e "$copy" ]; then return 0; fi
-            copy=$copy.edited
-            say "$1 was edited after it was put in place; that text is kept as $copy"
+            # Recorded, and killed before it was written; or put back, and killed before that was forgotten.
+            if [ "$2" = "$first" ]; then
+                if [ -e "$copy" ] || [ -L "$copy" ]; then return 0; fi
+            else
+                copy=$copy.edited
+                say "$1 was edited after it was put in place; that text is kept as $copy"
+            fi
         fi
     fi
     { mkdir -p "$STATE/files" && cp -pP "$ROOT$1" "$copy.new" && mv -f "$copy.new" "$copy"; } 2>"$WORK/why" ||
@@ -137,7 +140,7 @@ drop_file() {
     elif [ "$cur" != "$2" ]; then
         left file "$1" "it was changed after apply put it there"
     fi
-    [ $dry = yes ] || { rm -f "$copy"; forget file "$1"; }
+    [ $dry = yes ] || { forget file "$1"; rm -f "$copy"; }
 }
 
 # Folders that apply made and that are empty again. One that somebody uses by now stays, and is theirs.
