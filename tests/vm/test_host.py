@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from .deployment import FOLDER, SCRIPT, Deployment, deploy
-from .image import Suite
+from .image import Image, Suite
 from .machine import Machine
 from .sabotage import ROUNDS
 from .snapshot import Snapshot, take
@@ -81,8 +81,13 @@ def test_2_apply_sets_everything_and_a_second_one_nothing(deployment: Deployment
     assert int(row.split()[4]) >= 1048576
 
 
-def test_3_it_holds_after_a_reboot_and_the_stack_is_up_by_itself(deployment: Deployment) -> None:
+def test_3_it_holds_after_a_reboot_and_the_stack_is_up_by_itself(
+    deployment: Deployment, vm_image: Image
+) -> None:
+    cached, boot = vm_image.disk.stat().st_mtime_ns, deployment.machine.boot_id
     deployment.machine.reboot()
+    assert deployment.machine.boot_id != boot
+    assert vm_image.disk.stat().st_mtime_ns == cached
     assert deployment.machine.failed_units == (), deployment.journal()
     found = deployment.prepare("check")
     assert found.status == 0, {key: found.evidence[key] for key in found.short}

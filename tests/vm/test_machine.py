@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .image import Image, Suite
+from .image import Suite
 from .machine import Machine
 from .ssh import CommandError
 
@@ -123,18 +123,3 @@ def test_an_image_of_this_host_arrives(machine: Machine, tmp_path: Path) -> None
         subprocess.run(["docker", "rmi", name], check=True, capture_output=True)
     assert said(machine, f"docker image inspect -f '{{{{.RepoTags}}}}' {name}") == f"[{name}]"
     machine.run(f"docker rmi {name}")
-
-
-def test_a_reboot_is_real_and_keeps_the_disk(machine: Machine, vm_image: Image) -> None:
-    """And what sysctl.d sets for boot reaches the NIC: it comes up after systemd-sysctl."""
-    disk = vm_image.disk.stat()
-    before = machine.boot_id
-    machine.run("echo kept >/root/vm-test; echo sch_fq >/etc/modules-load.d/vm-test.conf")
-    machine.run("echo net.core.default_qdisc=fq >/etc/sysctl.d/vm-test.conf")
-    machine.reboot()
-    assert machine.boot_id != before
-    assert said(machine, "cat /root/vm-test") == "kept"
-    nic = said(machine, "ip -o route show default").split()[4]
-    assert said(machine, f"tc qdisc show dev {nic} root").startswith("qdisc fq ")
-    machine.run("rm /root/vm-test /etc/modules-load.d/vm-test.conf /etc/sysctl.d/vm-test.conf")
-    assert vm_image.disk.stat().st_mtime_ns == disk.st_mtime_ns
