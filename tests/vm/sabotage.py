@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from .deployment import Deployment
 
 OVERRIDE = "/etc/sysctl.d/99-zzz-admin.conf"
-DROP_IN = "/etc/systemd/system/docker.service.d/zzz-admin.conf"
+DROP_IN = "/etc/systemd/system/docker.service.d/zzz-nofile.conf"
+TASKS_DROP_IN = "/etc/systemd/system/docker.service.d/zzz-tasks.conf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,9 @@ FILES = [
     ),
     Sabotage(
         "engine.tasks",
-        f"printf '[Service]\\nTasksMax=512\\n' >{DROP_IN}; systemctl daemon-reload",
+        f"printf '[Service]\\nTasksMax=512\\n' >{TASKS_DROP_IN}; systemctl daemon-reload",
         "docker.service",
-        f"rm {DROP_IN}; systemctl daemon-reload",
+        f"rm {TASKS_DROP_IN}; systemctl daemon-reload",
     ),
     Sabotage(
         "net.ipv4.tcp_congestion_control",

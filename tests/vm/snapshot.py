@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .machine import Machine
 
 COUNTERS = re.compile(
-    r"/proc/sys/(fs/(aio-nr|dentry-state|file-nr|inode-nr|inode-state)"
+    r"/proc/sys/(fs/(aio-nr|dentry-state|file-nr|inode-nr|inode-state|quota/.*)"
     r"|kernel/(ns_last_pid|pty/nr|random/.*)"
     r"|net/netfilter/nf_conntrack_count)"
 )
