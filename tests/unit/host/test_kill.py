@@ -48,8 +48,8 @@ class Killer:
         total = len(self.count.read_text())
         assert total > 50
         step = max(1, total // POINTS) if POINTS else 1
-        # Killed at the first, nothing was done, not even a record begun. Another start each time the
-        # number of commands changes, so that over time all are tried.
+        # Killed at the first, nothing was done, not even a record begun. Another start each time
+        # the number of commands changes, so that over time all are tried.
         return list(range(2 + total % step, total, step))
 
 
