@@ -15,7 +15,7 @@ COUNTERS = re.compile(
 """Readings, not settings: they change by themselves."""
 
 COMPUTED = re.compile(
-    r"/proc/sys/(net/ipv4/(tcp_mem|udp_mem|tcp_max_orphans)|net/core/.*_max_|kernel/threads-max"
+    r"/proc/sys/(net/ipv4/(tcp_mem|udp_mem|tcp_max_orphans)|kernel/threads-max"
     r"|user/max_.*|vm/(min_free_kbytes|user_reserve_kbytes|admin_reserve_kbytes|lowmem_reserve.*)"
     r"|fs/epoll/max_user_watches|fs/inotify/max_user_watches)"
 )
