@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,10 @@ from .lab import Lab, stackctl
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
 
 MakeLab = Callable[..., Lab]
+
+# A shell starts what runs in its background with SIGINT ignored, and so would be every command the
+# tests press Ctrl-C on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HAPROXY_IMAGE = f"stackctl/haproxy:{__version__}"
 

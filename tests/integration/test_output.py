@@ -10,7 +10,7 @@ from .conftest import MakeLab, started
 from .lab import Lab, until
 
 KEYS = {"limit", "target", "wanted", "got", "verdict", "depth", "evidence", "remedy"}
-VERDICTS = {"ok", "fitted", "short", "error", "skipped"}
+VERDICTS = {"ok", "kept", "fitted", "short", "error", "skipped"}
 DEPTHS = {"declared", "applied", "effective"}
 
 
