@@ -11,10 +11,10 @@ ifdef STACKCTL_ENGINE_SOCKET
 export DOCKER_HOST := unix://$(STACKCTL_ENGINE_SOCKET)
 endif
 
-SHELL_FILES = scripts/engine images/base/build .ci/run compose/production/host/prepare.sh $(wildcard scripts/*.sh tests/vm/*.sh tests/unit/host/fakes/* tests/unit/host/killing/*)
+SHELL_FILES = scripts/engine images/base/build .ci/run compose/production/host/prepare.sh $(wildcard scripts/*.sh tests/vm/*.sh tests/script/host/fakes/* tests/script/host/killing/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv engine up down clean test lint unit integration test-vm machines bench lock
+.PHONY: help venv engine up down clean test lint unit script integration test-vm machines bench lock
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -49,7 +49,7 @@ test: venv ## everything: lint, unit, integration, whole machines; starts an eng
 	@[ $$(id -u) = 0 ] || { echo "make: the integration tests enter other users' namespaces and processes: run this as root (sudo make test)" >&2; exit 2; }
 	@$(ENGINE) status >/dev/null 2>&1 || trap '$(ENGINE) down' EXIT; \
 	trap 'exit 130' INT; trap 'exit 143' TERM; \
-	$(ENGINE) up && $(ENGINE) tools && $(MAKE) --no-print-directory lint unit integration machines
+	$(ENGINE) up && $(ENGINE) tools && $(MAKE) --no-print-directory lint unit script integration machines
 
 lint: venv ## ruff, mypy, shellcheck
 	$(VENV)/bin/ruff check .
@@ -59,8 +59,11 @@ lint: venv ## ruff, mypy, shellcheck
 	shellcheck $(SHELL_FILES)
 
 unit: venv ## tests that need no engine, with coverage
-	@$(ENGINE) tools busybox # prepare.sh is run in its shell too
 	$(VENV)/bin/pytest tests/unit --cov --cov-report=term
+
+script: venv ## prepare.sh in dash and busybox, on a folder that stands for a host; a minute or two
+	@$(ENGINE) tools busybox
+	$(VENV)/bin/pytest tests/script
 
 integration: venv ## tests against a real engine (`make engine` first)
 	$(VENV)/bin/pytest tests/integration
