@@ -38,7 +38,7 @@ def look(engine: Engine, stack: Stack, *, clients: bool = True) -> Snapshot:
     """
     running = [c for c in engine.containers(stack.name) if c.pid]
     haproxy = next((c for c in running if c.target == HAPROXY), None)
-    replicas = [c for c in running if c.target != HAPROXY]
+    replicas = [c for c in running if c.is_replica]
     request = probe_request(
         None if haproxy is None else ProbeHaproxy(haproxy.pid, haproxy.id, stack.listen.port),
         _replicas(stack, replicas),
