@@ -21,7 +21,8 @@ def load(arguments: list[str]) -> Any:
     sys.argv = [str(script), *arguments]
     spec = importlib.util.spec_from_file_location("mtprotoproxy", Path(str(script.locate())))
     asyncio.streams.IncompleteReadError = asyncio.IncompleteReadError  # type: ignore[attr-defined]
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["mtprotoproxy"] = module
     spec.loader.exec_module(module)
