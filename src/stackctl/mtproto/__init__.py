@@ -1,0 +1,23 @@
+"""The client side of MTProto through a proxy: up to the first answer of a data centre, no further.
+
+Stands alone: the standard library, `cryptography` and relative imports, so that the probe's image
+can carry a copy of this package. Bytes in, bytes out; `attempt` alone owns a socket and a clock.
+"""
+
+from __future__ import annotations
+
+from .attempt import attempt
+from .link import Link, LinkError, parse_link
+from .model import Attempt, Failure, Mode, Secret, Step
+
+__all__ = [
+    "Attempt",
+    "Failure",
+    "Link",
+    "LinkError",
+    "Mode",
+    "Secret",
+    "Step",
+    "attempt",
+    "parse_link",
+]

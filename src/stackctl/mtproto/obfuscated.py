@@ -1,0 +1,74 @@
+"""The obfuscated transport: 64 bytes that open a connection, and AES-256-CTR in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
+
+from .model import Framing
+
+INIT_BYTES = 64
+TAGS: dict[Framing, bytes] = {
+    "abridged": b"\xef" * 4,
+    "intermediate": b"\xee" * 4,
+    "padded": b"\xdd" * 4,
+}
+"""Bytes 56..59 of the init: which framing follows."""
+
+_TAKEN = (b"HEAD", b"POST", b"GET ", b"OPTI", b"\xee" * 4, b"\xdd" * 4, b"\x16\x03\x01\x02")
+"""Beginnings of other protocols: a server tells by the first four bytes what it is spoken to."""
+
+
+class Obfuscation:
+    """One connection's two ciphers. Not for reuse: a keystream is good once.
+
+    Args:
+        nonce: 64 bytes that `usable`; its bytes 56..61 are replaced by tag and data centre.
+        key: the 16 bytes of the secret.
+        framing: which tag to send.
+        dc: number of the data centre, -32768..32767; negative ones are for media.
+
+    Attributes:
+        init: the 64 bytes to send first.
+    """
+
+    def __init__(self, nonce: bytes, key: bytes, framing: Framing, dc: int) -> None:
+        plain = nonce[:56] + TAGS[framing] + dc.to_bytes(2, "little", signed=True) + nonce[62:64]
+        backwards = plain[8:56][::-1]
+        self._send = _cipher(plain[8:40], key, plain[40:56]).encryptor()
+        self._receive = _cipher(backwards[:32], key, backwards[32:48]).decryptor()
+        # The whole init goes through the cipher, so its keystream stands at 64 for what follows.
+        self.init = plain[:56] + self._send.update(plain)[56:]
+
+    def encrypt(self, data: bytes) -> bytes:
+        """The next bytes towards the proxy."""
+        return self._send.update(data)
+
+    def decrypt(self, data: bytes) -> bytes:
+        """The next bytes from the proxy."""
+        return self._receive.update(data)
+
+
+def usable(nonce: bytes) -> bool:
+    """Whether a server would not take these 64 bytes for another protocol's beginning."""
+    return (
+        len(nonce) == INIT_BYTES
+        and nonce[0] != 0xEF
+        and nonce[:4] not in _TAKEN
+        and nonce[4:8] != bytes(4)
+    )
+
+
+def new_nonce(random: Callable[[int], bytes]) -> bytes:
+    """64 usable bytes from a source of chance."""
+    while not usable(nonce := random(INIT_BYTES)):
+        pass
+    return nonce
+
+
+def _cipher(seed: bytes, key: bytes, iv: bytes) -> Cipher[CTR]:
+    return Cipher(AES(sha256(seed + key).digest()), CTR(iv))
