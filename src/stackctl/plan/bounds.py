@@ -9,6 +9,9 @@ from stackctl.spec import Stack
 RELAY_SHARE = 4
 """Telemt takes a quarter of the memory it sees for relay buffers; all replicas see the same."""
 
+PAGE = 4096
+"""Telemt takes multiples of it alone."""
+
 RELAY_LEAST = 16 << 20
 """Below this a replica cannot serve a hundred busy clients with Telemt's smallest buffers."""
 
@@ -38,4 +41,5 @@ def relay_buffer_bytes(stack: Stack, facts: HostFacts | None) -> int:
     """One replica's relay buffers, so that all of them together take a quarter of the memory."""
     if stack.replicas == 1 or not facts or not facts.memory_bytes:
         return 0
-    return max(RELAY_LEAST, facts.memory_bytes // RELAY_SHARE // stack.replicas)
+    share = max(RELAY_LEAST, facts.memory_bytes // RELAY_SHARE // stack.replicas)
+    return share // PAGE * PAGE
