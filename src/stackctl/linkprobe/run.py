@@ -14,7 +14,7 @@ from .explain import explain
 from .model import AddressProbe, ConnectFailure, Evidence, Explanation, Hop, LinkProbe
 from .trials import PAUSE, Target, try_more
 
-PATIENCE = 3
+PATIENCE = 6
 """All trials after a failure take at most this many times the timeout, pauses aside."""
 
 

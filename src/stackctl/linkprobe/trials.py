@@ -136,7 +136,9 @@ def _hello_passes(target: Target, unix_time: float) -> bool:
 def _random_key(target: Target, failure: Failure) -> Trial:
     """Whether the proxy treats a key that nobody has as it treats this one."""
     seen = target.attempt(replace(target.secret, key=os.urandom(16)))
-    ended = seen.failure.cause if seen and seen.failure else "no connection"
+    if seen is None or seen.failure is None:
+        return _trial("random-key", seen)
+    ended = seen.failure.cause
     same = ended == failure.cause
     words = "the same" if same else f"another: {ended}"
     return Trial("random-key", False, f"a key that nobody has meets {words}", _same(same))
