@@ -9,7 +9,13 @@ from pathlib import Path
 from stackctl.engine import PROBE_IMAGE, Engine
 from stackctl.errors import EngineError, StrictError
 from stackctl.plan import Sources
-from stackctl.plan.make import haproxy_image, official_haproxy, official_telemt, telemt_image
+from stackctl.plan.make import (
+    datacentre_image,
+    haproxy_image,
+    official_haproxy,
+    official_telemt,
+    telemt_image,
+)
 from stackctl.spec import Stack, check_binary
 
 Progress = Callable[[str], None]
@@ -78,6 +84,11 @@ def ensure(stack: Stack, sources: Sources, engine: Engine, progress: Progress) -
 def ensure_probe(engine: Engine, progress: Progress) -> None:
     """Build the probe's image where it is missing or its source has changed."""
     _build(engine, "probe", PROBE_IMAGE, progress)
+
+
+def ensure_datacentre(engine: Engine, progress: Progress) -> None:
+    """Build the lab data centre's image where it is missing or its source has changed."""
+    _build(engine, "lab-dc", datacentre_image(), progress)
 
 
 def _build(

@@ -110,6 +110,11 @@ def telemt_image(stack: Stack, sources: Sources) -> str:
     return f"stackctl/telemt-lab:{__version__}"
 
 
+def datacentre_image() -> str:
+    """The image reference of the lab data centre."""
+    return f"stackctl/lab-dc:{__version__}"
+
+
 def haproxy_image(stack: Stack, sources: Sources) -> str:
     """The image reference of HAProxy."""
     if sources.haproxy == "official":
