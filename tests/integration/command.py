@@ -13,6 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import yaml
+
+from mtpeer import Peer
+from stackctl.spec import load
+
 from .lab import STACKCTL, Lab, until
 
 
@@ -135,16 +140,16 @@ def rewrite(lab: Lab, **keys: object) -> None:
     path.write_text("\n".join([*kept, *(f"{key}: {value}" for key, value in keys.items())]) + "\n")
 
 
-def echo(port: int, host: str = "127.0.0.1", data: bytes = b"0123456789abcdef" * 512) -> None:
-    """A client's bytes come back through HAProxy from the lab double, all of them."""
-    with socket.create_connection((host, port), timeout=10) as client:
-        client.sendall(data)
-        back = b""
-        while len(back) < len(data):
-            part = client.recv(65536)
-            assert part, f"the connection ended after {len(back)} of {len(data)} bytes"
-            back += part
-    assert back == data
+def greet(lab: Lab, host: str = "127.0.0.1") -> None:
+    """A user's ClientHello gets through HAProxy to a replica, whose signed flight comes back."""
+    (secret, *_) = yaml.safe_load((lab.folder / "secrets.yaml").read_text())["users"].values()
+    with socket.create_connection((host, lab.port), timeout=10) as client:
+        Peer(client, "tls", bytes.fromhex(secret), domain(lab)).greet()
+
+
+def domain(lab: Lab) -> str:
+    """The domain that a lab's fake TLS pretends to be."""
+    return load(lab.folder / "stack.yaml").telemt.domain
 
 
 def server_rows(lab: Lab) -> dict[str, dict[str, str]]:

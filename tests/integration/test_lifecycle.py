@@ -7,7 +7,7 @@ import json
 import pytest
 from testcontainers.compose import DockerCompose
 
-from .command import echo
+from .command import greet
 from .conftest import MakeLab, leftovers
 from .lab import Lab
 
@@ -49,5 +49,5 @@ def test_a_rendered_stack_runs_proves_itself_carries_clients_and_goes(rendered: 
             *(f"{above}telemt-{n}" for above in ("", "haproxy/") for n in (1, 2)),
         }
         for _ in range(4):
-            echo(rendered.port)
+            greet(rendered)
     assert leftovers(rendered.name) == []

@@ -29,8 +29,8 @@ def warnings(
 def _sources(stack: Stack, sources: Sources) -> Iterator[str]:
     if sources.telemt == "double":
         yield (
-            "telemt: the lab DOUBLE runs in place of Telemt; it echoes bytes and serves no "
-            "Telegram client"
+            "telemt: the lab DOUBLE runs in place of Telemt; it passes MTProto, for labs and tests "
+            "only"
         )
     elif stack.telemt.source == "auto":
         yield (
