@@ -163,7 +163,7 @@ class TestWarnings:
     def test_the_double_is_said_first_and_loudly(self) -> None:
         plan = planned(None, Sources("double", "build"))
         assert "DOUBLE" in plan.warnings[0]
-        assert "no Telegram client" in plan.warnings[0]
+        assert "for labs and tests only" in plan.warnings[0]
 
     def test_auto_that_was_not_resolved_says_what_up_may_do(self) -> None:
         assert "lab double" in warned(planned(), "telemt.source auto")
