@@ -44,7 +44,7 @@ def resolve(stack: Stack, engine: Engine, progress: Progress) -> Sources:
         if telemt == "double" and stack.limits.mode == "strict":
             raise StrictError(
                 f"strict mode: nothing was started; {official} cannot be had, and the lab double "
-                "serves no Telegram client",
+                "is not for production",
                 "give the engine a way to the image's registry, or set telemt.source to binary",
             )
         if telemt == "double":

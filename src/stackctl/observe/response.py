@@ -194,7 +194,7 @@ class Connection(TypedDict):
     """address:port of the probe's end."""
     remote: str
     echoed: bool
-    """Whether bytes came back; only the lab's double echoes."""
+    """Whether bytes came back; from Telemt none do before a handshake is whole."""
     error: NotRequired[str]
     sent: NotRequired[int]
     ended: NotRequired[str]
