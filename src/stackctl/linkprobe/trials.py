@@ -11,7 +11,7 @@ from typing import Literal
 
 from stackctl.mtproto import Attempt, Failure, Secret, attempt
 
-from .connect import connect, near, proxy_header
+from .connect import as_reset, connect, near, proxy_header
 from .model import Trial, TrialName
 from .site import ask_site
 
@@ -49,10 +49,13 @@ class Target:
         until = time.monotonic() + timeout
         sock = connect(self.address, self.port, timeout)
         if not isinstance(sock, socket.socket):
-            return None
+            failure = as_reset(sock, secret)
+            return Attempt((), failure) if failure else None
         with sock:
-            if header:
-                sock.sendall(proxy_header(sock))
+            try:
+                sock.sendall(proxy_header(sock) if header else b"")
+            except OSError:
+                return None
             return attempt(sock, secret, dc=dc or self.dc, deadline=until, unix_time=unix_time)
 
     def wait(self) -> float:
