@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from stackctl.mtproto import Attempt, Failure, Secret, attempt
+from stackctl.mtproto.link import is_domain
 
 from .connect import as_reset, connect, near, proxy_header
 from .model import Trial, TrialName
@@ -108,7 +109,7 @@ def _fake_tls(target: Target, failure: Failure, ahead: float | None) -> Iterator
     for name in failure.names[:2]:
         # A wildcard's own name is no site.
         domain = name.removeprefix("*.")
-        if domain.lower() != secret.domain.lower() and len(domain) <= 182 and domain.isascii():
+        if is_domain(domain) and domain.lower() != secret.domain.lower():
             trial = _trial("domain", target.attempt(replace(secret, domain=domain)), domain)
             yield trial
             if trial.passed:
