@@ -14,7 +14,7 @@ endif
 SHELL_FILES = scripts/engine images/base/build .ci/run compose/production/host/prepare.sh $(wildcard scripts/*.sh tests/vm/*.sh tests/script/host/fakes/* tests/script/host/killing/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv engine up down clean test lint unit peers script integration test-vm machines bench lock
+.PHONY: help venv engine up down clean test lint unit peers fuzz-client script integration test-vm machines bench lock
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -49,7 +49,7 @@ test: venv ## everything: lint, unit, integration, whole machines; starts an eng
 	@[ $$(id -u) = 0 ] || { echo "make: the integration tests enter other users' namespaces and processes: run this as root (sudo make test)" >&2; exit 2; }
 	@$(ENGINE) status >/dev/null 2>&1 || trap '$(ENGINE) down' EXIT; \
 	trap 'exit 130' INT; trap 'exit 143' TERM; \
-	$(ENGINE) up && $(ENGINE) tools && $(MAKE) --no-print-directory lint unit peers script integration machines
+	$(ENGINE) up && $(ENGINE) tools && $(MAKE) --no-print-directory lint unit peers fuzz-client script integration machines
 
 lint: venv ## ruff, mypy, shellcheck
 	$(VENV)/bin/ruff check .
@@ -63,6 +63,12 @@ unit: venv ## tests that need no engine, with coverage
 
 peers: venv ## the client of MTProto against proxies and clients that others wrote, on loopback
 	$(VENV)/bin/pytest tests/peers
+
+FUZZ_SECONDS ?= 3
+fuzz-client: venv ## what the client of MTProto receives, fuzzed; FUZZ_SECONDS=3 for each parser
+	@for name in $$($(VENV)/bin/python tests/fuzz/client.py); do \
+	    echo "fuzz-client: $$name"; $(VENV)/bin/python tests/fuzz/client.py $$name $(FUZZ_SECONDS) >$(VENV)/fuzz.log 2>&1 \
+	        || { cat $(VENV)/fuzz.log; exit 1; }; grep '^Done' $(VENV)/fuzz.log; done
 
 script: venv ## prepare.sh in dash and busybox, on a folder that stands for a host; a minute or two
 	@$(ENGINE) tools busybox
