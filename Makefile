@@ -71,12 +71,14 @@ peers: venv ## the client of MTProto against proxies and clients that others wro
 	$(VENV)/bin/pytest tests/peers
 
 # The names first and on their own: a list that cannot be had must not be an empty one.
-fuzz: venv ## every parser of strangers' bytes, FUZZ_SECONDS=3 on each
+fuzz: venv ## every parser of bytes from the network, FUZZ_SECONDS=3 on each
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
-	names=$$($(VENV)/bin/python tests/fuzz/harness.py 2>"$$scratch/log") || { cat "$$scratch/log" >&2; exit 1; }; \
-	for name in $$names; do \
-	    $(VENV)/bin/python tests/fuzz/harness.py "$$name" $(FUZZ_SECONDS) "$$scratch/$$name" >"$$scratch/log" 2>&1 || { cat "$$scratch/log" >&2; exit 1; }; \
-	    echo "fuzz $$name: $$(sed -n 's/^Done //p' "$$scratch/log")"; \
+	for side in server client; do \
+	    names=$$($(VENV)/bin/python tests/fuzz/$$side.py 2>"$$scratch/log") || { cat "$$scratch/log" >&2; exit 1; }; \
+	    for name in $$names; do \
+	        (cd "$$scratch" && $(VENV)/bin/python $(CURDIR)/tests/fuzz/$$side.py "$$name" $(FUZZ_SECONDS) "$$scratch/$$side-$$name") >"$$scratch/log" 2>&1 || { cat "$$scratch/log" >&2; exit 1; }; \
+	        echo "fuzz $$side $$name: $$(sed -n 's/^Done //p' "$$scratch/log")"; \
+	    done; \
 	done
 
 script: venv ## prepare.sh in dash and busybox, on a folder that stands for a host; a minute or two

@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of every parser that takes a stranger's bytes, with atheris.
 
-    python tests/fuzz/harness.py NAME [SECONDS]
+    python tests/fuzz/server.py NAME [SECONDS]
 
 runs one of them; without a name it lists them. A finding ends the process with its trace, and the
 input that led there is written to the working directory. An exception other than the parser's own
@@ -17,7 +17,7 @@ from pathlib import Path
 import atheris
 
 ROOT = Path(__file__).parents[2]
-for _folder in ("images/telemt-lab", "images/lab-dc", "tests/peer"):
+for _folder in ("images/telemt-lab", "images/lab-dc", "tests/peers"):
     sys.path.insert(0, str(ROOT / _folder))
 
 with atheris.instrument_imports(include=["telemt_lab", "lab_dc"]):
