@@ -26,13 +26,21 @@ def readings(address: tuple[str, int], deadline: Deadline) -> dict[str, Any]:
     return found
 
 
-def get(address: tuple[str, int], path: str, deadline: Deadline, most: int = _MOST) -> bytes:
-    """The whole answer, at most so many bytes of it."""
+def get(
+    address: tuple[str, int],
+    path: str,
+    deadline: Deadline,
+    most: int = _MOST,
+    shown: str = "",
+) -> bytes:
+    """The whole answer, at most so many bytes; `shown` is the authorization, "" for none."""
     end = time.monotonic() + deadline.left(_STEP)
     # HTTP/1.0: the answer ends with the connection, and is never chunked.
-    request = f"GET {path} HTTP/1.0\r\nHost: {address[0]}\r\nConnection: close\r\n\r\n"
+    request = f"GET {path} HTTP/1.0\r\nHost: {address[0]}\r\nConnection: close\r\n"
+    if shown:
+        request += f"Authorization: {shown}\r\n"
     with socket.create_connection(address, timeout=deadline.left(_STEP)) as sock:
-        sock.sendall(request.encode())
+        sock.sendall(f"{request}\r\n".encode())
         data = bytearray()
         while len(data) < most and (part := sock.recv(_MOST)):
             data += part

@@ -77,7 +77,9 @@ def ensure(stack: Stack, sources: Sources, engine: Engine, progress: Progress) -
 
 def ensure_probe(engine: Engine, progress: Progress) -> None:
     """Build the probe's image where it is missing or its source has changed."""
-    _build(engine, "probe", PROBE_IMAGE, progress)
+    from stackctl.images import client_files
+
+    _build(engine, "probe", PROBE_IMAGE, progress, client_files())
 
 
 def _build(
