@@ -19,6 +19,7 @@ RULES: dict[str, set[str]] = {
     "render": set(CORE),
     # stands alone: the probe's image gets a copy of it
     "mtproto": set(),
+    "linkprobe": {"errors", "mtproto"},
     # engine ← observe; plan ← observe ← verify ← report
     "engine": {"errors"},
     "images": {"errors", "engine"},
@@ -27,7 +28,7 @@ RULES: dict[str, set[str]] = {
     "doctor": {*CORE, "observe"},
     # prepare.sh, run: its findings are verify's
     "host": {*CORE, "verify"},
-    "report": {*CORE, "observe", "verify", "doctor", "host", "mtproto"},
+    "report": {*CORE, "observe", "verify", "doctor", "host", "mtproto", "linkprobe"},
     # engine ← apply, which proves what it has started; mtproto ← apply, which shakes hands
     "apply": {*CORE, "render", "engine", "images", "observe", "verify", "doctor", "mtproto"},
     "__main__": {"cli"},
@@ -35,7 +36,7 @@ RULES: dict[str, set[str]] = {
     "cli": {
         *CORE,
         *("render", "engine", "images", "observe", "verify", "doctor", "host", "report", "apply"),
-        "mtproto",
+        *("mtproto", "linkprobe"),
     },
 }
 """Room → the rooms it may import from, beside itself; nobody imports cli."""

@@ -88,7 +88,7 @@ def _record(domain: bytes, private: bytes, random: Callable[[int], bytes]) -> by
             (b"\x00\x12", b""),  # signed certificate timestamps
             (b"\x00\x33", share),
             (b"\x00\x2d", b"\x01\x01"),  # how a pre-shared key would be used
-            (b"\x00\x2b", b"\x07" + grease[0] + bytes.fromhex("0304 0303")),
+            (b"\x00\x2b", b"\x06" + grease[0] + bytes.fromhex("0304 0303")),
             (grease[3], b"\x00"),
         )
     )

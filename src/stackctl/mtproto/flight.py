@@ -15,7 +15,7 @@ from .records import (
     RecordError,
     RecordReader,
 )
-from .stranger import describe
+from .stranger import describe, printable
 from .tls13 import Opener, parse_server_hello
 
 MAX_FLIGHT = 2**17
@@ -92,11 +92,16 @@ class Flight:
 
     def stranger(self) -> str:
         """Who answered instead, as one clause."""
-        names = self._opener.certificate() if self._opener else None
-        if self._opener is not None and self.seen is Seen.STRANGER:
-            whose = f"with a certificate for {names}" if names else "that went no further"
-            return f"a real TLS 1.3 server {whose}"
-        return describe(bytes(self._first))
+        if self._opener is None or self.seen is not Seen.STRANGER:
+            return describe(bytes(self._first))
+        shown = ", ".join(printable(name.encode()) for name in self.names[:3])
+        more = f" and {len(self.names) - 3} more" if len(self.names) > 3 else ""
+        return f"a real TLS 1.3 server with a certificate for {shown or 'nobody'}{more}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Whom a real server's certificate names."""
+        return (self._opener.certificate() if self._opener else None) or ()
 
     def _take(self, record: Record) -> None:
         if self._opener is not None and self.seen is Seen.STRANGER:

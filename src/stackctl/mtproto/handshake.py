@@ -165,8 +165,10 @@ class Handshake:
         self._mark = now
 
     def _not_fake_tls(self) -> None:
-        who = self._flight.stranger() if self._flight else ""
-        self._fail("not-fake-tls", f"another answered in the proxy's place: {who}")
+        assert self._flight is not None
+        detail = f"another answered in the proxy's place: {self._flight.stranger()}"
+        failure = Failure("tls", "not-fake-tls", detail, self._flight.names)
+        self.result = Attempt((), failure)
 
     def _not_mtproto(self) -> None:
         who = describe(bytes(self._first))

@@ -94,7 +94,7 @@ def _fields(text: str) -> dict[str, str]:
         values = [value for key, value in pairs if key == name]
         if len(values) != 1 or not values[0]:
             problem = "given twice" if len(values) > 1 else "missing"
-            raise LinkError(name, problem, f"write the link as {_FORM}")
+            raise LinkError(name, problem, f"write {_FORM}, in quotes: a shell ends it at the &")
         fields[name] = values[0]
     return fields
 

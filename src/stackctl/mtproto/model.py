@@ -61,11 +61,13 @@ class Failure:
             TLS of another secret), "bad-answer" (not a resPQ of ours), "dc-error" (the data
             centre's own error number), "too-much" (it sends and sends, and nothing that counts).
         detail: one sentence of what was seen, with numbers.
+        names: whom the certificate names, where a real TLS server answered and showed one.
     """
 
     hop: Hop
     cause: str
     detail: str
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def describe(first: bytes) -> str:
     if first[:5] == b"HTTP/":
         return "a web server over plain HTTP: " + _http(first)
     if first[:4] == b"SSH-":
-        return f"an SSH server: {_printable(first.splitlines()[0])}"
+        return f"an SSH server: {printable(first.splitlines()[0])}"
     if (alert := _alert(first)) is not None:
         return f"a TLS server with the alert {_ALERTS.get(alert, 'number')} ({alert})"
     if first[0] == HANDSHAKE and first[1:2] == b"\x03":
@@ -67,9 +67,10 @@ def _hello(first: bytes) -> str:
 def _http(first: bytes) -> str:
     lines = first.splitlines()
     server = re.search(rb"(?im)^server:[ \t]*([^\r\n]{1,60})", first)
-    who = f" ({_printable(server[1])})" if server else ""
-    return _printable(lines[0]) + who
+    who = f" ({printable(server[1])})" if server else ""
+    return printable(lines[0]) + who
 
 
-def _printable(raw: bytes) -> str:
+def printable(raw: bytes) -> str:
+    """Up to 60 bytes as text that a terminal can be shown."""
     return "".join(c if c.isprintable() else "\ufffd" for c in raw[:60].decode("latin-1"))

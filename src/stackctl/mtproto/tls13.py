@@ -94,7 +94,7 @@ class Opener:
             self._text += content[:-1]
         return True
 
-    def certificate(self) -> str | None:
+    def certificate(self) -> tuple[str, ...] | None:
         """Whom the server's certificate names, or None as long as it has not come whole."""
         text = self._text
         while len(text) >= 4:
@@ -107,8 +107,8 @@ class Opener:
         return None
 
 
-def certificate_names(message: bytes) -> str:
-    """Whom the first certificate of a TLS 1.3 Certificate message names."""
+def certificate_names(message: bytes) -> tuple[str, ...]:
+    """Whom the first certificate of a TLS 1.3 Certificate message names; none if unreadable."""
     start = 1 + message[0] + 6 if message else 0
     size = int.from_bytes(message[start - 3 : start], "big") if start else 0
     try:
@@ -120,9 +120,8 @@ def certificate_names(message: bytes) -> str:
         except x509.ExtensionNotFound:
             shown = []
     except ValueError:
-        return "nobody that can be read"
-    found = shown or [str(name.value) for name in common]
-    return ", ".join(found[:3]) + (" and others" if len(found) > 3 else "") or "nobody"
+        return ()
+    return tuple(shown or (str(name.value) for name in common))
 
 
 def _server_traffic(name: str, shared: bytes, said: bytes) -> bytes:

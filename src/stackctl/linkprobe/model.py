@@ -1,0 +1,128 @@
+"""What a probe of a link saw. Holds no secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from stackctl.errors import Exit
+from stackctl.mtproto import Failure, Mode
+
+TrialName = Literal[
+    "proxy-header", "site", "secure", "classic", "clock", "domain", "other-dc", "random-key"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A hop that was passed: resolve, connect, tls or answer, with its milliseconds."""
+
+    name: str
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Something else that was tried after the failure, to learn its cause.
+
+    Attributes:
+        name: what was varied.
+        passed: whether it got an answer, a data centre's or (site) a web server's.
+        seen: what was seen, as one clause.
+        value: what it was varied to: seconds (clock), a domain, a data centre's number.
+    """
+
+    name: TrialName
+    passed: bool
+    seen: str
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that an explanation may rest on.
+
+    Attributes:
+        mode: the link's.
+        domain: the link's, empty without fake TLS.
+        dc: the data centre asked for.
+        passed: names of the hops passed.
+        failure: how the handshake, or the connection before it, ended.
+        trials: what was tried then.
+    """
+
+    mode: Mode
+    domain: str
+    dc: int
+    passed: tuple[str, ...]
+    failure: Failure | ConnectFailure
+    trials: tuple[Trial, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailure:
+    """No TCP connection.
+
+    Attributes:
+        cause: "refused", "timeout", "no-route" (this machine has no way to that address),
+            "network".
+        detail: one sentence of what was seen.
+    """
+
+    cause: str
+    detail: str
+    hop: Literal["connect"] = "connect"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The likely cause, a stable word and a sentence, and what to do next."""
+
+    cause: str
+    says: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressProbe:
+    """One address of the proxy."""
+
+    address: str
+    hops: tuple[Hop, ...]
+    failure: Failure | ConnectFailure | None = None
+    trials: tuple[Trial, ...] = ()
+    explanation: Explanation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkProbe:
+    """A link, and each address that its host has.
+
+    Attributes:
+        host: as the link names it.
+        port: TCP port.
+        mode: the link's.
+        domain: the link's, empty without fake TLS.
+        dc: the data centre asked for.
+        resolve: the hop that all addresses share; None: the name has no address.
+        unresolved: why, then.
+        addresses: in the order of resolution.
+    """
+
+    host: str
+    port: int
+    mode: Mode
+    domain: str
+    dc: int
+    resolve: Hop | None
+    unresolved: Explanation | None
+    addresses: tuple[AddressProbe, ...]
+
+
+def exit_status(probe: LinkProbe) -> Exit:
+    """0: answered on each address this machine has a route to; 3: none took a connection."""
+    connected = [seen for seen in probe.addresses if any(h.name == "connect" for h in seen.hops)]
+    if not connected:
+        return Exit.UNREACHABLE
+    failed = [seen for seen in probe.addresses if seen.failure and seen.failure.cause != "no-route"]
+    return Exit.SHORT if failed else Exit.OK

@@ -1,0 +1,76 @@
+"""Probe every address of a link, side by side."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from stackctl.mtproto import Link, attempt
+
+from .connect import MAX_ADDRESSES, UnresolvedError, connect, resolve
+from .explain import explain
+from .model import AddressProbe, ConnectFailure, Evidence, Explanation, Hop, LinkProbe
+from .trials import Target, try_more
+
+PATIENCE = 3
+"""All trials after a failure together take at most this many times the timeout."""
+
+
+def probe_link(link: Link, *, dc: int, timeout: float) -> LinkProbe:
+    """Resolve, connect, shake hands up to resPQ; on a failure try what tells its cause.
+
+    Args:
+        link: what a client would be given.
+        dc: the data centre to ask for.
+        timeout: seconds for resolving, for connecting and for the handshake, each.
+    """
+    start = time.monotonic()
+    known = (link.host, link.port, link.secret.mode, link.secret.domain, dc)
+    try:
+        addresses = resolve(link.host, timeout)
+    except UnresolvedError as error:
+        says = f"the name has no address: {error}"
+        remedy = "correct the link's server, or its entry in DNS; see that this machine's DNS works"
+        return LinkProbe(*known, None, Explanation("unresolved", says, remedy), ())
+    hop = Hop("resolve", _ms(start))
+    with ThreadPoolExecutor(MAX_ADDRESSES) as pool:
+        seen = tuple(pool.map(partial(_probe, link, dc, timeout), addresses))
+    return LinkProbe(*known, hop, None, seen)
+
+
+def _probe(link: Link, dc: int, timeout: float, address: str) -> AddressProbe:
+    start = time.monotonic()
+    sock = connect(address, link.port, timeout)
+    if isinstance(sock, ConnectFailure):
+        return _explained(link, dc, AddressProbe(address, (), sock))
+    hops = [Hop("connect", _ms(start))]
+    with sock:
+        seen = attempt(sock, link.secret, dc=dc, deadline=time.monotonic() + timeout)
+    hops += [Hop(step.hop, step.ms) for step in seen.steps]
+    probed = AddressProbe(address, tuple(hops), seen.failure)
+    if seen.failure is None:
+        return probed
+    deadline = time.monotonic() + PATIENCE * timeout
+    target = Target(address, link.port, link.secret, dc, timeout, deadline)
+    trials = try_more(target, seen.failure)
+    return _explained(link, dc, AddressProbe(address, tuple(hops), seen.failure, trials))
+
+
+def _explained(link: Link, dc: int, probed: AddressProbe) -> AddressProbe:
+    assert probed.failure is not None
+    evidence = Evidence(
+        mode=link.secret.mode,
+        domain=link.secret.domain,
+        dc=dc,
+        passed=tuple(hop.name for hop in probed.hops),
+        failure=probed.failure,
+        trials=probed.trials,
+    )
+    return AddressProbe(
+        probed.address, probed.hops, probed.failure, probed.trials, explain(evidence)
+    )
+
+
+def _ms(start: float) -> float:
+    return round((time.monotonic() - start) * 1000, 3)
