@@ -232,10 +232,12 @@ def _data_centre(snapshot: Snapshot, record: Record) -> Cause | None:
     failed = [line for line in tried if "_attempt_" not in line]
     counted = f"; counted meanwhile: {', '.join(failed or tried)}" if tried else ""
     known = "its flight is verified" if verified else "it knew the client"
+    failure = record["failure"]
+    silent = failure["cause"] in {"timeout", "closed", "reset"}
+    came = "nothing came from behind it" if silent else f"from behind it: {failure['detail']}"
     return Cause(
         "data-centre",
-        f"{record['place']} reaches no data centre: {known}, and nothing came from behind it"
-        f"{counted}",
+        f"{record['place']} reaches no data centre: {known}, and {came}{counted}",
         "see that the replica has a way out (to Telegram's data centres, or to the stack's own "
         "`datacentre`, which must run) and what `docker logs` of it says",
     )

@@ -9,12 +9,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stackctl.report.words import TELEMT_WORDS, printable, targets
+from stackctl.report.words import TELEMT_WORDS, printable
 
 if TYPE_CHECKING:
     from stackctl.apply.probe import Probed
     from stackctl.observe.cause import Cause
     from stackctl.observe.handshake import Handshake
+
+SHOWN = 8
+"""Pieces of evidence shown of one cause."""
 
 HOPS = ("connect", "proxy", "tls", "answer")
 
@@ -34,10 +37,13 @@ def probe_report(console: Console, probed: Probed) -> None:
     for one in probed.handshakes:
         table.add_row(one.place, one.user, one.mode, one.server or "-", *_hops(one), *_ending(one))
     console.print(table)
-    for (word, because, remedy), hit in _causes(probed).items():
-        console.print(Text(printable(f"{word}: {because}"), "bold red"))
-        console.print(Text(f"  hits: {hit}"))
-        console.print(Text(f"  do:   {remedy}"))
+    for (word, remedy), seen in _causes(probed).items():
+        console.print(Text(word, "bold red"))
+        for because, hit in seen[:SHOWN]:
+            console.print(Text(printable(f"  {hit}: {because}")))
+        if len(seen) > SHOWN:
+            console.print(Text(f"  and {len(seen) - SHOWN} more: --json has them all"))
+        console.print(Text(f"  do: {remedy}"))
     good = sum(not one.cause for one in probed.handshakes)
     console.print(Text(f"{good} of {len(probed.handshakes)} answered and seen as they are", "bold"))
 
@@ -59,23 +65,21 @@ def _ending(one: Handshake) -> tuple[Text, Text]:
     return Text(words[one.arrived], "bold red" if one.arrived is False else ""), verdict
 
 
-def _causes(probed: Probed) -> dict[tuple[str, str, str], str]:
-    """Whom each cause hits: replica by replica the sentences differ, so they are grouped."""
-    found: dict[tuple[str, str, str], list[Handshake]] = {}
+def _causes(probed: Probed) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """By cause and what to do about it: each piece of evidence, and whose it is."""
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}
     for one in probed.handshakes:
         if one.cause:
-            key = (one.cause.word, one.cause.because, one.cause.remedy)
-            found.setdefault(key, []).append(one)
-    hits = {key: _whom(ones) for key, ones in found.items()}
-    if probed.clock:
-        key = (probed.clock.word, probed.clock.because, probed.clock.remedy)
-        hits[key] = "links of mode tls"
-    return hits
-
-
-def _whom(ones: list[Handshake]) -> str:
-    places = targets(one.place for one in ones)
-    return f"{places}: " + ", ".join(dict.fromkeys(f"{one.user} {one.mode}" for one in ones))
+            evidence = found.setdefault((one.cause.word, one.cause.remedy), {})
+            whose = f"{one.user} {one.mode} at {one.place}"
+            evidence.setdefault(one.cause.because, []).append(whose)
+    causes = {
+        key: [(because, ", ".join(whose)) for because, whose in evidence.items()]
+        for key, evidence in found.items()
+    }
+    if clock := probed.clock:
+        causes[clock.word, clock.remedy] = [(clock.because, "links of mode tls")]
+    return causes
 
 
 def probe_document(probed: Probed) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from stackctl.errors import EngineError
 from stackctl.observe import response as shape
 from stackctl.observe.model import Snapshot, Unread, text_of, value_of
+from stackctl.observe.model import ahead as seconds_ahead
 
 
 @pytest.mark.parametrize(
