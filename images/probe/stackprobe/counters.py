@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 
@@ -17,6 +18,7 @@ ACTIVE = "/v1/stats/users/active-ips"
 MOST = 16 << 20
 """Bytes of an answer: 250,000 addresses at 20 bytes, and room."""
 
+_INCLUDE = re.compile(r'^include\s*=\s*"([^"]+)"\s*$', re.MULTILINE)
 _COUNTED = (
     "telemt_connections_bad_by_class_total",
     "telemt_handshake_failures_by_class_total",
@@ -71,34 +73,48 @@ def active(body: str, user: str) -> list[str]:
 
 
 class Running:
-    """The users' file of a live replica. What is secret in it never leaves the probe.
+    """What a live replica was told about users. What is secret in it never leaves the probe.
 
     Attributes:
         users: for each of the operator's users "same", "other" (another secret) or "none" (no such
-            user), as digests compare; or "error" where the file cannot be read.
+            user), as digests compare; or "error" where the files cannot be read.
+        most: connections that a user may have; users without a limit are left out.
         authorization: what the replica's API wants to be shown; "" for nothing.
     """
 
     def __init__(self, pid: int, path: str, ours: Mapping[str, str]) -> None:
-        """Read it inside the root of the process."""
+        """Read its configuration inside the root of the process, with the files it includes."""
         self.users: dict[str, str] = {}
+        self.most: dict[str, int] = {}
         self.authorization = ""
         try:
-            text = read_text(procs.inside(pid, path))
-            if len(text) >= MAX_TEXT:
-                raise ValueError(f"larger than {MAX_TEXT} bytes")
-            document = tomllib.loads(text)
-            theirs = document["access"]["users"]
-            self.users = {
-                user: _compared(secret, theirs.get(user)) for user, secret in ours.items()
-            }
-            shown = document.get("server", {}).get("api", {}).get("auth_header", "")
-            self.authorization = str(shown)
+            document = tomllib.loads(_whole(pid, path))
+            access = document["access"]
+            theirs = access["users"]
+            self.users = {who: _compared(secret, theirs.get(who)) for who, secret in ours.items()}
+            every = int(access.get("user_max_tcp_conns_global_each", 0))
+            limits = access.get("user_max_tcp_conns", {})
+            most = {who: int(limits.get(who, 0)) or every for who in ours}
+            self.most = {who: number for who, number in most.items() if number}
+            api = document.get("server", {}).get("api", {})
+            self.authorization = str(api.get("auth_header", ""))
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as problem:
             # A parser's words may quote what it could not read.
             known = isinstance(problem, OSError)
-            words = failure(problem)["error"] if known else "it is no file of users"
+            words = failure(problem)["error"] if known else "not a configuration with users"
             self.users = {"error": f"{path}: {words}"}
+
+
+def _whole(pid: int, path: str) -> str:
+    """A configuration's text with what it includes in place of the lines that say so."""
+
+    def read(name: str) -> str:
+        text = read_text(procs.inside(pid, name))
+        if len(text) >= MAX_TEXT:
+            raise ValueError(f"larger than {MAX_TEXT} bytes")
+        return text
+
+    return _INCLUDE.sub(lambda match: read(match[1]), read(path))
 
 
 def _compared(ours: str, theirs: object) -> str:

@@ -36,7 +36,7 @@ def run(this: Round, worker: int, haproxy: dict[str, Any], places: Mapping[str, 
     (source,) = clients.sources_for(to, 1)
     way = Way(lambda: socket.socket(family), to, None, source)
     admin = Admin(worker, haproxy["admin_socket"], this.deadline)
-    users, patience, examined = list(this.asked["users"]), this.patience(), False
+    users, patience, examined = list(this.asked["users"]), this.patience(), set[str]()
     for mode in this.asked["modes"]:
         for at in range(0, len(users), _BATCH):
             kept: list[tuple[str, Trial]] = []
@@ -49,8 +49,8 @@ def run(this: Round, worker: int, haproxy: dict[str, Any], places: Mapping[str, 
             _recognise(this, admin, kept, places)
             for user, trial in kept:
                 trial.close()
-                if not trial.answered and not examined:
-                    examined = True
+                if not trial.answered and mode not in examined:
+                    examined.add(mode)
                     _examine(this, trial, way, user, mode)
                 this.note(NAME, user, mode, trial.record)
 

@@ -45,7 +45,7 @@ def place(this: Round, target: dict[str, Any], pid: int, worker: int) -> Place:
     else:
         # From HAProxy's namespace: its address alone may name clients.
         way = Way(lambda: netns.inside(worker, socket.socket), address(link["tcp"]))
-    running = counters.Running(pid, this.asked["users_file"], this.asked["users"])
+    running = counters.Running(pid, target["config"], this.asked["users"])
     return Place(pid, way, address(target["api"]), address(target["metrics"]), running)
 
 
@@ -57,7 +57,7 @@ def run(this: Round, name: str, where: Place | str) -> None:
         name: the replica's.
         where: the replica, or why it cannot be reached at all.
     """
-    patience, examined = this.patience(), False
+    patience, examined = this.patience(), set[str]()
     for user in this.asked["users"]:
         for mode in this.asked["modes"]:
             if isinstance(where, str):
@@ -70,8 +70,8 @@ def run(this: Round, name: str, where: Place | str) -> None:
                 trial.record["arrived"] = arrived(this, where, user, trial.record["client"])
             trial.close()
             patience.after(trial.record)
-            if not trial.answered and not examined:
-                examined = True
+            if not trial.answered and mode not in examined:
+                examined.add(mode)
                 _examine(this, trial, where, user, mode)
             this.note(name, user, mode, trial.record)
 
@@ -124,6 +124,8 @@ def _examine(this: Round, trial: Trial, where: Place, user: str, mode: str) -> N
         trial.record["counted"] = counters.grown(before, netns.inside(where.pid, counted))
     except (OSError, ValueError) as problem:
         trial.record["counted"] = failure(problem)
+    if user in where.running.most:
+        trial.record["most"] = where.running.most[user]
     bare = this.attempt(where.way, user, mode, RETRY)
     bare.close()
     trial.record["without_header"] = bare.record

@@ -166,9 +166,9 @@ def _secret(snapshot: Snapshot, record: Record) -> Cause | None:
     what = {"other": f"another secret for {user}", "none": f"no user {user}"}[compared]
     return Cause(
         "wrong-secret",
-        f"{name}'s users.toml has {what} than the secrets file"
-        if compared == "other"
-        else f"{name}'s users.toml has {what}, the secrets file has",
+        f"{name} runs with {what} "
+        + ("than" if compared == "other" else "of")
+        + " the secrets file",
         f"{_UP_AGAIN}; the secrets file decides",
     )
 
@@ -205,7 +205,7 @@ def _limit(snapshot: Snapshot, record: Record) -> Cause | None:
     name, user = record["place"], record["user"]
     gauges = {key.partition("{")[0]: value for key, value in _counted(record).items()}
     connections = gauges.get("telemt_user_connections_current", 0.0)
-    most = record.get("most_connections")
+    most = record.get("most")
     if isinstance(most, int) and 0 < most <= connections:
         return Cause(
             "limit",

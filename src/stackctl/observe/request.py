@@ -87,7 +87,6 @@ class ProbeHandshakes:
         each: seconds one handshake may take.
         seconds: all of them together.
         dc: number of the data centre asked for.
-        users_file: where a replica has its users' file.
     """
 
     users: Mapping[str, str] = field(repr=False)
@@ -99,7 +98,6 @@ class ProbeHandshakes:
     each: float = 3.0
     seconds: float = 10.0
     dc: int = 2
-    users_file: str = "/run/telemt-users/users.toml"
 
 
 def probe_request(
@@ -195,5 +193,4 @@ def _handshakes(asked: ProbeHandshakes) -> dict[str, Any]:
         "each": asked.each,
         "seconds": asked.seconds,
         "dc": asked.dc,
-        "users_file": asked.users_file,
     }

@@ -253,6 +253,8 @@ class Handshake(Trial):
     """Replica: the same once more, the first time one failed there."""
     counted: NotRequired[dict[str, Any]]
     """Replica: by how much its counters grew meanwhile, and the user's gauges before; or error."""
+    most: NotRequired[int]
+    """Replica: connections the user may have there, where the replica was told a limit."""
     without_header: NotRequired[Trial]
     """Replica: the same with no PROXY header."""
     with_header: NotRequired[Trial]
