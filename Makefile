@@ -14,7 +14,7 @@ endif
 SHELL_FILES = scripts/engine images/base/build .ci/run compose/production/host/prepare.sh $(wildcard scripts/*.sh tests/vm/*.sh tests/script/host/fakes/* tests/script/host/killing/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv engine up down clean test lint unit script integration test-vm machines bench lock
+.PHONY: help venv engine up demo down clean test lint unit script integration test-vm machines bench lock
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -41,8 +41,12 @@ up: engine ## the stack of STACK=stack/lab.yaml, running and proven
 	@[ -e $(dir $(STACK))secrets.yaml ] || $(VENV)/bin/stackctl init --secrets-only --file $(STACK)
 	$(VENV)/bin/stackctl up --file $(STACK)
 
+demo: STACK = stack/demo.yaml
+demo: up ## the whole path without the internet: data centre, metrics, and a handshake for everyone
+	$(VENV)/bin/stackctl probe --file $(STACK)
+
 down: venv ## stop the stack, then the engine if `make` started it
-	@if $(ENGINE) status >/dev/null 2>&1; then $(VENV)/bin/stackctl down --file $(STACK); else echo "make: no engine answers, so no stack runs"; fi
+	@if $(ENGINE) status >/dev/null 2>&1; then for stack in $(STACK) stack/demo.yaml; do $(VENV)/bin/stackctl down --volumes --file $$stack || exit; done; else echo "make: no engine answers, so no stack runs"; fi
 	@$(ENGINE) down
 
 test: venv ## everything: lint, unit, integration, whole machines; starts an engine if none runs, and stops that one again

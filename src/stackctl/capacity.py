@@ -14,8 +14,8 @@ ADMIN_RESERVE = 64
 HAPROXY_FIXED_DESCRIPTORS = 20
 """HAProxy's own: 10 for logs, pipes and pollers, 10 for the stats socket's default maxconn."""
 
-HAPROXY_LISTENERS = 3
-"""The client listener, the health listener and the admin socket."""
+HAPROXY_LISTENERS = 4
+"""The client listener, those of health and of metrics, and the admin socket."""
 
 HAPROXY_MASTER_DESCRIPTORS = 3
 """The worker's pipe and listener for its master, counted by HAProxy under -W."""

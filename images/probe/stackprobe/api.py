@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+import tomllib
 from typing import Any
 
 from stackprobe.reading import Deadline, failure
@@ -13,12 +14,32 @@ _MOST = 64 << 10
 PATHS = ("/v1/health", "/v1/health/ready")
 
 
-def readings(address: tuple[str, int], deadline: Deadline) -> dict[str, Any]:
-    """Each path's `{"status": 200, "body": ...}` or `{"error": ...}`."""
+def authorization(users: str) -> str:
+    """The Authorization header that the replica's own file asks for; "" where there is none.
+
+    Args:
+        users: the file, as this process reaches it.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is not TOML.
+    """
+    with open(users, "rb") as file:
+        return str(tomllib.load(file).get("auth_header", ""))
+
+
+def readings(address: tuple[str, int], users: str, deadline: Deadline) -> dict[str, Any]:
+    """Each path's `{"status": 200, "body": ...}` or `{"error": ...}`.
+
+    The secret is read where the replica reads it, and stays in this process.
+    """
+    try:
+        shown = authorization(users)
+    except (OSError, ValueError) as problem:
+        return {path: failure(problem) for path in PATHS}
     found: dict[str, Any] = {}
     for path in PATHS:
         try:
-            status, body = parse(get(address, path, deadline))
+            status, body = parse(get(address, path, deadline, auth=shown))
             found[path] = {"status": status, "body": body}
         except (OSError, ValueError) as problem:
             found[path] = failure(problem)
@@ -27,20 +48,15 @@ def readings(address: tuple[str, int], deadline: Deadline) -> dict[str, Any]:
 
 
 def get(
-    address: tuple[str, int],
-    path: str,
-    deadline: Deadline,
-    most: int = _MOST,
-    shown: str = "",
+    address: tuple[str, int], path: str, deadline: Deadline, most: int = _MOST, auth: str = ""
 ) -> bytes:
-    """The whole answer, at most so many bytes; `shown` is the authorization, "" for none."""
+    """The whole answer, at most so many bytes of it; `auth` is the Authorization header."""
     end = time.monotonic() + deadline.left(_STEP)
     # HTTP/1.0: the answer ends with the connection, and is never chunked.
     request = f"GET {path} HTTP/1.0\r\nHost: {address[0]}\r\nConnection: close\r\n"
-    if shown:
-        request += f"Authorization: {shown}\r\n"
+    request += f"Authorization: {auth}\r\n\r\n" if auth else "\r\n"
     with socket.create_connection(address, timeout=deadline.left(_STEP)) as sock:
-        sock.sendall(f"{request}\r\n".encode())
+        sock.sendall(request.encode())
         data = bytearray()
         while len(data) < most and (part := sock.recv(_MOST)):
             data += part

@@ -103,7 +103,7 @@ def _read(
     if "error" in space:
         _unread(found, target, space)
     else:
-        _in_namespace(found, target, members, deadline)
+        _in_namespace(found, target, pid, members, deadline)
     if count:
         found["beobachten"] = count.reading()
 
@@ -137,11 +137,12 @@ def _unread(found: dict[str, Any], target: Target, why: dict[str, Any]) -> None:
 
 
 def _in_namespace(
-    found: dict[str, Any], target: Target, members: list[int], deadline: Deadline
+    found: dict[str, Any], target: Target, pid: int, members: list[int], deadline: Deadline
 ) -> None:
     found["sysctls"] = sysctls(list(target["sysctls"]))
     found["fresh"] = fresh.readings()
     found["listeners"] = netns.listeners(members, lambda row: asked_for(row, target))
     if target.get("api"):
         host, port = target["api"]
-        found["api"] = api.readings((str(host), int(port)), deadline)
+        users = f"/proc/{pid}/root{target['users']}"
+        found["api"] = api.readings((str(host), int(port)), users, deadline)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stackctl.engine import Engine
 from stackctl.errors import EngineError, Exit, PlanError, SpecError
 from stackctl.observe.cause import Cause
-from stackctl.observe.choice import Choice, modes
+from stackctl.observe.choice import Choice
 from stackctl.observe.collect import look
 from stackctl.observe.handshake import Handshake, handshakes
 from stackctl.observe.model import Snapshot, Unread, ahead
@@ -103,7 +103,7 @@ def _choice(stack: Stack, user: str, replica: str) -> Choice:
         raise SpecError("--replica", f"there is no {replica!r}", f"one of: {', '.join(names)}")
     wanted = {user: users[user]} if user else dict(users)
     places = 1 if replica else len(names) + 1
-    count = len(wanted) * len(modes(stack)) * places
+    count = len(wanted) * len(stack.telemt.modes) * places
     if count > MOST:
         raise PlanError(
             "users",
@@ -128,7 +128,7 @@ def _absent(stack: Stack, choice: Choice, snapshot: Snapshot) -> list[Handshake]
         for name in names
         if name not in snapshot.targets
         for user in choice.users
-        for mode in modes(stack)
+        for mode in stack.telemt.modes
     ]
 
 

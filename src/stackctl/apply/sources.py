@@ -9,7 +9,13 @@ from pathlib import Path
 from stackctl.engine import PROBE_IMAGE, Engine
 from stackctl.errors import EngineError, StrictError
 from stackctl.plan import Sources
-from stackctl.plan.make import haproxy_image, official_haproxy, official_telemt, telemt_image
+from stackctl.plan.make import (
+    haproxy_image,
+    lab_datacentre_image,
+    official_haproxy,
+    official_telemt,
+    telemt_image,
+)
 from stackctl.spec import Stack, check_binary
 
 Progress = Callable[[str], None]
@@ -18,12 +24,20 @@ Progress = Callable[[str], None]
 def resolve(stack: Stack, engine: Engine, progress: Progress) -> Sources:
     """What `auto` means on this engine: the official image where it is here or can be pulled.
 
-    TELEMT_BINARY in the environment replaces `auto` by that binary, so that the same stack files
-    and tests run against the real one.
+    TELEMT_BINARY in the environment replaces `auto` by that binary, TELEMT_IMAGE by that image, so
+    that the same stack files and tests run against the real one.
+
+    Raises:
+        EngineError: the image of TELEMT_IMAGE cannot be had.
+        StrictError: strict mode, and only the double can be had.
     """
     telemt = stack.telemt.source
+    reference = os.environ.get("TELEMT_IMAGE", "") if telemt == "auto" else ""
     if telemt == "auto" and os.environ.get("TELEMT_BINARY"):
         telemt = "binary"
+    if telemt == "auto" and reference:
+        _pull(engine, reference, "TELEMT_IMAGE= (empty)", progress)
+        telemt = "official"
     if telemt == "auto":
         official = official_telemt(stack)
         telemt = "official" if _can_have(engine, official, progress) else "double"
@@ -39,7 +53,7 @@ def resolve(stack: Stack, engine: Engine, progress: Progress) -> Sources:
     if haproxy == "auto":
         official = official_haproxy(stack)
         haproxy = "official" if _can_have(engine, official, progress) else "build"
-    return Sources(telemt=telemt, haproxy=haproxy)
+    return Sources(telemt, haproxy, reference if telemt == "official" else "")
 
 
 def running(stack: Stack, engine: Engine) -> Sources | None:
@@ -49,7 +63,8 @@ def running(stack: Stack, engine: Engine) -> Sources | None:
             telemt = container.labels.get("io.stackctl.telemt", "")
             image = container.labels.get("io.stackctl.haproxy", "")
             if telemt and image:
-                return Sources(telemt=telemt, haproxy=image)
+                reference = os.environ.get("TELEMT_IMAGE", "") if telemt == "official" else ""
+                return Sources(telemt, image, reference)
     return None
 
 
@@ -66,6 +81,7 @@ def ensure(stack: Stack, sources: Sources, engine: Engine, progress: Progress) -
         _build(engine, "haproxy", haproxy, progress)
     else:
         _pull(engine, haproxy, "haproxy.source: build", progress)
+    _ensure_datacentre(stack, engine, progress)
     telemt = telemt_image(stack, sources)
     if sources.telemt == "double":
         _build(engine, "telemt-lab", telemt, progress)
@@ -73,6 +89,11 @@ def ensure(stack: Stack, sources: Sources, engine: Engine, progress: Progress) -
         _build(engine, "telemt", telemt, progress, {"telemt": _binary(stack)})
     else:
         _pull(engine, telemt, "telemt.source: binary with telemt.binary", progress)
+
+
+def _ensure_datacentre(stack: Stack, engine: Engine, progress: Progress) -> None:
+    if stack.telemt.datacentre == "lab":
+        _build(engine, "lab-dc", lab_datacentre_image(), progress)
 
 
 def ensure_probe(engine: Engine, progress: Progress) -> None:

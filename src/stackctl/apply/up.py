@@ -49,20 +49,31 @@ def up(stack: Stack, secrets: Secrets, engine: Engine, progress: Progress) -> Pr
     refuse_taken_port(plan, before, engine)
     refuse_unprepared(plan, before)
     write_tree(state_folder(stack), render(plan, secrets), MODES)
-    progress(f"starting {len(plan.replicas) + 1} containers and waiting for their health checks")
+    count = len(plan.replicas) + 1 + bool(plan.datacentre)
+    progress(f"starting {count} containers and waiting for their health checks")
     start(compose, engine, plan.name, progress)
     progress("verifying")
     return prove(stack, engine, sources, SETTLING)
 
 
-def down(stack: Stack, engine: Engine, progress: Progress, force: bool = False) -> tuple[str, ...]:
+def down(
+    stack: Stack,
+    engine: Engine,
+    progress: Progress,
+    *,
+    force: bool = False,
+    volumes: bool = False,
+) -> tuple[str, ...]:
     """Stop gracefully, then remove every container, network and volume by the stack's label.
+
+    The replicas' state, quotas among it, stays unless it is asked for.
 
     Args:
         stack: its file.
         engine: where it runs.
         progress: told what is going on.
         force: also a stack of this name that was started from another folder.
+        volumes: also the replicas' state.
 
     Returns:
         what was removed.
@@ -79,4 +90,4 @@ def down(stack: Stack, engine: Engine, progress: Progress, force: bool = False) 
     # HAProxy first: its clients see it close, and not a replica fail.
     engine.stop([c for c in running if c.target == HAPROXY], HAPROXY_GRACE_SECONDS)
     engine.stop([c for c in running if c.target != HAPROXY], TELEMT_GRACE_SECONDS)
-    return engine.remove_stack(stack.name)
+    return engine.remove_stack(stack.name, state=volumes)

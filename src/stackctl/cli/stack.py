@@ -56,14 +56,17 @@ def down(
     force: Annotated[
         bool, typer.Option("--force", help="Also a stack of this name from another folder.")
     ] = False,
+    volumes: Annotated[
+        bool, typer.Option("--volumes", help="Also the replicas' state: quotas and caches.")
+    ] = False,
 ) -> None:
-    """Stop the stack and remove its containers, networks and volumes, found by their labels."""
+    """Stop the stack and remove what it is made of, found by labels; the replicas' state stays."""
     from stackctl.apply.up import down as stop
     from stackctl.engine import Engine
 
     stack = load_stack(file)
     with progress() as say:
-        removed = stop(stack, Engine.connect(), say, force)
+        removed = stop(stack, Engine.connect(), say, force=force, volumes=volumes)
     for what in removed:
         print(f"removed {what}")
     if not removed:

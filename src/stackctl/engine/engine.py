@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from stackctl.engine.connect import connect
 from stackctl.engine.door import GET_ONE, door, short, where
-from stackctl.engine.model import STACK_LABEL, TARGET_LABEL, Container, order
+from stackctl.engine.model import KEEP_LABEL, STACK_LABEL, TARGET_LABEL, Container, order
 from stackctl.engine.probe import run_probe
 from stackctl.errors import EngineError
 
@@ -144,11 +144,14 @@ class Engine:
                     found.setdefault(owner, []).append(config["Subnet"])
         return {owner: tuple(nets) for owner, nets in found.items()}
 
-    def remove_stack(self, stack: str, quiet: float = 0.0) -> tuple[str, ...]:
+    def remove_stack(
+        self, stack: str, quiet: float = 0.0, *, state: bool = True
+    ) -> tuple[str, ...]:
         """Remove every container, network and volume that carries the stack's label.
 
         Args:
             stack: its name.
+            state: also the volumes that hold quotas and caches.
             quiet: seconds in which nothing new may turn up: a compose that was interrupted may
                 have had a request under way.
 
@@ -167,7 +170,7 @@ class Engine:
         while time.monotonic() < end:
             try:
                 with door("removing"):
-                    found = self._remove_what_is_there(stack)
+                    found = self._remove_what_is_there(stack, state)
             except EngineError as error:
                 if not isinstance(error.__cause__, APIError):
                     raise
@@ -184,7 +187,7 @@ class Engine:
             f"see `docker ps -a --filter label={STACK_LABEL}={stack}`, and run the command again",
         )
 
-    def _remove_what_is_there(self, stack: str) -> tuple[str, ...]:
+    def _remove_what_is_there(self, stack: str, state: bool) -> tuple[str, ...]:
         from docker.errors import NotFound
 
         by_label: dict[str, Any] = {"label": f"{STACK_LABEL}={stack}"}
@@ -200,6 +203,8 @@ class Engine:
                 network.remove()
                 removed.append(f"network {network.name}")
         for volume in self.client.volumes.list(filters=by_label):
+            if not state and KEEP_LABEL in (volume.attrs.get("Labels") or {}):
+                continue
             with suppress(NotFound):
                 volume.remove()
                 removed.append(f"volume {volume.name}")

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 STACK_LABEL = "io.stackctl.stack"
 TARGET_LABEL = "io.stackctl.target"
 TELEMT_LABEL = "io.stackctl.telemt"
+KEEP_LABEL = "io.stackctl.keep"
+"""On volumes that outlive `down`."""
+
 VERSION_LABEL = "io.stackctl.version"
 WORKDIR_LABEL = "com.docker.compose.project.working_dir"
 
@@ -19,7 +22,7 @@ class Container:
     Attributes:
         id: full id.
         name: its name.
-        target: "haproxy" or "telemt-N".
+        target: "haproxy", "telemt-N" or "datacentre".
         pid: process id of its first process as the engine's host sees it; 0 if not running.
         status: "running", "exited", ...
         health: "healthy", "starting", "unhealthy" or "" without a health check.
@@ -36,8 +39,13 @@ class Container:
     labels: Mapping[str, str]
     started: str
 
+    @property
+    def is_replica(self) -> bool:
+        """Whether it is a Telemt."""
+        return self.target.startswith("telemt-")
+
 
 def order(container: Container) -> tuple[int, int]:
-    """Sort key: HAProxy first, then replicas by number."""
+    """Sort key: HAProxy first, then the lab's data centre, then replicas by number."""
     number = container.target.rpartition("-")[2]
     return (0, 0) if not number.isdigit() else (1, int(number))

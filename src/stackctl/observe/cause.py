@@ -210,7 +210,7 @@ def _limit(snapshot: Snapshot, record: Record) -> Cause | None:
         return Cause(
             "limit",
             f"{user} has {connections:g} connections at {name}, and may have {most}",
-            "raise telemt.user_limits.connections in stack.yaml, or wait until some end",
+            "raise per_user.connections in stack.yaml, or wait until some end",
         )
     addresses = gauges.get("telemt_user_unique_ips_current", 0.0)
     limit = gauges.get("telemt_user_unique_ips_limit", 0.0)
@@ -218,7 +218,7 @@ def _limit(snapshot: Snapshot, record: Record) -> Cause | None:
         return Cause(
             "limit",
             f"{user} is at {name} from {addresses:g} addresses, and may be from {limit:g}",
-            "raise telemt.user_limits.addresses in stack.yaml, or wait until some leave",
+            "raise per_user.addresses in stack.yaml, or wait until some leave",
         )
     return None
 
@@ -300,6 +300,6 @@ def _at_haproxy(snapshot: Snapshot, record: Record, server: str) -> Cause:
     return Cause(
         "haproxy",
         f"{behind}, but not through HAProxy: {_seen(record)}",
-        "see haproxy.cfg for what refuses clients (limits of one address among them), and "
+        "see haproxy.cfg for what refuses clients (per_address.connections and per_address.rate among it), and "
         "`docker logs` of HAProxy",
     )

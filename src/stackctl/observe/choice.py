@@ -56,7 +56,7 @@ def asked(
     }
     return ProbeHandshakes(
         users=choice.users,
-        modes=modes(stack),
+        modes=stack.telemt.modes,
         domain=stack.telemt.domain,
         published=published if choice.published else None,
         links={
@@ -69,8 +69,3 @@ def asked(
         each=EACH,
         seconds=choice.seconds,
     )
-
-
-def modes(stack: Stack) -> tuple[str, ...]:
-    """The modes that links of this stack have."""
-    return ("secure", "tls")

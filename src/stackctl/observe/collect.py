@@ -50,7 +50,7 @@ def look(
     """
     running = [c for c in engine.containers(stack.name) if c.pid]
     haproxy = next((c for c in running if c.target == HAPROXY), None)
-    replicas = [c for c in running if c.target != HAPROXY]
+    replicas = [c for c in running if c.is_replica]
     wanted, handshakes, refused = None, None, ""
     if clients and haproxy:
         own = () if stack.network == "host" else engine.subnets().get(stack.name, ())

@@ -8,6 +8,7 @@ from typing import Any
 
 from stackctl.limits import TABLE, Reader, Role
 from stackctl.observe.response import VERSION
+from stackctl.plan.ports import USERS_PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class ProbeReplica:
         metrics: address and port of its metrics, likewise.
         listener: path of its unix socket in the container, or (address, port).
         config: configuration file in the container.
+        users: file in the container with the API's secret and the users'.
     """
 
     name: str
@@ -56,6 +58,7 @@ class ProbeReplica:
     metrics: tuple[str, int]
     listener: str | tuple[str, int]
     config: str = "/etc/telemt/telemt.toml"
+    users: str = USERS_PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,7 @@ def _replica(target: ProbeReplica) -> dict[str, Any]:
         "container": target.container,
         "sysctls": list(sysctl_keys(Role.TELEMT)),
         "config": target.config,
+        "users": target.users,
         "api": list(target.api),
         "metrics": list(target.metrics),
         "listener": {"unix": target.listener} if unix else {"tcp": list(target.listener)},

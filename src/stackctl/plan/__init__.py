@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from stackctl.plan.make import default_sources, make_plan, sizes_of
 from stackctl.plan.model import (
+    DATACENTRE,
     HAPROXY,
     HOST,
+    Bounds,
+    Datacentre,
     Hardware,
     HostFacts,
     Plan,
@@ -17,8 +20,11 @@ from stackctl.plan.model import (
 )
 
 __all__ = [
+    "DATACENTRE",
     "HAPROXY",
     "HOST",
+    "Bounds",
+    "Datacentre",
     "Hardware",
     "HostFacts",
     "Plan",

@@ -11,6 +11,7 @@ from stackctl.spec import Stack
 
 GATEWAY_HOST = 1
 HAPROXY_HOST = 2
+DATACENTRE_HOST = 3
 FIRST_REPLICA = 10
 
 

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
+
 from stackctl import __version__
 from stackctl.capacity import Sizes, fair_share, size
 from stackctl.errors import PlanError, StrictError
 from stackctl.limits import INFINITY, TABLE, Value
-from stackctl.plan.address import GATEWAY_HOST, HAPROXY_HOST, replicas_in, subnet_of
-from stackctl.plan.model import HAPROXY, Hardware, HostFacts, Plan, Requirement, Sources
+from stackctl.plan.address import (
+    DATACENTRE_HOST,
+    GATEWAY_HOST,
+    HAPROXY_HOST,
+    replicas_in,
+    subnet_of,
+)
+from stackctl.plan.bounds import bounds, relay_buffer_bytes
+from stackctl.plan.model import (
+    HAPROXY,
+    Datacentre,
+    Hardware,
+    HostFacts,
+    Plan,
+    Requirement,
+    Sources,
+)
+from stackctl.plan.ports import SITE_PORT
 from stackctl.plan.require import Refusal, granted_descriptors, requirements, ulimit_of
 from stackctl.plan.warn import warnings
 from stackctl.spec import Stack
@@ -70,13 +88,34 @@ def make_plan(
         public_host=stack.telemt.public_host,
         public_port=stack.telemt.public_port,
         middle_proxy=stack.telemt.middle_proxy,
-        # The double imitates no site and has no mask host to reach.
-        masking=sources.telemt != "double",
+        modes=stack.telemt.modes,
+        mask=_mask(stack, subnet),
+        datacentre=_datacentre(stack, subnet),
+        metrics=(stack.metrics.host, stack.metrics.port) if stack.metrics else None,
+        bounds=bounds(stack),
+        relay_buffer_bytes=relay_buffer_bytes(stack, facts),
         sizes=sizes,
         requirements=required,
         warnings=warnings(stack, sizes, sources, facts),
         hardware=Hardware(**stack.host.model_dump()),
     )
+
+
+def _datacentre(stack: Stack, subnet: IPv4Network) -> Datacentre | None:
+    if stack.telemt.datacentre != "lab":
+        return None
+    return Datacentre(str(subnet[DATACENTRE_HOST]), lab_datacentre_image())
+
+
+def _mask(stack: Stack, subnet: IPv4Network) -> tuple[str, int] | None:
+    mask = stack.telemt.mask
+    if mask.kind == "off":
+        return None
+    if mask.kind == "site":
+        return mask.host, mask.port
+    if stack.telemt.datacentre == "lab":
+        return str(subnet[DATACENTRE_HOST]), SITE_PORT
+    return stack.telemt.domain, 443
 
 
 def default_sources(stack: Stack) -> Sources:
@@ -104,10 +143,15 @@ def _pinned(reference: str, digest: str) -> str:
 def telemt_image(stack: Stack, sources: Sources) -> str:
     """The image reference of the replicas."""
     if sources.telemt == "official":
-        return official_telemt(stack)
+        return sources.telemt_reference or official_telemt(stack)
     if sources.telemt == "binary":
         return f"stackctl/telemt:{stack.name}"
     return f"stackctl/telemt-lab:{__version__}"
+
+
+def lab_datacentre_image() -> str:
+    """The image reference of the lab's data centre."""
+    return f"stackctl/lab-dc:{__version__}"
 
 
 def haproxy_image(stack: Stack, sources: Sources) -> str:

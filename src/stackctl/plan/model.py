@@ -13,6 +13,7 @@ from stackctl.limits import Place, Role, Value
 
 HOST = "host"
 HAPROXY = "haproxy"
+DATACENTRE = "datacentre"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,12 @@ class Sources:
     Attributes:
         telemt: "official", "binary" or "double".
         haproxy: "official" or "build".
+        telemt_reference: an image to take in place of Telemt's official one; "" for that.
     """
 
     telemt: str
     haproxy: str
+    telemt_reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +138,50 @@ class Hardware:
 
 
 @dataclass(frozen=True, slots=True)
+class Datacentre:
+    """The lab's stand-in for Telegram's data centres.
+
+    Attributes:
+        address: its IPv4 address in the stack's subnet, or on loopback in host mode.
+        image: its image.
+    """
+
+    address: str
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one client may do; 0 is no bound.
+
+    Attributes:
+        address_connections: connections one address may hold, over all replicas.
+        address_rate: connections one address may open in 10 seconds, over all replicas.
+        user_connections: connections one user may hold, in each replica.
+        user_addresses: addresses one user may come from, in each replica.
+        user_quota_bytes: bytes one user may move, in each replica.
+    """
+
+    address_connections: int = 0
+    address_rate: int = 0
+    user_connections: int = 0
+    user_addresses: int = 0
+    user_quota_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """A stack, decided."""
+    """A stack, decided.
+
+    Attributes:
+        modes: what clients may speak: classic, secure, tls.
+        mask: host and TCP port that strangers are passed on to; None where they are closed.
+        datacentre: the lab's, or None where Telegram's own are used.
+        metrics: host and TCP port where metrics can be read; None where nowhere.
+        bounds: what one client may do.
+        relay_buffer_bytes: each replica's share of memory for relay buffers; 0 where the machine
+            is not known, and each takes a quarter of what it sees.
+    """
 
     name: str
     mode: str
@@ -157,7 +202,12 @@ class Plan:
     public_host: str
     public_port: int
     middle_proxy: bool
-    masking: bool
+    modes: tuple[str, ...]
+    mask: tuple[str, int] | None
+    datacentre: Datacentre | None
+    metrics: tuple[str, int] | None
+    bounds: Bounds
+    relay_buffer_bytes: int
     sizes: Sizes
     requirements: tuple[Requirement, ...]
     warnings: tuple[str, ...] = field(default=())

@@ -21,17 +21,15 @@ def warnings(
         *_memory(sizes, facts),
         *_conntrack(stack, sizes, facts),
         *_addresses(stack),
-        *_state(stack),
+        *_traffic(stack),
         *_replicas(stack, sizes),
+        *_bounds(stack),
     )
 
 
 def _sources(stack: Stack, sources: Sources) -> Iterator[str]:
     if sources.telemt == "double":
-        yield (
-            "telemt: the lab DOUBLE runs in place of Telemt; it echoes bytes and serves no "
-            "Telegram client"
-        )
+        yield ("telemt: the lab DOUBLE runs in place of Telemt, for labs and tests alone")
     elif stack.telemt.source == "auto":
         yield (
             "telemt.source auto: planned with the official image; where it cannot be pulled, "
@@ -105,14 +103,16 @@ def _addresses(stack: Stack) -> Iterator[str]:
         )
 
 
-def _state(stack: Stack) -> Iterator[str]:
-    yield (
-        "telemt: quotas and caches of a replica are in memory (tmpfs): a restart begins them anew"
-    )
-    if stack.network == "host":
+def _traffic(stack: Stack) -> Iterator[str]:
+    if stack.telemt.datacentre == "lab":
         yield (
-            "network host: each replica's API listens on loopback, so every local user of this "
-            "machine can ask it, users' links included; let nobody else log in there"
+            "telemt.datacentre lab: clients reach the lab's data centre inside the stack, not "
+            "Telegram's; set `datacentre: telegram` before anyone gets a link"
+        )
+    if "classic" in stack.telemt.modes:
+        yield (
+            "telemt.modes classic: its traffic is easily told from other traffic, and blocked; "
+            "links of the other modes work in every current client"
         )
 
 
@@ -120,9 +120,8 @@ def _replicas(stack: Stack, sizes: Sizes) -> Iterator[str]:
     if stack.replicas == 1:
         return
     yield (
-        f"replicas {stack.replicas}: per-user connection and address limits, quotas, rate limits "
-        "and replay caches are kept by each Telemt on its own, so they count "
-        f"{stack.replicas} times; each replica takes up to {sizes.server_maxconn}"
+        f"replicas {stack.replicas}: replay caches, quotas and per-user limits are kept by each "
+        f"Telemt on its own; each replica takes up to {sizes.server_maxconn}"
     )
     if stack.balance == "source":
         yield (
@@ -133,4 +132,26 @@ def _replicas(stack: Stack, sizes: Sizes) -> Iterator[str]:
         yield (
             "balance leastconn: even load, but a client that reconnects may reach another "
             "replica, which does not know its session or its limits"
+        )
+
+
+def _bounds(stack: Stack) -> Iterator[str]:
+    user = stack.per_user
+    n = stack.replicas
+    if n > 1 and any((user.connections, user.addresses, user.quota_mib)):
+        if stack.balance == "source":
+            yield (
+                "per_user: each replica grants the whole number, because a client's address stays "
+                f"on one; a user with addresses on several replicas gets up to {n} times as much"
+            )
+        else:
+            yield (
+                f"per_user: divided by {n} replicas, because leastconn spreads a user's "
+                "connections; one whose connections happen to meet on one replica gets less"
+            )
+    address = stack.per_address
+    if not (address.connections or address.rate):
+        yield (
+            "per_address: no bound, so one address can take every connection of the stack; set "
+            "`per_address: {connections: N}` above the largest crowd behind one address"
         )

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from stackctl.render.files import MODES, USERS_FILE, File, render
+from stackctl.render.files import API_FILE, MODES, USERS_FILE, File, render
 
-__all__ = ["MODES", "USERS_FILE", "File", "render"]
+__all__ = ["API_FILE", "MODES", "USERS_FILE", "File", "render"]

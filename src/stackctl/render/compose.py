@@ -6,9 +6,18 @@ from collections.abc import Mapping
 
 from stackctl import __version__
 from stackctl.limits import Place
-from stackctl.plan import Plan
-from stackctl.plan.ports import HAPROXY_GRACE_SECONDS, HEALTH_PORT, TELEMT_GRACE_SECONDS
-from stackctl.render.haproxy import needs_root_to_bind
+from stackctl.plan import DATACENTRE, Plan
+from stackctl.plan.ports import (
+    DATACENTRE_PORT,
+    HAPROXY_GRACE_SECONDS,
+    HEALTH_PORT,
+    SCRAPE_PORT,
+    SITE_PORT,
+    STATE_PATH,
+    STATUS_PORT,
+    TELEMT_GRACE_SECONDS,
+)
+from stackctl.render.haproxy import API_MAP_FOLDER, needs_root_to_bind
 from stackctl.render.text import environment, reason
 
 
@@ -27,14 +36,28 @@ def compose_yaml(plan: Plan, digests: Mapping[str, str]) -> str:
             plan=plan,
             version=__version__,
             published=_published(plan),
+            metrics_published=_metrics_published(plan),
             low_port=needs_root_to_bind(plan),
             health_port=HEALTH_PORT,
             haproxy_grace=HAPROXY_GRACE_SECONDS,
             telemt_grace=TELEMT_GRACE_SECONDS,
             labels=lambda target: _labels(plan, target, digests[target]),
             limits=lambda target: _limits(plan, target),
+            api_map_folder=API_MAP_FOLDER,
+            state_path=STATE_PATH,
+            datacentre_bind=_datacentre_bind(plan),
+            datacentre_limits=_limits(plan, DATACENTRE),
+            datacentre_port=DATACENTRE_PORT,
+            site_port=SITE_PORT,
+            status_port=STATUS_PORT,
         )
     )
+
+
+def _datacentre_bind(plan: Plan) -> str:
+    if plan.datacentre is None or plan.network == "bridge":
+        return "0.0.0.0"  # noqa: S104
+    return plan.datacentre.address
 
 
 def _published(plan: Plan) -> str:
@@ -42,6 +65,13 @@ def _published(plan: Plan) -> str:
         return str(plan.listen_port)
     host = f"[{plan.listen_host}]" if ":" in plan.listen_host else plan.listen_host
     return f"{host}:{plan.listen_port}"
+
+
+def _metrics_published(plan: Plan) -> str:
+    if plan.metrics is None:
+        return ""
+    host, port = plan.metrics
+    return f"{f'[{host}]' if ':' in host else host}:{port}:{SCRAPE_PORT}"
 
 
 def _labels(plan: Plan, target: str, digest: str) -> str:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from stackctl.plan import Plan
+from stackctl.plan import DATACENTRE, Plan
 from stackctl.render.compose import compose_yaml
-from stackctl.render.haproxy import haproxy_cfg
+from stackctl.render.haproxy import API_MAP, api_map, haproxy_cfg
 from stackctl.render.host import SCRIPT, host_files
 from stackctl.render.telemt import telemt_toml, users_toml
 from stackctl.spec import Secrets
 
 USERS_FILE = "secrets/telemt/users.toml"
+API_FILE = f"secrets/haproxy/{API_MAP}"
 
-MODES = {"secrets": 0o700, "secrets/telemt": 0o755}
-"""Directory modes other than 0755. The outer one keeps others on the host out; inside it the file
-is readable, because Telemt runs as another uid and the mount begins at the inner one."""
+MODES = {"secrets": 0o700, "secrets/telemt": 0o755, "secrets/haproxy": 0o755}
+"""Directory modes other than 0755. The outer one keeps others on the host out; inside it the files
+are readable, because containers run as other uids and the mounts begin at the inner ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,15 @@ class File:
 
 def render(plan: Plan, secrets: Secrets) -> dict[str, File]:
     """All files of the deployment by relative path; deterministic byte for byte."""
-    users = users_toml(secrets)
+    users = users_toml(plan, secrets)
+    api = api_map(secrets)
     configs = {"haproxy/haproxy.cfg": haproxy_cfg(plan)} | {
         f"telemt/{replica.name}/telemt.toml": telemt_toml(plan, replica)
         for replica in plan.replicas
     }
     digests = {
-        "haproxy": _digest(configs["haproxy/haproxy.cfg"]),
+        "haproxy": _digest(configs["haproxy/haproxy.cfg"] + api),
+        DATACENTRE: _digest(""),
         # With the users: a replica reads its file at the start, so a changed user is a new
         # container, also when an earlier run was cut off between writing and starting.
         **{r.name: _digest(configs[f"telemt/{r.name}/telemt.toml"] + users) for r in plan.replicas},
@@ -46,6 +49,7 @@ def render(plan: Plan, secrets: Secrets) -> dict[str, File]:
     }
     files["secrets/.gitignore"] = File("*\n")
     files[USERS_FILE] = File(users, 0o444)
+    files[API_FILE] = File(api, 0o444)
     return files
 
 

@@ -6,8 +6,27 @@ from stackctl import __version__
 from stackctl.capacity import HAPROXY_FORMER_WORKERS
 from stackctl.limits import Place
 from stackctl.plan import HAPROXY, Plan, Requirement, Written
-from stackctl.plan.ports import API_PORT, HARD_STOP_SECONDS, HEALTH_PORT, TELEMT_PORT
+from stackctl.plan.ports import (
+    API_PORT,
+    HARD_STOP_SECONDS,
+    HEALTH_PORT,
+    METRICS_PORT,
+    SCRAPE_PORT,
+    TELEMT_PORT,
+)
+from stackctl.render.telemt import authorization
 from stackctl.render.text import environment, reason
+from stackctl.spec import Secrets
+
+API_MAP_FOLDER = "/run/haproxy-secrets"
+"""Where HAProxy's container sees secrets/haproxy."""
+
+API_MAP = "api.map"
+
+
+def api_map(secrets: Secrets) -> str:
+    """The text of secrets/haproxy/api.map: what the health check shows to Telemt's API."""
+    return f"authorization {authorization(secrets)}\n"
 
 
 def needs_root_to_bind(plan: Plan) -> bool:
@@ -45,8 +64,18 @@ def haproxy_cfg(plan: Plan) -> str:
             api_port=API_PORT,
             telemt_port=TELEMT_PORT,
             health_port=HEALTH_PORT,
+            metrics_bind=_metrics_bind(plan),
+            metrics_port=METRICS_PORT,
+            api_map=f"{API_MAP_FOLDER}/{API_MAP}",
         )
     )
+
+
+def _metrics_bind(plan: Plan) -> str:
+    if plan.metrics is None or plan.network == "bridge":
+        return f":{SCRAPE_PORT}"
+    host, port = plan.metrics
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def bind_address(plan: Plan) -> str:

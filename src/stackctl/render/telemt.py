@@ -9,10 +9,19 @@ import tomli_w
 from stackctl import __version__
 from stackctl.limits import TABLE, Kind, Place
 from stackctl.plan import HAPROXY, Plan, Replica
-from stackctl.plan.ports import API_PORT, METRICS_PORT, SOCKET_PATH, TELEMT_PORT
+from stackctl.plan.ports import (
+    API_PORT,
+    DATACENTRE_PORT,
+    METRICS_PORT,
+    SOCKET_PATH,
+    STATE_PATH,
+    TELEMT_PORT,
+    USERS_PATH,
+)
 from stackctl.spec import Secrets
 
-USERS_PATH = "/run/telemt-users/users.toml"
+DATACENTRES = ("1", "2", "3", "4", "5", "203")
+"""Telegram's numbers of data centres; a client asks for one of them, media ones with a minus."""
 
 
 def telemt_toml(plan: Plan, replica: Replica) -> str:
@@ -27,13 +36,6 @@ def telemt_toml(plan: Plan, replica: Replica) -> str:
         "metrics_whitelist": _readers(plan),
         **_listener(plan, replica),
         **_limits(plan, replica),
-        "api": {
-            "enabled": True,
-            "listen": f"{_inside(plan, replica)}:{API_PORT}",
-            "whitelist": _readers(plan),
-            # A replica that rewrites its own file would no longer be what was planned.
-            "read_only": True,
-        },
         # Needs NET_ADMIN and nft, which a distroless container has not.
         "conntrack_control": {"inline_conntrack_control": False},
     }
@@ -41,14 +43,15 @@ def telemt_toml(plan: Plan, replica: Replica) -> str:
         "general": {
             "config_strict": True,
             "use_middle_proxy": plan.middle_proxy,
-            "data_path": "/var/lib/telemt",
-            "quota_state_path": "/var/lib/telemt/quota.json",
-            "proxy_secret_path": "/var/lib/telemt/proxy-secret",
+            # A volume of this replica's own: two that shared one quota file would lose data.
+            "data_path": STATE_PATH,
+            "quota_state_path": f"{STATE_PATH}/quota.json",
+            "proxy_secret_path": f"{STATE_PATH}/proxy-secret",
             "rst_on_close": "errors",
             # Failed handshakes by address: where verification sees its own connections arrive.
             "beobachten": True,
             "beobachten_minutes": 10,
-            "modes": {"classic": False, "secure": True, "tls": True},
+            "modes": {mode: mode in plan.modes for mode in ("classic", "secure", "tls")},
             "links": {
                 "show": [],
                 "public_host": plan.public_host,
@@ -56,23 +59,76 @@ def telemt_toml(plan: Plan, replica: Replica) -> str:
             },
         },
         "server": server,
-        "censorship": {"tls_domain": plan.domain},
+        "censorship": _censorship(plan),
     }
+    if plan.relay_buffer_bytes:
+        document["general"]["direct_relay_buffer_budget_max_bytes"] = plan.relay_buffer_bytes
+    if access := _access(plan):
+        document["access"] = access
+    if plan.datacentre:
+        to = f"{plan.datacentre.address}:{DATACENTRE_PORT}"
+        document["dc_overrides"] = {
+            sign + number: to for number in DATACENTRES for sign in ("", "-")
+        }
     if not plan.middle_proxy:
         document["general"]["middle_proxy_nat_probe"] = False
         document["network"] = {"stun_use": False}
-    if not plan.masking:
-        document["censorship"] |= {"tls_emulation": False, "mask": False}
+    api = {
+        "enabled": True,
+        "listen": f"{_inside(plan, replica)}:{API_PORT}",
+        "whitelist": _readers(plan),
+        # A replica that rewrites its own file would no longer be what was planned.
+        "read_only": True,
+    }
     return (
         f"# {plan.project} {replica.name}. Rendered by stackctl {__version__}.\n"
         + tomli_w.dumps(document)
-        + f'\n# The users and their secrets; this file must come last.\ninclude = "{USERS_PATH}"\n'
+        + "\n"
+        + tomli_w.dumps({"server": {"api": api}})
+        + "# Goes on with auth_header of [server.api], then the users: this line must come last.\n"
+        + f'include = "{USERS_PATH}"\n'
     )
 
 
-def users_toml(secrets: Secrets) -> str:
-    """The text of secrets/telemt/users.toml: the one file with secrets in it."""
-    return tomli_w.dumps({"access": {"users": dict(secrets.users)}})
+def authorization(secrets: Secrets) -> str:
+    """The Authorization header that each replica's API asks for."""
+    return f"Bearer {secrets.api}"
+
+
+def users_toml(plan: Plan, secrets: Secrets) -> str:
+    """The text of secrets/telemt/users.toml: the API's secret, then the users'.
+
+    Telemt puts an included file in the place of its line, so the first key here belongs to the
+    section that the line stands in.
+    """
+    header = tomli_w.dumps({"auth_header": authorization(secrets)})
+    access: dict[str, Any] = {"users": dict(secrets.users)}
+    if plan.bounds.user_quota_bytes:
+        # Telemt knows no quota for everybody: each user has a line.
+        access["user_data_quota"] = dict.fromkeys(secrets.users, plan.bounds.user_quota_bytes)
+    return header + "\n" + tomli_w.dumps({"access": access})
+
+
+def _censorship(plan: Plan) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "tls_domain": plan.domain,
+        "mask": plan.mask is not None,
+        # The lab's site has no certificate worth imitating.
+        "tls_emulation": plan.mask is not None and plan.datacentre is None,
+        "tls_front_dir": f"{STATE_PATH}/tlsfront",
+    }
+    if plan.mask:
+        values["mask_host"], values["mask_port"] = plan.mask
+    return values
+
+
+def _access(plan: Plan) -> dict[str, Any]:
+    bounds = plan.bounds
+    values = {
+        "user_max_tcp_conns_global_each": bounds.user_connections,
+        "user_max_unique_ips_global_each": bounds.user_addresses,
+    }
+    return {key: value for key, value in values.items() if value}
 
 
 def _listener(plan: Plan, replica: Replica) -> dict[str, Any]:

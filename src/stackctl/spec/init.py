@@ -10,7 +10,7 @@ from pathlib import Path
 from stackctl.errors import OutputError, SpecError
 from stackctl.spec.load import parse
 from stackctl.spec.problem import named
-from stackctl.spec.secrets import new_secret
+from stackctl.spec.secrets import new_api_secret, new_secret
 from stackctl.spec.template import secrets_text, stack_text
 from stackctl.spec.yaml import Document
 
@@ -50,7 +50,7 @@ def init(directory: Path, name: str, connections: int, replicas: int) -> tuple[P
         _replace(schema, schema_text(), undo)
         # Ignored before it exists: no moment in which `git add` could take the secrets.
         wrote_ignore = _ignore(ignore, undo)
-        _create(secret, secrets_text(new_secret()), 0o600, undo)
+        _create(secret, secrets_text(new_secret(), new_api_secret()), 0o600, undo)
         _create(stack, stack_text(name, connections, replicas, SCHEMA_FILE), 0o644, undo)
         undo.pop_all()
     return (schema, *([ignore] if wrote_ignore else []), secret, stack)
@@ -66,7 +66,7 @@ def init_secrets(path: Path) -> Path:
     if _there(path):
         raise _exists(path)
     with ExitStack() as undo:
-        _create(path, secrets_text(new_secret()), 0o600, undo)
+        _create(path, secrets_text(new_secret(), new_api_secret()), 0o600, undo)
         undo.pop_all()
     return path
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 from urllib.parse import urlencode
 
 from stackctl.spec.model import Stack
@@ -16,12 +15,12 @@ class Link:
 
     Attributes:
         user: name in the secrets file.
-        mode: secure (random padding) or tls (pretends to be `telemt.domain`).
+        mode: classic, secure (random padding) or tls (pretends to be `telemt.domain`).
         url: `tg://proxy?...`, with the secret; kept out of repr.
     """
 
     user: str
-    mode: Literal["secure", "tls"]
+    mode: str
     url: str = field(repr=False)
 
 
@@ -29,13 +28,16 @@ def links(stack: Stack, secrets: Secrets) -> tuple[Link, ...]:
     """Every user's links, in the order of the secrets file. Pure."""
     domain = stack.telemt.domain.encode("ascii").hex()
     return tuple(
-        link
+        Link(user, mode, _url(stack, _in_link(mode, secret, domain)))
         for user, secret in secrets.users.items()
-        for link in (
-            Link(user, "secure", _url(stack, f"dd{secret}")),
-            Link(user, "tls", _url(stack, f"ee{secret}{domain}")),
-        )
+        for mode in stack.telemt.modes
     )
+
+
+def _in_link(mode: str, secret: str, domain: str) -> str:
+    if mode == "classic":
+        return secret
+    return f"dd{secret}" if mode == "secure" else f"ee{secret}{domain}"
 
 
 def _url(stack: Stack, secret: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from stackctl.errors import SpecError
 from stackctl.limits import TABLE
-from stackctl.spec.model import Haproxy, Host, Stack, Telemt
+from stackctl.spec.model import Haproxy, Host, PerAddress, PerUser, Stack, Telemt
 from stackctl.spec.part import Part
 from stackctl.spec.problem import Problem, RefusedError, nearest, spec_error
 from stackctl.spec.rule import missing_space
@@ -24,6 +24,8 @@ _PARTS: dict[tuple[str | int, ...], type[Part]] = {
     ("host",): Host,
     ("haproxy",): Haproxy,
     ("telemt",): Telemt,
+    ("per_address",): PerAddress,
+    ("per_user",): PerUser,
 }
 _ELF = b"\x7fELF"
 
@@ -117,7 +119,7 @@ def _unknown(at: tuple[str | int, ...]) -> Problem:
         return Problem(at, "is out of place here", f"write {key} at the left margin")
     if spaced := missing_space(key):
         return Problem(at, "lacks a space after the colon", f"write {spaced}")
-    for name, part in (("haproxy", Haproxy), ("telemt", Telemt)):
+    for name, part in (("haproxy", Haproxy), ("telemt", Telemt), ("per_user", PerUser)):
         if len(at) == 1 and key in part.model_fields:
             return Problem(at, "is out of place here", f"write it below {name}:")
     return Problem(at, "no key is called that", nearest(key, fields, f"known: {', '.join(fields)}"))

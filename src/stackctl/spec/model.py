@@ -15,16 +15,19 @@ from stackctl.spec.names import (
     DOMAIN,
     GOVERNOR,
     HOST,
+    MASK,
+    METRICS,
     NAME,
     PATH,
     PUBLIC_PORT,
     SUBNET,
     TAG,
     Address,
+    Mask,
 )
 from stackctl.spec.part import Part, as_written
 from stackctl.spec.problem import refused
-from stackctl.spec.rule import TRUTH, one_of, power_of_two, whole
+from stackctl.spec.rule import TRUTH, one_of, power_of_two, some_of, whole
 
 
 class Haproxy(Part):
@@ -82,6 +85,20 @@ class Telemt(Part):
     middle_proxy: Annotated[bool, TRUTH] = Field(
         default=False, description="Go through Telegram's middle proxies (use_middle_proxy)."
     )
+    modes: Annotated[tuple[str, ...], some_of("classic", "secure", "tls")] = Field(
+        default=as_written(["secure", "tls"]),
+        description="What clients may speak: classic (bare secret), secure (dd), tls (ee).",
+    )
+    datacentre: Annotated[Literal["telegram", "lab"], one_of("telegram", "lab")] = Field(
+        default="telegram",
+        description="telegram: the real ones. lab: a stand-in inside the stack, so that the whole "
+        "path runs and is proven without the internet; it serves no user.",
+    )
+    mask: Annotated[Mask, MASK] = Field(
+        default=as_written("auto"),
+        description="Where who is no client is passed on to. auto: the site of `domain` (with "
+        "datacentre: lab, the lab's own). off: they are closed. Else HOST or HOST:PORT.",
+    )
 
     @model_validator(mode="after")
     def _binary_goes_with_its_source(self) -> Self:
@@ -91,6 +108,11 @@ class Telemt(Part):
         if self.source != "binary" and self.binary:
             problem = f"is given, but source is {self.source}"
             raise refused(problem, "set source: binary, or remove this key", "binary")
+        if self.datacentre == "lab" and self.middle_proxy:
+            problem = "is true, but datacentre is lab, which has no middle proxies"
+            raise refused(
+                problem, "set middle_proxy: false, or datacentre: telegram", "middle_proxy"
+            )
         return self
 
 
@@ -130,6 +152,39 @@ class Host(Part):
     )
 
 
+class PerAddress(Part):
+    """What one client address may do, kept by HAProxy in front of all replicas; 0: no bound.
+
+    Many people can share one address (a carrier's, an office's): mind the largest such crowd.
+    """
+
+    connections: Annotated[int, whole(0, 10_000_000)] = Field(
+        default=0, description="Connections one address may hold at once.", examples=[5000]
+    )
+    rate: Annotated[int, whole(0, 1_000_000)] = Field(
+        default=0,
+        description="New connections one address may open in 10 seconds.",
+        examples=[10000],
+    )
+
+
+class PerUser(Part):
+    """What one user may do, kept by each Telemt on its own; 0: no bound.
+
+    With `balance: leastconn` the plan divides the numbers by the replicas; see its warnings.
+    """
+
+    connections: Annotated[int, whole(0, 10_000_000)] = Field(
+        default=0, description="Connections one user may hold at once."
+    )
+    addresses: Annotated[int, whole(0, 1_000_000)] = Field(
+        default=0, description="Addresses one user may come from at once."
+    )
+    quota_mib: Annotated[int, whole(0, 1 << 40)] = Field(
+        default=0, description="MiB one user may move, both ways together, until it is reset."
+    )
+
+
 class Stack(Part):
     """A stack file, every default filled in. Counts are whole numbers, ports are TCP ports.
 
@@ -161,6 +216,18 @@ class Stack(Part):
         default="source",
         description="source: a client's address stays on one replica. leastconn: the emptiest.",
     )
+    metrics: Annotated[Address | None, METRICS] = Field(
+        default=as_written("off"),
+        description="Where Prometheus may read: PORT (of 127.0.0.1), ADDRESS:PORT, or off. "
+        "HAProxy's at /metrics, each replica's at /telemt-N/metrics.",
+        examples=[9102],
+    )
+    per_address: PerAddress = Field(
+        default=as_written({}), description="What one client address may do; by default anything."
+    )
+    per_user: PerUser = Field(
+        default=as_written({}), description="What one user may do; by default anything."
+    )
     threads: Annotated[int, whole(0, 64)] = Field(
         default=0, description="Threads of HAProxy; 0: derived from connections."
     )
@@ -189,6 +256,10 @@ class Stack(Part):
             remedy = "remove subnet, or set network: bridge"
             raise refused(
                 "a stack on the host's network has no network of its own", remedy, "subnet"
+            )
+        if self.metrics and self.metrics.port == self.listen.port:
+            raise refused(
+                f"{self.metrics} has the port that clients use", "give another port", "metrics"
             )
         if not self.telemt.public_port:
             # Frozen for everyone else: this is the last step of filling in the defaults.

@@ -128,6 +128,57 @@ def _host(raw: object) -> str:
         raise refused(f"{shown(value)} is neither an IP address nor a DNS name", remedy) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Where strangers are passed on to.
+
+    Attributes:
+        kind: "auto" (the site of `domain`, or the lab's), "off" (they are closed) or "site".
+        host: IP address or DNS name, with kind "site".
+        port: TCP port of the site.
+    """
+
+    kind: str = "auto"
+    host: str = ""
+    port: int = 443
+
+
+def _mask(raw: object) -> Mask:
+    value = text(raw)
+    if value in ("auto", "off"):
+        return Mask(value)
+    remedy = "write auto, off, or the HOST or HOST:PORT of a site you may send strangers to"
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::([1-9][0-9]{0,4}))?", value)
+    if found is None:
+        raise refused(f"{shown(value)} is no site", remedy)
+    port = whole_number(int(found[3] or 443), 1, 65535)
+    return Mask("site", str(HOST.check(found[1] or found[2])), port)
+
+
+def _dump_mask(mask: Mask) -> str:
+    if mask.kind != "site":
+        return mask.kind
+    host = f"[{mask.host}]" if ":" in mask.host else mask.host
+    return f"{host}:{mask.port}"
+
+
+MASK = Rule(_mask, {"type": "string", "pattern": r"^[A-Za-z0-9.:\[\]-]+$"}, _dump_mask)
+
+
+def _metrics(raw: object) -> Address | None:
+    if raw is None or raw == "off":
+        return None
+    address = _address(raw)
+    # For whoever scrapes on this machine; elsewhere it is given on purpose.
+    return Address(address.host or "127.0.0.1", address.port)
+
+
+METRICS = Rule(
+    _metrics,
+    {"anyOf": [{"enum": ["off", None]}, *ADDRESS.schema["anyOf"]]},
+    lambda address: "off" if address is None else str(address),
+)
+
 _DNS_PATTERN = rf"^{_LABEL}(?:\.{_LABEL})+$"
 DOMAIN = Rule(_domain, {"type": "string", "pattern": _DNS_PATTERN, "maxLength": MAX_TLS_DOMAIN})
 HOST = Rule(_host, {"type": "string", "pattern": "^[A-Za-z0-9.:-]+$", "maxLength": MAX_HOST})

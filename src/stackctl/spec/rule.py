@@ -137,6 +137,29 @@ def one_of(*words: str) -> Rule:
     return Rule(check, {"type": "string", "enum": list(words)})
 
 
+def some_of(*words: str) -> Rule:
+    """One or more of a few words, each once; the model has them in the order given here."""
+    wanted = (
+        f"write a list of {', '.join(words[:-1])} or {words[-1]}, such as [{', '.join(words[1:])}]"
+    )
+
+    def check(raw: object) -> tuple[str, ...]:
+        if not isinstance(raw, list | tuple):
+            raise refused(f"{shown(raw)} is not a list", wanted)
+        if not raw:
+            raise refused("is empty", wanted)
+        for at, word in enumerate(raw):
+            if not isinstance(word, str) or word not in words:
+                close = nearest(word, words, "") if isinstance(word, str) else ""
+                raise refused(f"{shown(word)} is not known here", close or wanted, at)
+            if word in raw[:at]:
+                raise refused(f"{shown(word)} is there twice", "write it once", at)
+        return tuple(word for word in words if word in raw)
+
+    items = {"type": "string", "enum": list(words)}
+    return Rule(check, {"type": "array", "items": items, "minItems": 1, "uniqueItems": True}, list)
+
+
 def text(raw: object) -> str:
     """Any text.
 

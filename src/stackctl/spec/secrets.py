@@ -13,10 +13,12 @@ from stackctl.spec.problem import Problem, named, spec_error
 from stackctl.spec.yaml import read_document
 
 SECRET_DIGITS = 32
+API_DIGITS = 64
 MAX_USERS = 5000
 _USER = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 _HEX = frozenset("0123456789abcdefABCDEF")
 _MAKE = "make one with `openssl rand -hex 16`"
+_MAKE_API = "write `api: ` and 64 hex digits; `openssl rand -hex 32` makes them"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -25,10 +27,12 @@ class Secrets:
 
     Attributes:
         users: user name → 32 small hex digits.
+        api: what HAProxy's check and the probe show to Telemt's API; 64 small hex digits.
         warnings: what is wrong with the file itself, for the operator.
     """
 
     users: Mapping[str, str]
+    api: str = "0" * API_DIGITS
     warnings: tuple[str, ...] = field(default=())
 
     def __repr__(self) -> str:
@@ -43,8 +47,15 @@ def new_secret() -> str:
     return secrets.token_hex(SECRET_DIGITS // 2)
 
 
+def new_api_secret() -> str:
+    """A new secret for Telemt's API: 256 bits, as 64 hex digits."""
+    import secrets
+
+    return secrets.token_hex(API_DIGITS // 2)
+
+
 def load_secrets(path: Path) -> Secrets:
-    """Read and check a secrets file: `users: {NAME: SECRET}`.
+    """Read and check a secrets file: `users: {NAME: SECRET}` and `api: SECRET`.
 
     Raises:
         SpecError: anything wrong with it; users are named, secrets never quoted.
@@ -58,9 +69,11 @@ def load_secrets(path: Path) -> Secrets:
         remedy = f"write `users: {{NAME: SECRET}}` into it, mode 0600; {_MAKE}"
         raise SpecError("secrets", f"{error.key} does not exist", remedy) from None
     users = document.values.get("users")
-    unknown = len(document.values) - ("users" in document.values)
+    unknown = len(document.values) - sum(key in document.values for key in ("users", "api"))
     if unknown:
-        raise SpecError(name, "holds keys other than users", "write all users below `users:`")
+        raise SpecError(
+            name, "holds keys other than users and api", "write all users below `users:`"
+        )
     if not isinstance(users, dict) or not users:
         remedy = f"write `NAME: SECRET` below `users:`; {_MAKE}"
         raise SpecError("users", f"there is no user in {name}", remedy)
@@ -71,7 +84,12 @@ def load_secrets(path: Path) -> Secrets:
         # No line numbers by key: a key may be a secret written on the wrong side of the colon.
         raise spec_error(problems, {})
     lower = {user: str(secret).lower() for user, secret in users.items()}
-    return Secrets(MappingProxyType(lower), _warnings(path, name))
+    api = document.values.get("api")
+    if api is None:
+        raise SpecError("api", f"is missing in {name}", _MAKE_API)
+    if not isinstance(api, str) or len(api) != API_DIGITS or not set(api) <= _HEX:
+        raise SpecError("api", "is not 64 hex digits", _MAKE_API)
+    return Secrets(MappingProxyType(lower), api.lower(), _warnings(path, name))
 
 
 def _problems(users: Mapping[str, object]) -> list[Problem]:

@@ -16,6 +16,9 @@ network: bridge          # bridge: a network of its own | host: the machine's, f
 link: unix               # HAProxy to Telemt: unix | tcp (55,536 connections a replica at most)
 listen: 8443             # port for clients, or ADDRESS:PORT
 balance: source          # source: a client's address stays on one replica | leastconn: the emptiest
+# metrics: 9102          # PORT of 127.0.0.1 for Prometheus: /metrics, /telemt-1/metrics, ...
+# per_address: {{connections: 5000, rate: 10000}}   # held at once; new ones in 10 s
+# per_user: {{connections: 1000, addresses: 20, quota_mib: 102400}}
 
 limits:
   mode: fit              # what the engine cannot grant: fit lowers it and says so | strict stops
@@ -34,6 +37,9 @@ telemt:
   domain: www.example.com   # the site fake TLS pretends to be: change it before anyone gets a link
   public_host: 127.0.0.1    # the address or name clients use: change it for anyone but yourself
   middle_proxy: false
+  modes: [secure, tls]      # what clients may speak: classic | secure | tls
+  datacentre: telegram      # telegram | lab (a stand-in inside the stack: no internet, no users)
+  mask: auto                # where strangers are passed on to: auto | off | HOST:PORT
 
 secrets: secrets.yaml    # user secrets, mode 0600; never commit it
 """
@@ -43,6 +49,10 @@ _SECRETS = """\
 # Another user is another line; `openssl rand -hex 16` makes a secret.
 users:
   {user}: "{secret}"
+
+# What HAProxy's health check and the probe show to Telemt's API; nobody else needs it.
+# `openssl rand -hex 32` makes another.
+api: "{api}"
 """
 
 FIRST_USER = "user1"
@@ -54,9 +64,9 @@ def stack_text(name: str, connections: int, replicas: int, schema: str) -> str:
     return "".join(_aligned(line) for line in text.splitlines(keepends=True))
 
 
-def secrets_text(secret: str) -> str:
-    """A secrets file with one user."""
-    return _SECRETS.format(user=FIRST_USER, secret=secret)
+def secrets_text(secret: str, api: str) -> str:
+    """A secrets file with one user, and the API's secret."""
+    return _SECRETS.format(user=FIRST_USER, secret=secret, api=api)
 
 
 def _aligned(line: str) -> str:

@@ -20,6 +20,8 @@ def as_copy(stack: Stack, name: str, port: int) -> Stack:
             "name": name,
             "listen": replace(stack.listen, port=port),
             "subnet": "",
+            # The original may hold that port.
+            "metrics": None,
             "telemt": stack.telemt.model_copy(update={"public_port": port}),
         }
     )

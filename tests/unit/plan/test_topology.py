@@ -163,7 +163,25 @@ class TestWarnings:
     def test_the_double_is_said_first_and_loudly(self) -> None:
         plan = planned(None, Sources("double", "build"))
         assert "DOUBLE" in plan.warnings[0]
-        assert "no Telegram client" in plan.warnings[0]
+        assert "labs and tests alone" in plan.warnings[0]
+
+    def test_a_lab_data_centre_is_said(self) -> None:
+        lab = planned(telemt={"datacentre": "lab"})
+        assert "not Telegram's" in warned(lab, "telemt.datacentre lab")
+        assert not warned(planned(), "telemt.datacentre")
+
+    @pytest.mark.parametrize(
+        ("balance", "words"), [("source", "up to 4 times"), ("leastconn", "divided by 4")]
+    )
+    def test_what_bounds_of_a_user_come_to_is_said(self, balance: str, words: str) -> None:
+        bounds = {"per_user": {"connections": 100}, "balance": balance}
+        assert words in warned(planned(replicas=4, **bounds), "per_user")
+        assert not warned(planned(replicas=1, **bounds), "per_user")
+        assert not warned(planned(replicas=4, balance=balance), "per_user")
+
+    def test_an_address_without_a_bound_is_said(self) -> None:
+        assert "no bound" in warned(planned(), "per_address")
+        assert not warned(planned(per_address={"connections": 10}), "per_address")
 
     def test_auto_that_was_not_resolved_says_what_up_may_do(self) -> None:
         assert "lab double" in warned(planned(), "telemt.source auto")
@@ -175,7 +193,7 @@ class TestWarnings:
 
     def test_what_is_multiplied_by_replicas_is_said(self) -> None:
         text = warned(planned(replicas=3), "replicas 3")
-        assert "count 3 times" in text
+        assert "each Telemt on its own" in text
         assert str(planned(replicas=3).sizes.server_maxconn) in text
         assert not warned(planned(replicas=1), "replicas")
 

@@ -131,13 +131,50 @@ def test_every_service_is_locked_down(network: str, link: str, replicas: int) ->
 def test_logs_are_rotated_and_scratch_space_is_bounded(
     network: str, link: str, replicas: int
 ) -> None:
-    for service in services(planned(network=network, link=link, replicas=replicas)).values():
+    made = services(planned(network=network, link=link, replicas=replicas))
+    assert made["haproxy"]["tmpfs"]
+    for service in made.values():
         options = service["logging"]["options"]
         assert re.fullmatch(r"\d+m", options["max-size"])
         assert type(options["max-file"]) is str
         assert int(options["max-file"]) >= 2
-        assert service["tmpfs"]
-        assert all(re.search(r":size=\d+m,", mount) for mount in service["tmpfs"])
+        assert all(re.search(r":size=\d+m,", mount) for mount in service.get("tmpfs", ()))
+
+
+@EVERY_SHAPE
+def test_state_is_on_a_volume_of_each_replicas_own(network: str, link: str, replicas: int) -> None:
+    document = read(planned(network=network, link=link, replicas=replicas))
+    for number in range(1, replicas + 1):
+        service = document["services"][f"telemt-{number}"]
+        assert f"telemt-{number}-state:/home/nonroot" in service["volumes"]
+        # Not in memory, and known to `down` as what it keeps.
+        volume = document["volumes"][f"telemt-{number}-state"]
+        assert "driver_opts" not in volume
+        assert volume["labels"]["io.stackctl.keep"] == "state"
+
+
+@EVERY_SHAPE
+def test_a_lab_has_its_data_centre_and_replicas_wait_for_it(
+    network: str, link: str, replicas: int
+) -> None:
+    shape = {"network": network, "link": link, "replicas": replicas}
+    plan = planned(**shape, telemt={"datacentre": "lab"})
+    made = services(plan)
+    assert plan.datacentre
+    assert f"--domain={plan.domain}" in made["datacentre"]["command"]
+    assert made["datacentre"]["labels"]["io.stackctl.target"] == "datacentre"
+    for number in range(1, replicas + 1):
+        wait = made[f"telemt-{number}"]["depends_on"]
+        assert wait == {"datacentre": {"condition": "service_healthy"}}
+    if network == "host":
+        bound = [word for word in made["datacentre"]["command"] if "=" in word][:3]
+        assert all(f"={plan.datacentre.address}:" in word for word in bound)
+    assert "datacentre" not in services(planned(**shape))
+
+
+def test_metrics_are_published_on_loopback_alone() -> None:
+    ports = services(planned(metrics=9102, listen=8443))["haproxy"]["ports"]
+    assert ports == ["8443:8443/tcp", "127.0.0.1:9102:8405/tcp"]
 
 
 @EVERY_SHAPE
@@ -220,7 +257,8 @@ def test_what_is_made_says_whose_it_is(network: str, link: str, replicas: int) -
         assert labels["io.stackctl.haproxy"] == "build"
         assert labels["io.stackctl.version"]
     volumes, networks = document.get("volumes", {}), document.get("networks", {})
-    assert len(volumes) == (replicas if link == "unix" else 0)
+    # Each replica's state, and its link.
+    assert len(volumes) == replicas * (2 if link == "unix" else 1)
     assert len(networks) == (1 if network == "bridge" else 0)
     for made in (*volumes.values(), *networks.values()):
         assert made["labels"]["io.stackctl.stack"] == "lab"
@@ -256,8 +294,8 @@ def test_config_is_mounted_read_only_and_as_folders(network: str, link: str, rep
             folder = source.removeprefix("./")
             assert folder not in files
             assert any(path.startswith(f"{folder}/") for path in files), folder
-        sees_secrets = any("secrets" in source for source, _, _ in binds)
-        assert sees_secrets == (name != "haproxy")
+        secrets = {source for source, _, _ in binds if "secrets" in source}
+        assert secrets == {f"./secrets/{'haproxy' if name == 'haproxy' else 'telemt'}"}
         assert [source for source, _, _ in binds if source in {".", "./"}] == []
 
 
@@ -268,7 +306,7 @@ def test_unix_links_are_shared_by_haproxy_and_one_replica_each(
     plan = planned(network=network, link=link, replicas=replicas)
     made = services(plan)
     shared = {
-        name: {mount for mount in service["volumes"] if not mount.startswith("./")}
+        name: {mount for mount in service["volumes"] if "-link:" in mount}
         for name, service in made.items()
     }
     if link == "tcp":
@@ -278,7 +316,9 @@ def test_unix_links_are_shared_by_haproxy_and_one_replica_each(
     assert shared["haproxy"] == {f"{name}-link:/run/telemt/{name}" for name in names}
     for name in names:
         assert shared[name] == {f"{name}-link:/run/telemt"}
-    for volume in read(plan)["volumes"].values():
+    for name, volume in read(plan)["volumes"].items():
+        if not name.endswith("-link"):
+            continue
         assert volume["driver_opts"]["type"] == "tmpfs"
         # HAProxy's group may enter, and nobody else.
         assert "gid=99,mode=2750" in volume["driver_opts"]["o"]

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from stackctl.plan import Plan, make_plan
-from stackctl.render import MODES, USERS_FILE, render
+from stackctl.render import API_FILE, MODES, USERS_FILE, render
 from stackctl.render.host import SCRIPT
 from stackctl.spec import Secrets, Stack
 
@@ -52,6 +52,7 @@ def test_files_are_those_of_a_deployment() -> None:
         "host/limits.tsv",
         "host/prepare.sh",
         "secrets/.gitignore",
+        "secrets/haproxy/api.map",
         "secrets/telemt/users.toml",
     }
 
@@ -73,7 +74,10 @@ def test_secrets_are_behind_a_folder_for_their_owner_alone() -> None:
 def test_everything_else_is_for_all_to_read() -> None:
     files = render(planned(), SECRETS)
     assert files[SCRIPT].mode == 0o755
-    others = {file.mode for path, file in files.items() if path not in {USERS_FILE, SCRIPT}}
+    assert files[API_FILE].mode == 0o444
+    others = {
+        file.mode for path, file in files.items() if path not in {USERS_FILE, API_FILE, SCRIPT}
+    }
     assert others == {0o644}
 
 

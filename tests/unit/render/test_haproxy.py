@@ -42,7 +42,9 @@ STRUCTURE = {
         "balance (source|leastconn)",
         "hash-type consistent",
         "option tcp-smart-connect",
-        "option httpchk GET /v1/health/ready",
+        "option httpchk",
+        r"http-check send meth GET uri /v1/health/ready ver HTTP/1\.1 hdr Host telemt hdr "
+        r'Authorization "%\[str\(authorization\),map\(/run/haproxy-secrets/api\.map\)\]"',
         "http-check expect status 200",
         r"server telemt-\d+ \S+ addr [\d.]+ port 9091",
     ],
@@ -240,3 +242,35 @@ def test_maxconn_of_a_server_is_below_telemts_own() -> None:
         if text.startswith("default-server maxconn")
     ]
     assert int(line.split()[-1]) == plan.sizes.server_maxconn < plan.sizes.telemt_max_connections
+
+
+def test_what_one_address_may_do_is_bounded_before_it_costs_a_session() -> None:
+    lines = sections(planned(per_address={"connections": 100, "rate": 500}))["frontend clients"]
+    table, track, held, rate = (line for line in lines if "sc0" in line or "stick" in line)
+    assert table == "stick-table type ipv6 size 16000 expire 30s store conn_cur,conn_rate(10s)"
+    assert track == "tcp-request connection track-sc0 src"
+    assert held == "tcp-request connection reject if { sc0_conn_cur gt 100 }"
+    assert rate == "tcp-request connection reject if { sc0_conn_rate gt 500 }"
+    assert lines.index(rate) < lines.index("tcp-request inspect-delay 10s")
+
+
+@pytest.mark.parametrize("key", ["connections", "rate"])
+def test_a_bound_left_out_is_none(key: str) -> None:
+    lines = sections(planned(per_address={key: 100}))["frontend clients"]
+    assert sum("connection reject" in line for line in lines) == 1
+    lines = sections(planned())["frontend clients"]
+    assert not any("sc0" in line or "stick-table" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("network", "bind"), [("bridge", "bind :8405"), ("host", "bind 127.0.0.1:9102")]
+)
+def test_metrics_of_everything_are_handed_out_where_asked_for(network: str, bind: str) -> None:
+    plan = planned(network=network, metrics=9102, replicas=2)
+    made = sections(plan)
+    assert made["frontend metrics"][0] == bind
+    assert "use_backend metrics-telemt-2 if { path /telemt-2/metrics }" in made["frontend metrics"]
+    for replica in plan.replicas:
+        server = f"server scrape {replica.address}:9090"
+        assert server in made[f"backend metrics-{replica.name}"]
+    assert "frontend metrics" not in sections(planned(network=network))

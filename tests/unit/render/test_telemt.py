@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stackctl.limits import TABLE, Kind, Place
-from stackctl.plan import Plan, make_plan
+from stackctl.plan import HostFacts, Plan, make_plan
 from stackctl.render import File, render
 from stackctl.spec import Secrets, Stack
 
@@ -39,7 +39,9 @@ def text_of(plan: Plan, name: str) -> str:
 
 
 def read(plan: Plan, name: str = "telemt-1") -> dict[str, Any]:
-    return tomllib.loads(text_of(plan, name).removesuffix(INCLUDE))
+    """As Telemt reads it: the included file stands in the place of its line."""
+    users = files_of(plan)["secrets/telemt/users.toml"].text
+    return tomllib.loads(text_of(plan, name).removesuffix(INCLUDE) + users)
 
 
 @EVERY_SHAPE
@@ -140,7 +142,7 @@ def test_paths_are_absolute_and_in_the_replicas_own_scratch_space(network: str, 
     general = read(planned(network=network, link=link))["general"]
     paths = [value for key, value in general.items() if key.endswith("_path")]
     assert len(paths) == 3
-    assert all(path.startswith("/var/lib/telemt") for path in paths)
+    assert all(path.startswith("/home/nonroot") for path in paths)
 
 
 def test_links_name_the_public_address_and_are_not_shown_in_logs() -> None:
@@ -170,15 +172,80 @@ def test_the_middle_proxy_is_the_operators_choice(middle_proxy: bool) -> None:
     assert ("network" in made) is not middle_proxy
 
 
-@pytest.mark.parametrize("mode", ["fit", "strict"])
-@pytest.mark.parametrize(("source", "masks"), [("double", False), ("official", True)])
-def test_only_the_double_imitates_no_site(mode: str, source: str, masks: bool) -> None:
-    made = read(planned(limits={"mode": mode}, telemt={"source": source}))["censorship"]
-    assert (made.get("mask") is False) is not masks
-    assert (made.get("tls_emulation") is False) is not masks
+@pytest.mark.parametrize(
+    ("telemt", "mask", "to", "emulates"),
+    [
+        ({"domain": "site.example.com"}, True, ("site.example.com", 443), True),
+        ({"mask": "192.0.2.7:8443"}, True, ("192.0.2.7", 8443), True),
+        ({"mask": "[2001:db8::7]:444"}, True, ("2001:db8::7", 444), True),
+        ({"mask": "other.example.com"}, True, ("other.example.com", 443), True),
+        ({"mask": "off"}, False, None, False),
+        ({"datacentre": "lab", "mask": "off"}, False, None, False),
+    ],
+)
+def test_strangers_go_to_the_site_or_are_closed(
+    telemt: dict[str, object], mask: bool, to: tuple[str, int] | None, emulates: bool
+) -> None:
+    made = read(planned(telemt=telemt))["censorship"]
+    assert made["mask"] is mask
+    assert made["tls_emulation"] is emulates
+    assert ((made["mask_host"], made["mask_port"]) if mask else None) == to
+
+
+@pytest.mark.parametrize("network", ["bridge", "host"])
+def test_in_a_lab_every_data_centre_and_the_site_are_the_labs(network: str) -> None:
+    plan = planned(network=network, telemt={"datacentre": "lab"})
+    assert plan.datacentre
+    made = read(plan)
+    assert set(made["dc_overrides"].values()) == {f"{plan.datacentre.address}:8888"}
+    assert {"1", "2", "3", "4", "5", "203", "-2", "-203"} <= set(made["dc_overrides"])
+    assert made["censorship"]["mask_host"] == plan.datacentre.address
+    assert "dc_overrides" not in read(planned(network=network))
+
+
+@pytest.mark.parametrize(
+    "modes", [["classic"], ["secure"], ["tls", "secure"], ["tls", "classic", "secure"]]
+)
+def test_modes_are_the_operators(modes: list[str]) -> None:
+    made = read(planned(telemt={"modes": modes}))["general"]["modes"]
+    assert [mode for mode, on in made.items() if on] == sorted(modes)
+    assert set(made) == {"classic", "secure", "tls"}
+
+
+@pytest.mark.parametrize(("balance", "each"), [("source", 100), ("leastconn", 34)])
+def test_what_replicas_count_alone_is_divided_where_clients_are_spread(
+    balance: str, each: int
+) -> None:
+    plan = planned(
+        balance=balance, replicas=3, per_user={"connections": 100, "addresses": 100, "quota_mib": 3}
+    )
+    access = read(plan)["access"]
+    assert access["user_max_tcp_conns_global_each"] == each
+    assert access["user_max_unique_ips_global_each"] == each
+    quota = (3 if balance == "source" else 1) << 20
+    assert access["user_data_quota"] == {"user": quota}
+
+
+def test_without_bounds_telemt_has_none() -> None:
+    assert set(read(planned())["access"]) == {"users"}
+
+
+def test_relay_buffers_of_all_replicas_take_a_quarter_of_the_memory() -> None:
+    facts = HostFacts({}, {}, {}, memory_bytes=64 << 30)
+    stack = Stack.model_validate({"name": "lab", "connections": 8000, "replicas": 4})
+    made = read(make_plan(stack, facts))
+    assert made["general"]["direct_relay_buffer_budget_max_bytes"] == 4 << 30
+    assert "direct_relay_buffer_budget_max_bytes" not in read(planned(replicas=4))["general"]
 
 
 def test_users_read_back() -> None:
     users = {"alice": "0" * 32, "bob-2": "f" * 32, "_": "1" * 32}
     file = render(planned(), Secrets(users))["secrets/telemt/users.toml"]
-    assert tomllib.loads(file.text) == {"access": {"users": users}}
+    found = tomllib.loads(file.text)
+    assert found == {"auth_header": f"Bearer {Secrets(users).api}", "access": {"users": users}}
+
+
+def test_the_api_asks_for_the_secret_of_the_stack() -> None:
+    made = read(planned())
+    assert made["server"]["api"]["auth_header"] == f"Bearer {Secrets({}).api}"
+    assert Secrets({}).api not in text_of(planned(), "telemt-1")

@@ -14,11 +14,13 @@ from stackctl.errors import SpecError
 from stackctl.spec import Secrets, Stack, links, load_secrets, new_secret
 
 GOOD = "0123456789abcdef0123456789abcdef"
+API = "fedcba98" * 8
 
 
 def write(tmp_path: Path, text: str, mode: int = 0o600) -> Path:
     file = tmp_path / "secrets.yaml"
-    file.write_text(text)
+    whole = "users" not in text or "api" in text
+    file.write_text(text if whole else f"{text}\napi: {API}\n")
     file.chmod(mode)
     return file
 
@@ -72,6 +74,11 @@ def test_a_readable_file_is_warned_about(tmp_path: Path, mode: int, warned: int)
         (f"{GOOD}: [", "", "is not valid YAML"),
         (f"users: {{a: *{GOOD}}}", "", "aliases"),
         (f"users: {{a: !{GOOD}! x}}", "", ""),
+        (f"users: {{a: {GOOD}}}\napi:", "api", "is not 64 hex digits"),
+        (f"users: {{a: {GOOD}}}\napi: {GOOD}", "api", "is not 64 hex digits"),
+        (f"users: {{a: {GOOD}}}\napi: {'x' * 64}", "api", "is not 64 hex digits"),
+        (f"# no api\nusers: {{a: {GOOD}}}", "api", "is missing"),
+        (f"users: {{a: {GOOD}}}\napi: [{GOOD}]", "api", "is not 64 hex digits"),
     ],
 )
 def test_refusals_name_the_user_and_never_the_secret(

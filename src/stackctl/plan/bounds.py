@@ -1,0 +1,41 @@
+"""What one client may do, and what has to be divided because each replica counts on its own."""
+
+from __future__ import annotations
+
+from stackctl.capacity import fair_share
+from stackctl.plan.model import Bounds, HostFacts
+from stackctl.spec import Stack
+
+RELAY_SHARE = 4
+"""Telemt takes a quarter of the memory it sees for relay buffers; all replicas see the same."""
+
+RELAY_LEAST = 16 << 20
+"""Below this a replica cannot serve a hundred busy clients with Telemt's smallest buffers."""
+
+
+def bounds(stack: Stack) -> Bounds:
+    """The bounds in force in HAProxy and in each replica.
+
+    HAProxy sees every connection, so its bounds are whole. A replica sees its own alone: clients
+    that `leastconn` spreads over all replicas get a share of each; under `source` an address stays
+    on one replica, which then needs the whole number.
+    """
+    whole = stack.balance == "source"
+
+    def each(total: int) -> int:
+        return total if whole or not total else fair_share(total, stack.replicas)
+
+    return Bounds(
+        address_connections=stack.per_address.connections,
+        address_rate=stack.per_address.rate,
+        user_connections=each(stack.per_user.connections),
+        user_addresses=each(stack.per_user.addresses),
+        user_quota_bytes=each(stack.per_user.quota_mib << 20),
+    )
+
+
+def relay_buffer_bytes(stack: Stack, facts: HostFacts | None) -> int:
+    """One replica's relay buffers, so that all of them together take a quarter of the memory."""
+    if stack.replicas == 1 or not facts or not facts.memory_bytes:
+        return 0
+    return max(RELAY_LEAST, facts.memory_bytes // RELAY_SHARE // stack.replicas)
