@@ -300,6 +300,6 @@ def _at_haproxy(snapshot: Snapshot, record: Record, server: str) -> Cause:
     return Cause(
         "haproxy",
         f"{behind}, but not through HAProxy: {_seen(record)}",
-        "see haproxy.cfg for what refuses clients (per_address.connections and per_address.rate among it), and "
-        "`docker logs` of HAProxy",
+        "see haproxy.cfg for what refuses clients (per_address.connections and per_address.rate "
+        "are there), and `docker logs` of HAProxy",
     )
