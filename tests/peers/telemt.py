@@ -9,7 +9,7 @@ from typing import Any
 
 import tomli_w
 
-from tests.peers.datacentre import free_port
+from peers.datacentre import free_port
 
 KEY = bytes.fromhex("0f1e2d3c4b5a69788796a5b4c3d2e1f0")
 DOMAIN = "www.example.com"

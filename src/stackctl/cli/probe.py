@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from stackctl.cli.app import STACK_FILE, Json, StackFile, app, load_stack
-from stackctl.cli.output import report_console
+from stackctl.cli.output import progress, report_console
 
 # A list, so that a second link is refused in our words, which do not repeat it.
 Links = Annotated[
@@ -84,7 +84,8 @@ def _probe_link(text: str, json: bool, timeout: float, dc: int) -> None:
         link = parse_link(_from_stdin() if text == "-" else text)
     except LinkError as error:
         raise SpecError(error.part, error.problem, error.remedy) from None
-    seen = probe_link(link, dc=dc, timeout=timeout)
+    with progress() as say:
+        seen = probe_link(link, dc=dc, timeout=timeout, say=say)
     if json:
         from stackctl.report.jsontext import to_json
 
