@@ -97,10 +97,11 @@ def probe_stack(stack: Stack, engine: Engine, user: str = "", replica: str = "")
 def _choice(stack: Stack, user: str, replica: str) -> Choice:
     users = load_secrets(stack.secrets_path).users
     if user and user not in users:
-        raise SpecError("--user", f"there is no user {user!r}", f"one of: {', '.join(users)}")
+        # Not repeated: it may be a secret that was meant for another option.
+        raise SpecError("--user", "there is no such user", f"one of: {', '.join(users)}")
     names = [f"telemt-{n}" for n in range(1, stack.replicas + 1)]
     if replica and replica not in names:
-        raise SpecError("--replica", f"there is no {replica!r}", f"one of: {', '.join(names)}")
+        raise SpecError("--replica", "there is no such replica", f"one of: {', '.join(names)}")
     wanted = {user: users[user]} if user else dict(users)
     places = 1 if replica else len(names) + 1
     count = len(wanted) * len(stack.telemt.modes) * places

@@ -5,6 +5,7 @@ With a link: to that proxy. Without: to the running stack, its published address
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -17,17 +18,46 @@ from stackctl.cli.output import progress, report_console
 Links = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[LINK]",
+        metavar="LINK",
         help="tg://proxy?server=..&port=..&secret=.. or https://t.me/proxy?..; - reads it from "
         "stdin, which keeps it out of the process list. Without it: the running stack.",
         show_default=False,
     ),
 ]
+
+
+def _number(name: str, low: float, high: float) -> Callable[[str], float]:
+    """A parser of a number; unlike typer's it does not repeat what it was given: maybe a link."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise typer.BadParameter(f"it is not {name} from {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
 Timeout = Annotated[
-    float, typer.Option("--timeout", min=0.1, max=300, help="Seconds for each of its steps.")
+    float,
+    typer.Option(
+        "--timeout",
+        parser=_number("a number of seconds", 0.1, 300),
+        metavar="SECONDS",
+        help="For each of its steps.",
+    ),
 ]
 DataCentre = Annotated[
-    int, typer.Option("--dc", min=-10_000, max=10_000, help="Number of the data centre to ask for.")
+    float,
+    typer.Option(
+        "--dc",
+        parser=_number("a number of a data centre", -10_000, 10_000),
+        metavar="NUMBER",
+        help="The data centre to ask for.",
+    ),
 ]
 User = Annotated[str, typer.Option("--user", help="Of the stack's users this one alone.")]
 ReplicaName = Annotated[
@@ -56,7 +86,7 @@ def probe(
         raise SpecError("LINK", problem, "give one link, in quotes: a shell ends it at the &")
     if user or replica:
         raise SpecError("LINK", "goes without --user and --replica", "those are of a stack")
-    _probe_link(link[0], json, timeout, dc)
+    _probe_link(link[0], json, timeout, int(dc))
 
 
 def _probe_stack(file: Path, user: str, replica: str, json: bool) -> None:

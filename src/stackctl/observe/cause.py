@@ -15,6 +15,9 @@ from stackctl.observe.replica import READY, parse_ready
 PUBLISHED = "published"
 
 _UP = ("UP", "no check")
+_UPSTREAM = "upstream"
+"""In Telemt's words for being without a data centre: `no_healthy_upstreams`."""
+
 _UP_AGAIN = "`stackctl up` renders the files again and starts what they changed"
 _LOOK = "see `stackctl status` and `docker logs` of it"
 
@@ -185,18 +188,24 @@ def _domain(snapshot: Snapshot, record: Record) -> Cause | None:
     )
 
 
-def _closed_gate(snapshot: Snapshot, record: Record) -> Cause | None:
-    name = record["place"]
+def _unready(snapshot: Snapshot, name: str) -> str:
+    """Why Telemt says that it is not ready; "" where it is, or cannot be asked."""
     try:
         answer = snapshot.target(name)["api"]["/v1/health/ready"]
         word, reason = parse_ready(int(answer["status"]), answer["body"])
     except (Unread, ParseError, KeyError):
-        return None
-    if word == READY:
+        return ""
+    return "" if word == READY else reason or "it gives no reason"
+
+
+def _closed_gate(snapshot: Snapshot, record: Record) -> Cause | None:
+    name = record["place"]
+    reason = _unready(snapshot, name)
+    if not reason or _UPSTREAM in reason:
         return None
     return Cause(
         "not-ready",
-        f"{name} takes no client: not ready ({reason or 'it gives no reason'})",
+        f"{name} takes no client: not ready ({reason})",
         f"see what it waits for: `docker logs` of {name}",
     )
 
@@ -227,10 +236,13 @@ def _data_centre(snapshot: Snapshot, record: Record) -> Cause | None:
     """The replica knew the client and went on to a data centre, which did not answer."""
     tried = [line for line in _grown(record) if line.startswith("telemt_upstream_connect_")]
     verified = any(step["hop"] == "tls" for step in record["steps"])
-    if record["failure"]["hop"] != "answer" or not (tried or verified):
+    reason = _unready(snapshot, record["place"])
+    lacks = reason if _UPSTREAM in reason else ""
+    if record["failure"]["hop"] != "answer" or not (tried or verified or lacks):
         return None
     failed = [line for line in tried if "_attempt_" not in line]
     counted = f"; counted meanwhile: {', '.join(failed or tried)}" if tried else ""
+    counted += f"; not ready: {lacks}" if lacks else ""
     known = "its flight is verified" if verified else "it knew the client"
     failure = record["failure"]
     silent = failure["cause"] in {"timeout", "closed", "reset"}

@@ -164,6 +164,15 @@ def test_each_cause_has_its_evidence(
     assert words in found.because
 
 
+def test_a_replica_that_has_noticed_that_it_has_no_data_centre(dead: dict[str, Any]) -> None:
+    body = '{"data":{"ready":false,"reason":"no_healthy_upstreams"}}'
+    put("targets", FIRST, "api", "/v1/health/ready")({"status": 503, "body": body})(dead)
+    of_first(counted={})(dead)
+    found = cause(dead, mode="secure")
+    assert found.word == "data-centre"
+    assert "not ready: no_healthy_upstreams" in found.because
+
+
 @pytest.mark.parametrize(
     "change",
     [
