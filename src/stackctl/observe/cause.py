@@ -18,6 +18,9 @@ _UP = ("UP", "no check")
 _UPSTREAM = "upstream"
 """In Telemt's words for being without a data centre: `no_healthy_upstreams`."""
 
+_FOUND_OUT = ("counted", "without_header", "with_header")
+_OF_USER = "telemt_user_"
+
 _UP_AGAIN = "`stackctl up` renders the files again and starts what they changed"
 _LOOK = "see `stackctl status` and `docker logs` of it"
 
@@ -51,6 +54,27 @@ def cause_of(snapshot: Snapshot, record: Record) -> Cause | None:
     return _of_replica(snapshot, record)
 
 
+def _examined(snapshot: Snapshot, record: Record) -> Record:
+    """The record with what was found out about the first that ended there in the same way.
+
+    The probe looks closer once for each place and mode, whoever the user is.
+    """
+    if any(key in record for key in _FOUND_OUT):
+        return record
+    for one in snapshot.handshakes.get("records", ()):
+        alike = all(one[key] == record[key] for key in ("place", "mode")) and one.get("failure")
+        if alike and one["failure"]["hop"] == record["failure"]["hop"]:
+            found = {key: one[key] for key in _FOUND_OUT if key in one}
+            if found:
+                return {**found, **record, "counted": _of_all(found.get("counted", {}))}
+    return record
+
+
+def _of_all(counted: Mapping[str, Any]) -> dict[str, Any]:
+    """Counters that are not of one user."""
+    return {name: value for name, value in counted.items() if not name.startswith(_OF_USER)}
+
+
 # -- a replica -----------------------------------------------------------------------------------
 
 
@@ -66,6 +90,7 @@ def _left_out(snapshot: Snapshot, name: str) -> Cause | None:
 
 
 def _of_replica(snapshot: Snapshot, record: Record) -> Cause:
+    record = _examined(snapshot, record)
     for judge in (
         _unreachable,
         _header_unwanted,
@@ -98,7 +123,7 @@ def _grown(record: Record) -> list[str]:
     return [
         f"{name} {value:g}"
         for name, value in _counted(record).items()
-        if not name.startswith("telemt_user_")
+        if not name.startswith(_OF_USER)
     ]
 
 
@@ -259,6 +284,7 @@ def _data_centre(snapshot: Snapshot, record: Record) -> Cause | None:
 
 
 def _of_published(snapshot: Snapshot, record: Record) -> Cause:
+    record = _examined(snapshot, record)
     failure = record["failure"]
     if failure["hop"] == "connect":
         return Cause(

@@ -190,6 +190,25 @@ def test_half_the_evidence_is_none(dead: dict[str, Any], change: Change) -> None
     assert cause(dead).word == "data-centre"
 
 
+def test_what_was_found_out_for_one_user_holds_for_the_next(dead: dict[str, Any]) -> None:
+    """The probe looks closer once for each place and mode."""
+    records = dead["handshakes"]["records"]
+    first = next(r for r in records if (r["place"], r["mode"]) == (FIRST, "tls"))
+    first |= {"without_header": WHOLE, "failure": BROKEN["failure"], "steps": []}
+    first["counted"] = {'telemt_user_connections_current{user="user1"}': 5.0}
+    next_one = {key: first[key] for key in ("place", "mode", "failure")}
+    records.append({**next_one, "user": "bob", "steps": [], "most": 5})
+    dead["handshakes"]["users"][FIRST]["bob"] = "same"
+    assert [one.word for one in made(dead, mode="tls")] == ["proxy-unread"] * 2
+    # One user's connections are not another's.
+    first["without_header"] = BROKEN
+    assert [one.word for one in made(dead, mode="tls")] == ["unknown"] * 2
+    # What ended elsewhere is another matter.
+    first["without_header"] = WHOLE
+    records[-1]["failure"] = {"hop": "tls", "cause": "closed", "detail": "closed"}
+    assert [one.word for one in made(dead, mode="tls")] == ["proxy-unread", "unknown"]
+
+
 def test_a_mode_of_another_replica_does_not_matter(dead: dict[str, Any]) -> None:
     edit("[server]", "[general.modes]\ntls = false\n[server]", *CONFIG)(dead)
     assert cause(dead, "telemt-2").word == "data-centre"
