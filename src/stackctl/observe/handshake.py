@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackctl.limits import TABLE
-from stackctl.observe.cause import Cause, cause_of
+from stackctl.observe.cause import LOOK, PUBLISHED, Cause, Record
+from stackctl.observe.cause_published import of_published
+from stackctl.observe.cause_replica import left_out, of_replica
 from stackctl.observe.limitfile import ParseError
 from stackctl.observe.model import Snapshot, Unread
 from stackctl.observe.replica import counted_clients, ip_of, logged_clients
 
-PUBLISHED = "published"
 ANSWERED = "answered"
 
 
@@ -95,6 +96,17 @@ def _handshake(snapshot: Snapshot, record: Mapping[str, Any]) -> Handshake:
         arrival=arrival,
         cause=cause_of(snapshot, record) or _stranger(arrived, arrival),
     )
+
+
+def cause_of(snapshot: Snapshot, record: Record) -> Cause | None:
+    """The likely cause of one record of the probe; None where nothing is wrong."""
+    if record.get("error"):
+        return Cause("not-tried", str(record["error"]), "run the command again; " + LOOK)
+    if record["place"] == PUBLISHED:
+        return of_published(snapshot, record) if record.get("failure") else None
+    if not record.get("failure"):
+        return left_out(snapshot, str(record["place"]))
+    return of_replica(snapshot, record)
 
 
 def _stranger(arrived: bool | None, arrival: str) -> Cause | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from stackctl.limits import Limit, Read, Value
+from stackctl.observe.cause import PUBLISHED
 from stackctl.observe.evidence import reader
-from stackctl.observe.handshake import ANSWERED, PUBLISHED, Handshake, handshakes
+from stackctl.observe.handshake import ANSWERED, Handshake, handshakes
 from stackctl.observe.model import Snapshot, Unread
 
 

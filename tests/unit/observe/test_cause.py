@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from stackctl.observe.cause import Cause, cause_of
-from stackctl.observe.handshake import Handshake, handshakes
+from stackctl.observe.cause import Cause
+from stackctl.observe.handshake import Handshake, cause_of, handshakes
 from stackctl.observe.model import Snapshot
 
 from .cases import Change, cut, each, edit, of_handshakes, put
