@@ -98,7 +98,9 @@ def _ensure_datacentre(stack: Stack, engine: Engine, progress: Progress) -> None
 
 def ensure_probe(engine: Engine, progress: Progress) -> None:
     """Build the probe's image where it is missing or its source has changed."""
-    _build(engine, "probe", PROBE_IMAGE, progress)
+    from stackctl.images import client_files
+
+    _build(engine, "probe", PROBE_IMAGE, progress, client_files())
 
 
 def _build(
