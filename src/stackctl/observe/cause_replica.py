@@ -191,12 +191,15 @@ def _data_centre(snapshot: Snapshot, record: Record) -> Cause | None:
     verified = any(step["hop"] == "tls" for step in record["steps"])
     reason = _unready(snapshot, record["place"])
     lacks = reason if _UPSTREAM in reason else ""
-    if record["failure"]["hop"] != "answer" or not (tried or verified or lacks):
+    other = "" if tried or verified or lacks else _told_by_fake_tls(snapshot, record)
+    if record["failure"]["hop"] != "answer" or not (tried or verified or lacks or other):
         return None
     failed = [line for line in tried if "_attempt_" not in line]
     counted = f"; counted meanwhile: {', '.join(failed or tried)}" if tried else ""
     counted += f"; not ready: {lacks}" if lacks else ""
+    counted += f"; {other}" if other else ""
     known = "its flight is verified" if verified else "it knew the client"
+    known = "it says nothing" if other else known
     failure = record["failure"]
     silent = failure["cause"] in {"timeout", "closed", "reset"}
     came = "nothing came from behind it" if silent else f"from behind it: {failure['detail']}"
@@ -206,3 +209,18 @@ def _data_centre(snapshot: Snapshot, record: Record) -> Cause | None:
         "see that the replica has a way out (to Telegram's data centres, or to the stack's own "
         "`datacentre`, which must run) and what `docker logs` of it says",
     )
+
+
+def _told_by_fake_tls(snapshot: Snapshot, record: Record) -> str:
+    """Whether a client in mode tls, which sees itself known, waits there in vain as well.
+
+    Telemt counts a way out that does not answer at its end only, which may be later than this one
+    was waited for.
+    """
+    if record["failure"]["cause"] != "timeout":
+        return ""
+    for one in snapshot.handshakes.get("records", ()):
+        verified = any(step["hop"] == "tls" for step in one["steps"])
+        if one["place"] == record["place"] and one.get("failure") and verified:
+            return f"{one['user']} in mode tls was known there, and waited in vain too"
+    return ""

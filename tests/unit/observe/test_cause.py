@@ -175,6 +175,25 @@ def test_a_replica_that_has_noticed_that_it_has_no_data_centre(dead: dict[str, A
     assert "not ready: no_healthy_upstreams" in found.because
 
 
+def test_a_way_out_that_hangs_is_told_by_fake_tls(dead: dict[str, Any]) -> None:
+    """Telemt counts it when it gives up, and the client may be gone by then."""
+    for record in dead["handshakes"]["records"]:
+        if record["place"] == FIRST:
+            record["counted"] = {}
+            record["failure"] = {"hop": "answer", "cause": "timeout", "detail": "nothing came"}
+    found = cause(dead, mode="secure")
+    assert found.word == "data-centre"
+    assert "user1 in mode tls was known there" in found.because
+    of_first(failure={"hop": "answer", "cause": "closed", "detail": "closed"})(dead)
+    assert cause(dead, mode="secure").word == "unknown"
+    of_first(failure={"hop": "answer", "cause": "timeout", "detail": "nothing came"})(dead)
+    for record in dead["handshakes"]["records"]:
+        if (record["place"], record["mode"]) == (FIRST, "tls"):
+            del record["failure"]
+            record["arrived"] = {"value": 1}
+    assert cause(dead, mode="secure").word == "unknown"
+
+
 @pytest.mark.parametrize(
     "change",
     [
