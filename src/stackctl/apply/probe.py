@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from stackctl.engine import Engine
 from stackctl.errors import EngineError, Exit, PlanError, SpecError
 from stackctl.observe.cause import Cause
-from stackctl.observe.choice import Choice
+from stackctl.observe.choice import AT_ONCE, EACH, Choice
 from stackctl.observe.collect import look
 from stackctl.observe.handshake import Handshake, handshakes
 from stackctl.observe.model import Snapshot, Unread, ahead
@@ -17,6 +17,9 @@ from stackctl.spec import Stack, load_secrets
 
 MOST = 20_000
 """Handshakes of one run: as many take some minutes."""
+
+LONGEST = 300.0
+"""Seconds that all handshakes of one run may take."""
 
 CLOCK = 120.0
 """Seconds by which clocks may differ in fake TLS."""
@@ -116,9 +119,18 @@ def _choice(stack: Stack, user: str, replica: str) -> Choice:
         replicas=(replica,) if replica else None,
         published=not replica,
         arrivals=True,
-        # A client takes the probe some 10 ms; one that waits in vain shortens the next one's wait.
-        seconds=10.0 + count / 50,
+        seconds=_seconds(len(wanted), len(stack.telemt.modes), places),
     )
+
+
+def _seconds(users: int, modes: int, places: int) -> float:
+    """The most that all of them may take, should every one wait in vain.
+
+    At a place each mode is looked into once, which takes two tries more; after that clients there
+    are given a second. A healthy stack takes hundredths for each.
+    """
+    rounds = -(-places // AT_ONCE)
+    return min(LONGEST, 10.0 + rounds * modes * (EACH + 4.0 + users))
 
 
 def _absent(stack: Stack, choice: Choice, snapshot: Snapshot) -> list[Handshake]:

@@ -48,12 +48,19 @@ def served_by(snapshot: Snapshot, record: Record) -> str:
 
 
 def _behind(snapshot: Snapshot, record: Record, server: str) -> Cause | None:
-    """What is wrong at the replica itself, where the same handshake fails as well."""
-    for one in snapshot.handshakes.get("records", ()):
-        alike = (one["user"], one["mode"]) == (record["user"], record["mode"])
-        if alike and one["place"] in ({server} if server else set(servers(snapshot))):
-            if not one.get("failure"):
-                continue
+    """What is wrong at the replica itself, where handshakes of this mode fail as well.
+
+    The same user's counts; another's where there was no time for it.
+    """
+    places = {server} if server else set(servers(snapshot))
+    there = [
+        one
+        for one in snapshot.handshakes.get("records", ())
+        if one["place"] in places and one["mode"] == record["mode"] and not one.get("error")
+    ]
+    own = [one for one in there if one["user"] == record["user"]]
+    for one in own or there:
+        if one.get("failure"):
             cause = of_replica(snapshot, one)
             return Cause(cause.word, f"through {one['place']}: {cause.because}", cause.remedy)
     return None

@@ -21,12 +21,13 @@ def handshake(
     made = [one for one in handshakes(snapshot) if one.place == place]
     if not made:
         raise Unread(f"no handshake was made with {place}")
+    # What was seen to fail says more than what there was no time left for.
+    for one in made:
+        if one.cause and one.ended != "start":
+            return one.cause.word, f"{described(one)}: {one.cause.because}", one.cause.remedy
     for one in made:
         if one.ended == "start":
             raise Unread(f"{described(one)}: {one.seen}")
-    for one in made:
-        if one.cause:
-            return one.cause.word, f"{described(one)}: {one.cause.because}", one.cause.remedy
     return ANSWERED, "; ".join(map(described, made))
 
 

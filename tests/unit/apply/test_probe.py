@@ -52,6 +52,13 @@ def test_everything(asked: Callable[[], list[Choice]]) -> None:
     assert (probed.exit_status, probed.clock) == (Exit.OK, None)
 
 
+def test_there_is_time_for_every_handshake_to_wait_in_vain() -> None:
+    # Three modes at one place: 3 s and two tries of 2 s; then a second for each of two users.
+    assert edge._seconds(2, 3, 3) >= 3 * (3 + 2 + 2) + 2 * 3
+    assert edge._seconds(2, 3, 64) > edge._seconds(2, 3, 32)
+    assert edge._seconds(5000, 3, 201) == edge.LONGEST
+
+
 def test_one_user_and_one_replica(asked: Callable[[], list[Choice]]) -> None:
     edge.probe_stack(STACK, engine("haproxy"), "bob", "telemt-2")
     (choice,) = asked()

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from stackctl.limits import TABLE, Reader
 from stackctl.observe.cause import Cause
 from stackctl.observe.handshake import Handshake, cause_of, handshakes
 from stackctl.observe.model import Snapshot
+from stackctl.observe.readers import READERS
 
 from .cases import Change, cut, each, edit, of_handshakes, put
 
@@ -277,6 +279,33 @@ def test_the_replica_behind_is_known_by_another_connection_of_the_same_address(
     assert cause(dead, "published").because.startswith("through telemt-1: telemt-1")
     put("handshakes", "users", FIRST, "user1")("other")(dead)
     assert cause(dead, "published").word == "wrong-secret"
+
+
+def test_another_user_tells_where_there_was_no_time_for_this_one(dead: dict[str, Any]) -> None:
+    records = dead["handshakes"]["records"]
+    late = next(r for r in records if (r["place"], r["mode"]) == (FIRST, "tls"))
+    records.append({**copy.deepcopy(late), "user": "bob"})
+    late.clear()
+    late |= {"place": FIRST, "user": "user1", "mode": "tls", "steps": [], "error": "not tried"}
+    of_handshakes("published", lambda record: record.update(server=FIRST))(dead)
+    assert cause(dead, "published").word == "data-centre"
+    # But not where the same user is answered there.
+    late.pop("error")
+    late |= {"client": "198.18.4.28:1", "arrived": {"value": 1}}
+    assert cause(dead, "published").word == "haproxy"
+
+
+def test_what_was_seen_to_fail_goes_before_what_was_not_tried(dead: dict[str, Any]) -> None:
+    records = dead["handshakes"]["records"]
+    records.insert(0, {"place": FIRST, "user": "a", "mode": "tls", "steps": [], "error": "late"})
+    limit = TABLE["telemt.handshake"]
+    target = f"haproxy/{FIRST}"
+    seen = READERS[Reader.HANDSHAKE](Snapshot.of(dead), target, limit.reads[0], limit)
+    assert (seen.got, seen.error) == ("data-centre", "")
+    assert "the replica has a way out" in seen.remedy
+    del records[1:]
+    seen = READERS[Reader.HANDSHAKE](Snapshot.of(dead), target, limit.reads[0], limit)
+    assert (seen.got, seen.error) == (None, "a tls: late")
 
 
 def test_what_was_not_tried_is_said(response: dict[str, Any]) -> None:
