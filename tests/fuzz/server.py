@@ -17,7 +17,7 @@ from pathlib import Path
 import atheris
 
 ROOT = Path(__file__).parents[2]
-for _folder in ("images/telemt-lab", "images/lab-dc", "tests/peers"):
+for _folder in ("images/telemt-lab", "images/lab-dc", "tests/wire"):
     sys.path.insert(0, str(ROOT / _folder))
 
 with atheris.instrument_imports(include=["telemt_lab", "lab_dc"]):

@@ -123,7 +123,8 @@ def test_a_client_that_does_not_read_is_not_read_from(centre: Running) -> None:
         peer.sock.settimeout(0.2)
         peer.sock.sendall(peer.open.init)
         # Far more than the buffers of both sides hold.
-        pings = peer.frame(bytes(8) + struct.pack("<I", 0x7ABE77EC) + bytes(2**19)) * 256
+        ping = bytes(8) + struct.pack("<I", 0x7ABE77EC) + bytes(2**19)
+        pings = peer.open.encrypt(framed(peer.tag, ping) * 256)
         with pytest.raises(TimeoutError):
             peer.sock.sendall(pings)
     assert centre.page("/healthz") == {"ok": True}

@@ -1,5 +1,6 @@
 """Every mode through a running double to a data centre, in every piece a network may make of it."""
 
+import os
 import socket
 import time
 
@@ -9,6 +10,12 @@ from mtpeer import Peer, check_res_pq, client_hello, req_pq
 
 SECRET = bytes.fromhex("00112233445566778899aabbccddeeff")
 DOMAIN = "www.example.com"
+# Once is enough for what takes a while; and against the binary, where there is one.
+ONCE = pytest.mark.parametrize(
+    "lab", ["uvloop", *(["binary"] if os.environ.get("TELEMT_BINARY") else [])], indirect=True
+)
+# Of the double alone: its log, and what it leaves out.
+DOUBLE = pytest.mark.parametrize("lab", ["uvloop", "asyncio"], indirect=True)
 MODES = ["secure", "classic", "abridged", "tls"]
 HEADERS = {
     "v1": b"PROXY TCP4 192.0.2.7 10.0.0.1 40000 443\r\n",
@@ -37,6 +44,7 @@ def whole_path(peer: Peer, pieces) -> None:
     check_res_pq(peer.receive(), nonce)
 
 
+@DOUBLE
 @pytest.mark.parametrize("mode", MODES)
 def test_each_mode_is_answered_and_logged_without_a_secret(lab, mode: str) -> None:
     running = lab()
@@ -57,7 +65,7 @@ def test_each_mode_is_answered_and_logged_without_a_secret(lab, mode: str) -> No
 
 @pytest.mark.parametrize("header", HEADERS)
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("lab", ["uvloop"], indirect=True)
+@ONCE
 def test_byte_by_byte(lab, mode: str, header: str) -> None:
     peer = lab("proxy_protocol = true").peer(mode)
     peer.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -69,7 +77,7 @@ def test_byte_by_byte(lab, mode: str, header: str) -> None:
 
 @pytest.mark.parametrize("header", HEADERS)
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("lab", ["uvloop"], indirect=True)
+@ONCE
 def test_cut_anywhere(lab, mode: str, header: str) -> None:
     """One cut at each place there is, the PROXY header and what follows it in one stream."""
     running = lab("proxy_protocol = true", "", censorship="mask = false")
@@ -92,7 +100,7 @@ def test_cut_anywhere(lab, mode: str, header: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["secure", "tls"])
-@pytest.mark.parametrize("lab", ["uvloop"], indirect=True)
+@ONCE
 def test_a_first_message_and_a_request_cut_anywhere(lab, mode: str) -> None:
     running = lab()
     for cut in range(1, 140, 1 if mode == "secure" else 2):
