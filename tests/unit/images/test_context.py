@@ -93,8 +93,9 @@ def test_the_probe_gets_a_client_that_stands_alone(tmp_path: Path) -> None:
             (tmp_path / file.name).parent.mkdir(exist_ok=True)
             (tmp_path / file.name).write_bytes(file.data)
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import mtproto; "
-        "print(mtproto.__file__, any(name.startswith('stackctl') for name in sys.modules)); "
+        "import sys; sys.path.insert(0, sys.argv[1]); before = set(sys.modules); import mtproto; "
+        "loaded = set(sys.modules) - before; "
+        "print(mtproto.__file__, any(name.startswith('stackctl') for name in loaded)); "
         "mtproto.attempt, mtproto.Secret('secure', bytes(16), '')"
     )
     # -I and no editable path hook of the checkout: as in the image.
