@@ -56,7 +56,7 @@ def test_new_users_reach_the_replicas_and_leave_haproxy_running(lab: Lab) -> Non
     before = identities(lab)
     secrets = lab.folder / "secrets.yaml"
     secret = "0123456789abcdef" * 2
-    secrets.write_text(f'{secrets.read_text()}  second: "{secret}"\n')
+    secrets.write_text(secrets.read_text().replace("users:\n", f'users:\n  second: "{secret}"\n'))
     started(lab)
     after = identities(lab)
     assert after["haproxy"] == before["haproxy"]
