@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +39,39 @@ def test_another_secret_does_not(lab: Lab, mode: Mode) -> None:
     wrong = type(right)(mode, bytes(16), right.domain)
     with connect(lab.port) as sock:
         assert shake(sock, wrong).failure
+
+
+@pytest.mark.parametrize(
+    ("prefix", "framing"), [("dd", "padded"), ("", "abridged"), ("", "intermediate")]
+)
+def test_telethon_gets_through(lab: Lab, repo: Path, prefix: str, framing: str) -> None:
+    """A client library that others wrote, by its own MTProxy code."""
+    secret = prefix + secret_of(lab, "secure").key.hex()
+    program = str(repo / "tests/peers/telethon_client.py")
+    done = subprocess.run(
+        [sys.executable, program, "127.0.0.1", str(lab.port), secret, framing],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    found = json.loads(done.stdout)
+    assert (done.returncode, found.get("answer")) == (0, "ResPQ"), found
+    assert found["same_nonce"]
+    assert found["fingerprints"] >= 1
+
+
+def test_telethon_with_another_secret_does_not(lab: Lab, repo: Path) -> None:
+    program = str(repo / "tests/peers/telethon_client.py")
+    done = subprocess.run(
+        [sys.executable, program, "127.0.0.1", str(lab.port), "dd" + "00" * 16],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert not json.loads(done.stdout)["ok"]
 
 
 def test_a_mode_that_is_switched_off_does_not(make_lab: MakeLab) -> None:
