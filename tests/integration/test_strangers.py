@@ -8,6 +8,7 @@ import ssl
 import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from ipaddress import ip_address
 
 import pytest
@@ -113,9 +114,13 @@ def replica_address(lab: Lab) -> str:
 
 @pytest.mark.parametrize("header", [V1, V2], ids=["v1", "v2"])
 def test_a_replica_takes_headers_from_haproxy_alone(bridge: Lab, header: bytes) -> None:
-    with connect(9443, host=replica_address(bridge)) as sock:
-        sock.sendall(header)
-        assert shake(sock, secret_of(bridge, "secure")).failure
+    try:
+        with connect(9443, host=replica_address(bridge)) as sock:
+            sock.sendall(header)
+            assert shake(sock, secret_of(bridge, "secure")).failure
+    except ConnectionError:
+        # Telemt resets a peer it does not trust, before connect() is back if it is quick.
+        pass
     assert CLAIMED not in bridge.container("telemt-1").logs().decode()
     gets_through(bridge)
 
@@ -147,22 +152,20 @@ def test_on_the_hosts_network_the_api_asks_local_users_for_its_secret(lab: Lab) 
 def test_a_flood_from_one_address_is_bounded_and_a_crowd_below_it_is_not(make_lab: MakeLab) -> None:
     lab = started(make_lab(network="host", telemt=TELEMT, per_address="{connections: 20}"))
     crowd, other = on_loopback(2, of=34)
+    with ExitStack() as held, ThreadPoolExecutor(max_workers=20) as pool:
 
-    def held(sock: socket.socket) -> bool:
-        return shake(sock, secret_of(lab, "secure")).failure is None
+        def gets_in(_: int) -> bool:
+            try:
+                sock = held.enter_context(connect(lab.port, crowd))
+            except ConnectionError:
+                # The reset may be quicker than connect() is.
+                return False
+            return shake(sock, secret_of(lab, "secure")).failure is None
 
-    with ThreadPoolExecutor(max_workers=40) as pool:
-        socks = list(pool.map(lambda _: connect(lab.port, crowd), range(20)))
-        try:
-            assert all(pool.map(held, socks)), "the crowd is not above the number"
-            more = list(pool.map(lambda _: connect(lab.port, crowd), range(20)))
-            socks += more
-            assert not any(pool.map(held, more))
-            # Somebody else is not shut out meanwhile.
-            gets_through(lab, source=other)
-        finally:
-            for sock in socks:
-                sock.close()
+        assert all(pool.map(gets_in, range(20))), "the crowd is not above the number"
+        assert not any(pool.map(gets_in, range(20)))
+        # Somebody else is not shut out meanwhile.
+        gets_through(lab, source=other)
     until(lambda: "src=127.34." not in lab.admin("show sess"), 10, "the crowd gone")
     gets_through(lab, source=crowd)
 
@@ -172,8 +175,11 @@ def test_new_connections_of_one_address_are_bounded_by_rate(make_lab: MakeLab) -
     eager, other = on_loopback(2, of=35)
     made = []
     for _ in range(45):
-        with connect(lab.port, eager) as sock:
-            made.append(shake(sock, secret_of(lab, "secure")).failure is None)
+        try:
+            with connect(lab.port, eager) as sock:
+                made.append(shake(sock, secret_of(lab, "secure")).failure is None)
+        except ConnectionError:
+            made.append(False)
     assert all(made[:30])
     assert not any(made[30:])
     with client(lab, source=other):
