@@ -14,7 +14,7 @@ endif
 SHELL_FILES = scripts/engine images/base/build .ci/run compose/production/host/prepare.sh $(wildcard scripts/*.sh tests/vm/*.sh tests/script/host/fakes/* tests/script/host/killing/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv engine up demo down clean test lint unit script integration test-vm machines bench lock
+.PHONY: help venv engine up demo down clean test lint unit peers script integration test-vm machines bench lock
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -53,7 +53,7 @@ test: venv ## everything: lint, unit, integration, whole machines; starts an eng
 	@[ $$(id -u) = 0 ] || { echo "make: the integration tests enter other users' namespaces and processes: run this as root (sudo make test)" >&2; exit 2; }
 	@$(ENGINE) status >/dev/null 2>&1 || trap '$(ENGINE) down' EXIT; \
 	trap 'exit 130' INT; trap 'exit 143' TERM; \
-	$(ENGINE) up && $(ENGINE) tools && $(MAKE) --no-print-directory lint unit script integration machines
+	$(ENGINE) up && $(ENGINE) tools && $(MAKE) --no-print-directory lint unit peers script integration machines
 
 lint: venv ## ruff, mypy, shellcheck
 	$(VENV)/bin/ruff check .
@@ -64,6 +64,9 @@ lint: venv ## ruff, mypy, shellcheck
 
 unit: venv ## tests that need no engine, with coverage
 	$(VENV)/bin/pytest tests/unit --cov --cov-report=term
+
+peers: venv ## the client of MTProto against proxies and clients that others wrote, on loopback
+	$(VENV)/bin/pytest tests/peers
 
 script: venv ## prepare.sh in dash and busybox, on a folder that stands for a host; a minute or two
 	@$(ENGINE) tools busybox

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -133,18 +132,6 @@ def rewrite(lab: Lab, **keys: object) -> None:
     path = lab.folder / "stack.yaml"
     kept = [line for line in path.read_text().splitlines() if line.partition(":")[0] not in keys]
     path.write_text("\n".join([*kept, *(f"{key}: {value}" for key, value in keys.items())]) + "\n")
-
-
-def echo(port: int, host: str = "127.0.0.1", data: bytes = b"0123456789abcdef" * 512) -> None:
-    """A client's bytes come back through HAProxy from the lab double, all of them."""
-    with socket.create_connection((host, port), timeout=10) as client:
-        client.sendall(data)
-        back = b""
-        while len(back) < len(data):
-            part = client.recv(65536)
-            assert part, f"the connection ended after {len(back)} of {len(data)} bytes"
-            back += part
-    assert back == data
 
 
 def server_rows(lab: Lab) -> dict[str, dict[str, str]]:

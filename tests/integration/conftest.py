@@ -25,6 +25,16 @@ from .lab import Lab, stackctl
 # every stack is taken away by its label.
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
 
+REAL = os.environ.get("TELEMT_BINARY", "")
+"""The operator's Telemt, where the tests are to run against it."""
+
+TELEMT = (
+    f"{{datacentre: lab, source: binary, binary: {REAL}}}"
+    if REAL
+    else ("{datacentre: lab, source: double}")
+)
+"""For a stack that is rendered without asking the engine, which images there are must be said."""
+
 MakeLab = Callable[..., Lab]
 
 # A shell starts what runs in its background with SIGINT ignored, and so would be every command the
@@ -61,7 +71,10 @@ def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeLab]:
         name = name or f"t{secrets.token_hex(4)}"
         folder = tmp_path_factory.mktemp(name)
         port = free_port()
-        values: dict[str, object] = {"connections": 2000, "replicas": 2, "listen": port} | keys
+        # The whole path runs without the internet, whichever Telemt it is.
+        telemt = "{datacentre: lab}"
+        values: dict[str, object] = {"connections": 2000, "replicas": 2, "listen": port}
+        values |= {"telemt": telemt} | keys
         lines = [f"name: {name}", *(f"{key}: {value}" for key, value in values.items())]
         (folder / "stack.yaml").write_text("\n".join(lines) + "\n")
         done = stackctl("init", "--secrets-only", cwd=folder)
@@ -72,7 +85,7 @@ def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeLab]:
 
     yield make
     for lab in made:
-        done = lab.run("down")
+        done = lab.run("down", "--volumes")
         assert done.returncode == 0, done.stderr
         assert leftovers(lab.name) == []
 
@@ -114,8 +127,14 @@ def repo() -> Path:
 def images(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The images that are built here, where no `up` has built them yet."""
     folder = tmp_path_factory.mktemp("images")
-    (folder / "stack.yaml").write_text("name: images\nconnections: 100\n")
-    ensure(load(folder / "stack.yaml"), Sources("double", "build"), Engine.connect(), print)
+    (folder / "stack.yaml").write_text(f"name: images\nconnections: 100\ntelemt: {TELEMT}\n")
+    build_images(folder / "stack.yaml")
+
+
+def build_images(stack_file: Path) -> None:
+    """What a rendered stack needs on the engine; a binary's image is each stack's own."""
+    sources = Sources("binary" if REAL else "double", "build")
+    ensure(load(stack_file), sources, Engine.connect(), print)
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def test_ctrl_c_says_what_is_left_and_down_removes_it(
     assert said.startswith("interrupted: ")
     assert lab.name in said
     assert "`stackctl down -f stack.yaml`" in said
-    done = lab.run("down")
+    done = lab.run("down", "--volumes")
     assert done.returncode == 0, done.stderr
     assert leftovers(lab.name) == []
 

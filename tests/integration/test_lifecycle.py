@@ -7,15 +7,13 @@ import json
 import pytest
 from testcontainers.compose import DockerCompose
 
-from .command import echo
-from .conftest import MakeLab, leftovers
+from .client import gets_through
+from .conftest import TELEMT, MakeLab, build_images, leftovers
 from .lab import Lab
 
 
 @pytest.fixture
-def rendered(
-    make_lab: MakeLab, images: None, granted_nofile: int, request: pytest.FixtureRequest
-) -> Lab:
+def rendered(make_lab: MakeLab, granted_nofile: int, request: pytest.FixtureRequest) -> Lab:
     """A lab rendered without asking the engine, for an engine whose ceiling the operator knows."""
     network, link = request.param
     nofile = f"{{soft: {granted_nofile}, hard: {granted_nofile}}}"
@@ -23,9 +21,10 @@ def rendered(
         network=network,
         link=link,
         limits=f"{{mode: fit, nofile: {nofile}}}",
-        telemt="{source: double}",
+        telemt=TELEMT,
         haproxy="{source: build}",
     )
+    build_images(made.folder / "stack.yaml")
     done = made.run("render", "-o", "out")
     assert done.returncode == 0, done.stderr
     return made
@@ -49,5 +48,5 @@ def test_a_rendered_stack_runs_proves_itself_carries_clients_and_goes(rendered: 
             *(f"{above}telemt-{n}" for above in ("", "haproxy/") for n in (1, 2)),
         }
         for _ in range(4):
-            echo(rendered.port)
+            gets_through(rendered)
     assert leftovers(rendered.name) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import MakeLab, free_port, leftovers
+from .conftest import TELEMT, MakeLab, free_port, leftovers
 from .lab import Lab, stackctl
 
 NR_OPEN = int(Path("/proc/sys/fs/nr_open").read_text())
@@ -99,7 +99,7 @@ def short_of_the_plan(lab: Lab) -> list[str]:
 def test_strict_starts_nothing_where_a_limit_cannot_be_had(
     make_lab: MakeLab, granted_nofile: int
 ) -> None:
-    lab = make_lab(telemt="{source: double}")
+    lab = make_lab(telemt=TELEMT)
     short = short_of_the_plan(lab)
     if granted_nofile >= 1048576 and not short:
         # A prepared host: strict has no reason to refuse, and must not.
@@ -121,7 +121,7 @@ def test_strict_looks_at_the_host_before_anything_starts(
 ) -> None:
     nofile = f"{{soft: {granted_nofile}, hard: {granted_nofile}}}"
     lab = make_lab(
-        telemt="{source: double}",
+        telemt=TELEMT,
         limits=f"{{mode: strict, nofile: {nofile}, nproc: {{soft: 4096, hard: 4096}}}}",
     )
     short = short_of_the_plan(lab)

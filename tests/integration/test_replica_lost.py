@@ -8,22 +8,23 @@ import signal
 
 import pytest
 
-from .command import echo, server_rows
-from .conftest import MakeLab, started
+from .client import gets_through
+from .command import server_rows
+from .conftest import TELEMT, MakeLab, started
 from .lab import Lab, until
 
 
 @pytest.fixture(scope="module")
 def lab(make_lab: MakeLab) -> Lab:
-    """A lab whose replicas echo and are checked often; clients of one address stay on one."""
+    """A lab whose replicas are checked often; clients of one address stay on one."""
     limits = "{mode: fit, haproxy.check_inter: 1}"
-    return started(make_lab(telemt="{source: double}", limits=limits))
+    return started(make_lab(telemt=TELEMT, limits=limits))
 
 
 def serving(lab: Lab) -> str:
     """The replica that gets this machine's clients."""
     before = server_rows(lab)
-    echo(lab.port)
+    gets_through(lab)
     after = server_rows(lab)
     used = [name for name in after if int(after[name]["stot"]) > int(before[name]["stot"])]
     assert len(used) == 1, f"one connection went to {used}"
@@ -42,10 +43,10 @@ def test_a_killed_replica_is_seen_and_its_clients_get_through_by_the_other(lab: 
     until(lambda: lab.container(lost).status == "exited", 20, f"{lost} has ended")
     # At once, before a health check fails: the refused connection goes to the other one.
     for _ in range(3):
-        echo(lab.port)
+        gets_through(lab)
     until(lambda: server_rows(lab)[lost]["status"] == "DOWN", 40, "HAProxy calls it down")
     before = int(server_rows(lab)[other]["stot"])
-    echo(lab.port)
+    gets_through(lab)
     assert int(server_rows(lab)[other]["stot"]) == before + 1
 
     done = lab.run("status", "--json")
@@ -78,5 +79,5 @@ def test_a_replica_that_crashes_comes_back_by_itself(lab: Lab) -> None:
     lab.wait_l7ok()
     until(lambda: whole(lab), 30, "status is 0")
     assert lab.wrong() == []
-    echo(lab.port)
+    gets_through(lab)
     assert serving(lab) == crashed, "its clients are back on it"

@@ -56,9 +56,11 @@ def test_it_is_where_telemt_needs_it(lab: Lab, secret: str) -> None:
 def test_haproxy_has_no_way_to_it(lab: Lab, secret: str) -> None:
     mounts = lab.container("haproxy").attrs["Mounts"]
     assert mounts
-    assert not [
-        m for m in mounts if "secrets" in m.get("Source", "") or "users" in m["Destination"]
-    ]
+    seen = [Path(m["Source"]) for m in mounts if "secrets" in m.get("Source", "")]
+    # The API's secret, for its health check, and not the users'.
+    assert seen == [lab.rendered / "secrets/haproxy"]
+    assert [path.name for path in seen[0].iterdir()] == ["api.map"]
+    assert secret not in (seen[0] / "api.map").read_text()
     inside = Path(f"/proc/{lab.pid('haproxy')}/root/run")
     assert "telemt-users" not in {path.name for path in inside.iterdir()}
 

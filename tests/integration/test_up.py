@@ -78,11 +78,31 @@ def test_one_replica_more_and_one_fewer(lab: Lab) -> None:
     assert not (lab.rendered / "telemt/telemt-3").exists()
 
 
-def test_down_takes_all_away_and_says_so_once(lab: Lab) -> None:
+def test_state_outlives_a_new_container_and_down(lab: Lab) -> None:
+    """Quotas must not begin anew because a setting was changed, or the stack was down a while."""
+
+    def kept(target: str) -> Path:
+        return Path(f"/proc/{lab.pid(target)}/root/home/nonroot/left-by-a-test")
+
+    # As Telemt's own user: the volume has to be that user's.
+    lab.as_target("telemt", "touch", str(kept("telemt-1")))
+    before = identities(lab)
+    assert lab.run("down").returncode == 0
+    started(lab)
+    assert identities(lab)["telemt-1"] != before["telemt-1"]
+    assert kept("telemt-1").exists()
+    assert not kept("telemt-2").exists()
+
+
+def test_down_takes_all_but_the_state_away_and_says_so_once(lab: Lab) -> None:
     done = lab.run("down")
     assert done.returncode == 0, done.stderr
-    for target in TARGETS:
+    for target in (*TARGETS, "datacentre"):
         assert f"removed container stackctl-{lab.name}-{target}\n" in done.stdout
+    state = [f"volume stackctl-{lab.name}_{target}-state" for target in TARGETS[1:]]
+    assert sorted(leftovers(lab.name)) == state
+    done = lab.run("down", "--volumes")
+    assert sorted(done.stdout.splitlines()) == [f"removed {volume}" for volume in state]
     assert leftovers(lab.name) == []
     again = lab.run("down")
     assert (again.returncode, again.stdout) == (0, f"{lab.name}: nothing was running\n")
@@ -92,5 +112,5 @@ def test_down_needs_no_rendered_folder(make_lab: MakeLab, tmp_path: Path) -> Non
     """The folder may be gone: what is removed is found by its label."""
     made = started(make_lab())
     made.rendered.rename(tmp_path / "away")
-    assert stackctl("down", cwd=made.folder).returncode == 0
+    assert stackctl("down", "--volumes", cwd=made.folder).returncode == 0
     assert leftovers(made.name) == []

@@ -58,7 +58,7 @@ class Site(socketserver.ThreadingTCPServer):
         self.ahead = ahead
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.maximum_version = newest
-        self.context.load_cert_chain(_certificate(folder, domain))
+        self.context.load_cert_chain(certificate(folder, domain))
         Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -77,7 +77,8 @@ class Site(socketserver.ThreadingTCPServer):
         self.server_close()
 
 
-def _certificate(folder: Path, domain: str) -> Path:
+def certificate(folder: Path, domain: str) -> Path:
+    """A file with a key and a self-signed certificate for the domain."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domain)])
     now = datetime.now(UTC)

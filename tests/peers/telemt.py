@@ -9,16 +9,18 @@ from typing import Any
 
 import tomli_w
 
-from tests.peers.datacentre import free_port
+from peers.datacentre import free_port
 
 KEY = bytes.fromhex("0f1e2d3c4b5a69788796a5b4c3d2e1f0")
 DOMAIN = "www.example.com"
+DOUBLE = Path(__file__).parents[2] / "images" / "telemt-lab"
 
 
 def argv(config: Path) -> list[str]:
     """The command that runs it."""
-    binary = os.environ.get("TELEMT_BINARY")
-    return [binary, str(config)] if binary else [sys.executable, "-m", "telemt_lab", str(config)]
+    if binary := os.environ.get("TELEMT_BINARY"):
+        return [str(Path(binary).absolute()), str(config)]
+    return ["env", f"PYTHONPATH={DOUBLE}", sys.executable, "-m", "telemt_lab", str(config)]
 
 
 def config(folder: Path, port: int, datacentre: int, site: int, **changes: Any) -> Path:

@@ -136,4 +136,6 @@ def test_the_installed_package_finds_the_images_it_builds(installed: Path, tmp_p
     code = "from stackctl.images.context import images_root; print(images_root())"
     found = Path(run(installed.parent / "python", "-c", code, cwd=tmp_path).strip())
     assert found.is_relative_to(installed.parents[1])
-    assert {"base", "haproxy", "probe", "telemt", "telemt-lab"} <= {p.name for p in found.iterdir()}
+    assert {"base", "haproxy", "lab-dc", "probe", "telemt", "telemt-lab"} <= {
+        p.name for p in found.iterdir()
+    }

@@ -15,7 +15,7 @@ from typing import Any
 from stackctl.apply.sources import ensure, ensure_probe
 from stackctl.engine import PROBE_IMAGE, Engine
 from stackctl.plan import Sources
-from stackctl.plan.make import haproxy_image, telemt_image
+from stackctl.plan.make import haproxy_image, lab_datacentre_image, telemt_image
 from stackctl.spec import load
 
 from .machine import Machine
@@ -110,6 +110,8 @@ def deploy(machine: Machine, scratch: Path) -> Deployment:
         (r"^replicas: \d+", "replicas: 2"),
         (r"^(haproxy:\n  source: )official", r"\1build"),
         (r"^(telemt:\n  source: )official", r"\1double"),
+        # The machine has no internet: the whole path ends in the stack itself.
+        (r"^  middle_proxy: false", "  middle_proxy: false\n  datacentre: lab"),
     ):
         text, count = re.subn(pattern, instead, text, flags=re.MULTILINE)
         assert count == 1, pattern
@@ -129,5 +131,6 @@ def deploy(machine: Machine, scratch: Path) -> Deployment:
     ensure(stack, sources, engine, print)
     ensure_probe(engine, print)
     machine.put(scratch / "production", FOLDER)
-    machine.put_images([haproxy_image(stack, sources), telemt_image(stack, sources), PROBE_IMAGE])
+    images = [haproxy_image(stack, sources), telemt_image(stack, sources), lab_datacentre_image()]
+    machine.put_images([*images, PROBE_IMAGE])
     return Deployment(machine, stack_file)

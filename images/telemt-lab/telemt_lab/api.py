@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import itertools
 import json
+from collections.abc import Callable
 from http import HTTPStatus
 
 from .beobachten import Beobachten
@@ -11,15 +12,33 @@ from .config import Config
 from .control import Request, Response
 from .counters import Counters
 from .fields import Network, contains
+from .upstream import Dialler
+from .user_stats import active_addresses, quotas, user_list
+from .users import Users
 
 _JSON = "application/json; charset=utf-8"
+_DOUBLE = {"telemt": "double"}
 
 
 class Api:
-    """GET /v1/health and /v1/health/ready, with Telemt's shapes plus `"telemt":"double"`."""
+    """GET /v1/health, /v1/health/ready and /v1/stats/users..., in Telemt's shapes.
 
-    def __init__(self, config: Config) -> None:
+    The health answers say `"telemt":"double"` as well.
+    """
+
+    def __init__(self, config: Config, users: Users, dialler: Dialler) -> None:
         self._config = config
+        self._dialler = dialler
+        self._answers: dict[str, Callable[[], Response]] = {
+            "/v1/health": self._health,
+            "/v1/health/ready": self._ready,
+            "/v1/stats/users": lambda: self._success(HTTPStatus.OK, user_list(users)),
+            "/v1/users": lambda: self._success(HTTPStatus.OK, user_list(users)),
+            "/v1/stats/users/active-ips": lambda: self._success(
+                HTTPStatus.OK, active_addresses(users)
+            ),
+            "/v1/stats/users/quota": lambda: self._success(HTTPStatus.OK, quotas(users)),
+        }
         self._request_ids = itertools.count(1)
 
     def answer(self, request: Request) -> Response | None:
@@ -30,51 +49,50 @@ class Api:
         given = request.headers.get("authorization", "").encode("latin-1")
         if api.auth_header and not hmac.compare_digest(given, api.auth_header.encode()):
             return self._error(
-                HTTPStatus.UNAUTHORIZED, "unauthorized", "Authorization header missing or wrong"
+                HTTPStatus.UNAUTHORIZED, "unauthorized", "Missing or invalid Authorization header"
             )
-        if request.path not in ("/v1/health", "/v1/health/ready"):
-            return self._error(
-                HTTPStatus.NOT_FOUND, "not_found", "the double has /v1/health and /v1/health/ready"
-            )
+        answer = self._answers.get(request.path)
+        if answer is None:
+            known = ", ".join(self._answers)
+            return self._error(HTTPStatus.NOT_FOUND, "not_found", f"the double has {known}")
         if request.method != "GET":
             return self._error(
                 HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "GET only", allow="GET"
             )
-        return self._health() if request.path == "/v1/health" else self._ready()
+        return answer()
 
     def _health(self) -> Response:
-        data = {"status": "ok", "read_only": self._config.api.read_only}
+        data = {"status": "ok", "read_only": self._config.api.read_only, **_DOUBLE}
         return self._success(HTTPStatus.OK, data)
 
     def _ready(self) -> Response:
-        upstreams = self._config.upstreams
+        healthy = self._dialler.healthy
         data: dict[str, object] = {
-            "ready": upstreams > 0,
-            "status": "ready" if upstreams else "not_ready",
-            # The double has no admission gate and tests no upstream: those enabled count as well.
+            "ready": healthy > 0,
+            "status": "ready" if healthy else "not_ready",
+            # Direct mode only, so there is no admission gate.
             "admission_open": True,
-            "healthy_upstreams": upstreams,
-            "total_upstreams": upstreams,
+            "healthy_upstreams": healthy,
+            "total_upstreams": self._config.upstream.count,
+            **_DOUBLE,
         }
-        if not upstreams:
+        if not healthy:
             data["reason"] = "no_healthy_upstreams"
-        return self._success(HTTPStatus.OK if upstreams else HTTPStatus.SERVICE_UNAVAILABLE, data)
+        return self._success(HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE, data)
 
-    def _success(self, status: HTTPStatus, data: dict[str, object]) -> Response:
+    def _success(self, status: HTTPStatus, data: object) -> Response:
         try:
             revision = hashlib.sha256(self._config.path.read_bytes()).hexdigest()
         except OSError as error:
             return self._error(
                 HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", f"config: {error.strerror}"
             )
-        return _json(
-            status, {"ok": True, "data": {**data, "telemt": "double"}, "revision": revision}
-        )
+        return _json(status, {"ok": True, "data": data, "revision": revision})
 
     def _refuse(self) -> Response | None:
         match self._config.api.gray_action:
             case "api":
-                return self._error(HTTPStatus.FORBIDDEN, "forbidden", "address not in whitelist")
+                return self._error(HTTPStatus.FORBIDDEN, "forbidden", "Source IP is not allowed")
             case "200":
                 return Response(HTTPStatus.OK, "text/html; charset=utf-8", b"")
             case _:
@@ -94,7 +112,7 @@ class Metrics:
         self,
         counters: Counters,
         beobachten: Beobachten,
-        users: tuple[str, ...],
+        users: Users,
         whitelist: tuple[Network, ...],
     ) -> None:
         self._counters = counters

@@ -12,14 +12,22 @@ from .config import Config
 from .counters import Counters
 from .eventlog import EventLog
 from .fields import contains
+from .gate import Gate
 from .limiter import ConnectionLimit
 from .listeners import CannotStartError, bind_listeners, close_listener, set_client_options
-from .session import CHUNK_BYTES, Host, Session, close_socket
+from .masking import Masking
+from .relay import CHUNK_BYTES
+from .session import Host, Session, close_socket
+from .upstream import Dialler
+from .users import Users
 
 # After so many accepts in a row the sessions get their turn.
 _ACCEPT_BATCH = 64
 # Out of descriptors, mostly: the connection stays queued, and asking again at once would only spin.
 _ACCEPT_PAUSE_S = 0.1
+# A relay that carries nothing for 30 minutes is over.
+_SILENCE_CHECK_S = 60.0
+_SILENT_CHECKS = 30
 
 
 class Clients:
@@ -29,6 +37,8 @@ class Clients:
         self,
         config: Config,
         loop: asyncio.AbstractEventLoop,
+        users: Users,
+        dialler: Dialler,
         counters: Counters,
         beobachten: Beobachten,
         log: EventLog,
@@ -42,13 +52,17 @@ class Clients:
         self._unix_peers = _unix_peers()
         self._bound, self._refused = bind_listeners(config)
         self._accepting: list[asyncio.Task[None]] = []
+        gate = Gate(config.modes, config.access, config.censorship, users)
         self._host = Host(
             loop=loop,
             chunk=memoryview(bytearray(CHUNK_BYTES)),
+            config=config,
             # The peers are a handful of balancers: each is looked up once.
             trusts=functools.lru_cache(1024)(functools.partial(contains, config.trusted)),
-            header_timeout_s=config.header_timeout_ms / 1000,
-            rst_on_close=config.client_socket.rst_on_close,
+            gate=gate,
+            users=users,
+            dialler=dialler,
+            masking=Masking(loop, config.censorship),
             counters=counters,
             beobachten=beobachten,
             log=log,
@@ -73,6 +87,7 @@ class Clients:
             self._loop.create_task(self._accept(bound.sock, bound.proxy_protocol))
             for bound in self._bound
         ]
+        self._accepting.append(self._loop.create_task(self._end_silent()))
         return [_name(bound.sock) for bound in self._bound]
 
     async def close(self) -> None:
@@ -110,7 +125,7 @@ class Clients:
             raise
         if not admitted:
             self._counters.permit_timeouts += 1
-            close_socket(sock, reset=self._host.rst_on_close != "off")
+            close_socket(sock, reset=self._config.client_socket.rst_on_close != "off")
             return
         sock.setblocking(False)
         if sock.family == socket.AF_UNIX:
@@ -121,6 +136,16 @@ class Clients:
         session = Session(self._host, sock, peer, proxy)
         self._sessions.add(session)
         session.start()
+
+    async def _end_silent(self) -> None:
+        while True:
+            await asyncio.sleep(_SILENCE_CHECK_S)
+            for session in tuple(self._sessions):
+                # A stranger's silence is watched by its session, and far more closely.
+                if session.tie is not None and session.relayed:
+                    session.tie.quiet += 1
+                    if session.tie.quiet > _SILENT_CHECKS:
+                        session.close()
 
     async def _readable(self, sock: socket.socket) -> None:
         waiter = self._loop.create_future()

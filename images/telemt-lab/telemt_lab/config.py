@@ -1,6 +1,6 @@
-"""telemt.toml as the double uses it: frozen values, defaults filled in, secrets left out."""
+"""telemt.toml as the double uses it: frozen values, defaults filled in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .address import Address
@@ -47,9 +47,87 @@ class ClientSocket:
 
 
 @dataclass(frozen=True, slots=True)
+class Modes:
+    """Which transports are served: classic, secure (dd) and fake TLS (ee)."""
+
+    classic: bool
+    secure: bool
+    tls: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UserEntry:
+    """A user and the limits on one process. 0 is no limit, but a quota of 0 lets nothing through
+    and None is no quota. The secret is in no repr, so that nothing can print it by accident."""
+
+    name: str
+    secret: bytes = field(repr=False)
+    enabled: bool
+    connections: int
+    addresses: int
+    quota: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may in. address_mode says which addresses count: active_window, time_window, combined."""
+
+    users: tuple[UserEntry, ...]
+    address_mode: str
+    address_window_s: int
+    replay_entries: int
+    replay_window_s: int
+    ignore_time_skew: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Where strangers are passed on to; host None is the domain they asked for, or the first."""
+
+    enabled: bool
+    host: str | None
+    port: int
+    dynamic: bool
+    unix_path: str | None
+    shape_hardening: bool
+    most_bytes: int
+    timeout_ms: int
+    idle_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Censorship:
+    """Fake TLS: the domains pretended, the first is in the links; how the flight looks."""
+
+    domains: tuple[str, ...]
+    unknown_sni_action: str
+    alpn_enforce: bool
+    cert_bytes: int
+    tickets: int
+    delay_ms: tuple[int, int]
+    mask: Mask
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The way to the data centres: one direct upstream, count of them enabled in the file."""
+
+    count: int
+    overrides: dict[int, tuple[Address, ...]]
+    default_dc: int
+    prefer_six: bool
+    fast_mode: bool
+    attempts: int
+    backoff_ms: int
+    budget_ms: int
+    connect_timeout_s: int
+    unhealthy_after: int
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """What the double needs from telemt.toml. Users by name only: the secrets are checked, then
-    forgotten, so that nothing can print them. beobachten_minutes is 0 where it is off."""
+    """What the double needs from telemt.toml. Relative paths start in data_path. beobachten_minutes
+    is 0 where it is off, first_byte_idle_s 0 where a silent client may stay."""
 
     path: Path
     data_path: str | None
@@ -65,6 +143,11 @@ class Config:
     metrics: tuple[Address, ...]
     metrics_whitelist: tuple[Network, ...]
     beobachten_minutes: int
-    users: tuple[str, ...]
-    upstreams: int
+    quota_state_path: str
+    modes: Modes
+    access: Access
+    censorship: Censorship
+    upstream: Upstream
+    first_byte_idle_s: int
+    handshake_timeout_s: int
     warnings: tuple[str, ...]

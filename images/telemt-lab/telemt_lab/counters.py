@@ -2,12 +2,12 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from . import VERSION
+from .users import User, Users
 
 _BUILD = {f'version="{VERSION}",double="true"': 1}
-_NO_UPSTREAM = "Always 0 here, the double connects nowhere"
 
 
 class Counters:
@@ -18,8 +18,12 @@ class Counters:
         self.connections = 0
         self.permit_timeouts = 0
         self.bad: Counter[str] = Counter()
+        self.handshake_timeouts = 0
+        self.handshake_failures: Counter[str] = Counter()
+        self.upstream_successes = 0
+        self.upstream_failures = 0
 
-    def render(self, users: tuple[str, ...]) -> str:
+    def render(self, users: Users) -> str:
         """Return the metrics page in Prometheus' text format."""
         return "".join(
             [
@@ -40,18 +44,58 @@ class Counters:
                     {"": self.permit_timeouts},
                 ),
                 _metric(
-                    "user_connections_current",
-                    "gauge",
-                    "Sessions of a user; 0 here, the double authenticates nobody",
-                    {f'user="{_escape(user)}"': 0 for user in users},
+                    "handshake_timeouts_total",
+                    "counter",
+                    "Handshakes not complete in time",
+                    {"": self.handshake_timeouts},
                 ),
-                _metric("upstream_connect_success_total", "counter", _NO_UPSTREAM, {"": 0}),
-                _metric("upstream_connect_fail_total", "counter", _NO_UPSTREAM, {"": 0}),
+                _metric(
+                    "handshake_failures_by_class_total",
+                    "counter",
+                    "Handshakes ended, by reason",
+                    {f'class="{name}"': n for name, n in sorted(self.handshake_failures.items())},
+                ),
+                _metric(
+                    "upstream_connect_success_total",
+                    "counter",
+                    "Connections to data centres",
+                    {"": self.upstream_successes},
+                ),
+                _metric(
+                    "upstream_connect_fail_total",
+                    "counter",
+                    "Data centres not reached",
+                    {"": self.upstream_failures},
+                ),
+                *_users(users),
             ]
         )
 
     def _uptime_s(self) -> float:
         return round(time.monotonic() - self._started, 1)
+
+
+def _users(users: Users) -> list[str]:
+    """The metrics that stand once for each user."""
+    all_users = tuple(users)
+    for user in all_users:
+        users.prune(user)
+
+    def each(name: str, kind: str, meaning: str, value: Callable[[User], float]) -> str:
+        values = {f'user="{_escape(user.entry.name)}"': value(user) for user in all_users}
+        return _metric(f"user_{name}", kind, meaning, values)
+
+    return [
+        each("connections_total", "counter", "Sessions relayed", lambda user: user.total),
+        each("connections_current", "gauge", "Sessions now", lambda user: user.connections),
+        each("octets_from_client", "counter", "Bytes received", lambda user: user.from_client),
+        each("octets_to_client", "counter", "Bytes sent", lambda user: user.to_client),
+        each("unique_ips_current", "gauge", "Addresses now", lambda user: len(user.active)),
+        each(
+            "unique_ips_recent_window", "gauge", "Addresses of late", lambda user: len(user.recent)
+        ),
+        each("unique_ips_limit", "gauge", "Most addresses, 0 is any", lambda u: u.entry.addresses),
+    ]
 
 
 def _metric(name: str, kind: str, meaning: str, values: Mapping[str, float]) -> str:

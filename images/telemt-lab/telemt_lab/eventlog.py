@@ -32,6 +32,12 @@ class EventLog:
         # No json here: none of the three can hold a character that needs escaping.
         self._put(f'{{"event":"client","client":"{client}","peer":"{peer}","via":"{via}"}}\n')
 
+    def handshake(self, client: str, user: str, mode: str, dc: int) -> None:
+        """Log a handshake that is done; client is ADDRESS:PORT, user a JSON string."""
+        self._put(
+            f'{{"event":"handshake","client":"{client}","user":{user},"mode":"{mode}","dc":{dc}}}\n'
+        )
+
     def event(self, name: str, fields: Mapping[str, object]) -> None:
         """Log any other event; the fields must never hold a secret."""
         self._put(json.dumps({"event": name, **fields}, separators=(",", ":")) + "\n")

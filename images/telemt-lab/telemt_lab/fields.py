@@ -73,6 +73,11 @@ class Section:
             raise self.wrong(key, "must be a list of strings")
         return tuple(value)
 
+    def one_or_more(self, key: str) -> tuple[str, ...]:
+        """Return a list of strings; a single string is a list of one."""
+        value = self._table.get(key)
+        return (value,) if isinstance(value, str) else self.texts(key)
+
     def networks(self, key: str, default: tuple[str, ...]) -> tuple[Network, ...]:
         """Return a list of networks (CIDR; a bare address is a network of one)."""
         found = []

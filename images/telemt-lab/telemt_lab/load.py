@@ -8,9 +8,8 @@ from .config import Api, ClientSocket, Config, TcpListener, UnixListener
 from .document import ConfigError, read_document
 from .fields import U32, U64, Section
 from .keys import unknown_keys
+from .load_traffic import load_access, load_censorship, load_modes, load_upstream
 
-_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-_SECRET = re.compile(r"[0-9a-fA-F]{32}")
 _OCTAL = re.compile(r"0*([1-7][0-7]{0,3})")
 _EVERYONE = ("0.0.0.0/0", "::/0")
 _LOOPBACK = ("127.0.0.1/32", "::1/128")
@@ -44,9 +43,6 @@ def _load(path: Path) -> Config:
 
     server = root.section("server")
     timeouts = root.section("timeouts")
-    _check_modes(general.section("modes"))
-    _check_domains(root.section("censorship"))
-    enabled = [entry.boolean("enabled", True) for entry in _upstreams(root)]
     data_path = general.optional_text("data_path")
     if data_path is not None and not data_path.startswith("/"):
         raise general.wrong("data_path", "must be absolute")
@@ -71,9 +67,13 @@ def _load(path: Path) -> Config:
         metrics_whitelist=server.networks("metrics_whitelist", _LOOPBACK),
         beobachten_minutes=general.integer("beobachten_minutes", 10, 0, U64)
         * general.boolean("beobachten", True),
-        users=_users(root.section("access")),
-        # No upstream in the file means one direct upstream.
-        upstreams=sum(enabled) if enabled else 1,
+        quota_state_path=general.text("quota_state_path", "telemt.limit.json"),
+        modes=load_modes(general.section("modes")),
+        access=load_access(root.section("access")),
+        censorship=load_censorship(root.section("censorship")),
+        upstream=load_upstream(root, warnings),
+        first_byte_idle_s=timeouts.integer("client_first_byte_idle_secs", 300, 0, U32),
+        handshake_timeout_s=timeouts.integer("client_handshake", 60, 1, U32),
         warnings=tuple(warnings),
     )
 
@@ -154,45 +154,3 @@ def _metrics(server: Section, warnings: list[str]) -> tuple[Address, ...]:
         return ()
     port = server.integer("metrics_port", 0, 0, HIGHEST_PORT)
     return (("127.0.0.1", port), ("::1", port))
-
-
-def _users(access: Section) -> tuple[str, ...]:
-    if "users" not in access.names():
-        return ("default",)
-    users = access.section("users")
-    for name in users.names():
-        # The value stays out of the message: it may be a secret with one digit too many.
-        if not _SECRET.fullmatch(users.text(name, "")):
-            raise users.wrong(name, "a secret is exactly 32 hex digits")
-    if not users.names():
-        raise access.wrong("users", "no users configured")
-    return tuple(users.names())
-
-
-def _upstreams(root: Section) -> tuple[Section, ...]:
-    upstreams = root.sections("upstreams")
-    for entry in upstreams:
-        entry.choice("type", "", ("direct", "socks4", "socks5", "shadowsocks"))
-    return upstreams
-
-
-def _check_modes(modes: Section) -> None:
-    defaults = {"classic": False, "secure": False, "tls": True}
-    modes_on = {name: modes.boolean(name, default) for name, default in defaults.items()}
-    if not any(modes_on.values()):
-        raise modes.wrong("tls", "no mode is enabled; set classic, secure or tls to true")
-
-
-def _check_domains(censorship: Section) -> None:
-    domain = censorship.text("tls_domain", "petrovich.ru")
-    for key, name in [
-        ("tls_domain", domain),
-        *(("tls_domains", name) for name in censorship.texts("tls_domains") if name),
-    ]:
-        try:
-            ascii_name = name.strip().encode("idna" if not name.isascii() else "ascii").decode()
-        except UnicodeError:
-            ascii_name = ""
-        labels = ascii_name.removesuffix(".").split(".")
-        if len(ascii_name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-            raise censorship.wrong(key, f"{name!r} is not a domain name")

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import signal
+from pathlib import Path
 
 from . import NOTICE, VERSION
 from .address import Address, show
@@ -14,6 +15,9 @@ from .control import Answer, serve_http
 from .counters import Counters
 from .eventlog import EventLog
 from .listeners import bind_tcp
+from .quota_state import QuotaStateError, load_quota_state, save_quota_state
+from .upstream import Dialler
+from .users import Users
 
 _API_BACKLOG = 1024
 _API_CONNECTIONS = 1024
@@ -52,13 +56,24 @@ class Server:
         self._counters = Counters()
         self._control: list[asyncio.Server] = []
         self._beobachten = Beobachten(config.beobachten_minutes)
-        self.clients = Clients(config, loop, self._counters, self._beobachten, log)
+        self._users = Users(config.access)
+        self._quota_path = Path(config.quota_state_path)
+        try:
+            load_quota_state(self._quota_path, self._users)
+        except QuotaStateError as error:
+            log.event("warning", {"message": str(error)})
+        self._dialler = Dialler(loop, config.upstream, self._counters)
+        self._watch: asyncio.Task[None] | None = None
+        self.clients = Clients(
+            config, loop, self._users, self._dialler, self._counters, self._beobachten, log
+        )
 
     async def start(self) -> None:
         """Serve. Raises CannotStartError where no client listener could be bound."""
         for warning in self._config.warnings:
             self._log.event("warning", {"message": warning})
         listeners = self.clients.start()
+        self._watch = asyncio.create_task(self._dialler.watch())
         # Only now: an API that answers means listeners that accept.
         await self._serve_control()
         self._log.event(
@@ -68,7 +83,13 @@ class Server:
 
     async def close(self) -> None:
         """Stop accepting and end every session."""
+        if self._watch is not None:
+            self._watch.cancel()
         await self.clients.close()
+        try:
+            save_quota_state(self._quota_path, self._users)
+        except QuotaStateError as error:
+            self._log.event("warning", {"message": str(error)})
         for server in self._control:
             server.close()
 
@@ -76,14 +97,14 @@ class Server:
         """Serve the API and the metrics; an address that cannot be had is logged, as in Telemt."""
         config = self._config
         metrics = Metrics(
-            self._counters, self._beobachten, config.users, config.metrics_whitelist
+            self._counters, self._beobachten, self._users, config.metrics_whitelist
         ).answer
         pages: list[tuple[Address, int, int, Answer]] = [
             (address, config.listen_backlog, _METRICS_CONNECTIONS, metrics)
             for address in config.metrics
         ]
         if config.api.enabled and config.api.address[1]:
-            api = Api(config).answer
+            api = Api(config, self._users, self._dialler).answer
             pages.append((config.api.address, _API_BACKLOG, _API_CONNECTIONS, api))
         for address, backlog, connections, answer in pages:
             try:

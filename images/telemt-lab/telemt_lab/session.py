@@ -1,28 +1,35 @@
-"""One client connection: its PROXY header, then an echo.
+"""One client connection: its PROXY header, its handshake, then a data centre or the mask.
 
-Callbacks on a bare socket rather than a transport or a task: an idle session then costs one small
-object and one poll handle, and the receive buffer is one for all of them.
+Callbacks on bare sockets rather than transports or tasks: an idle session then costs a few small
+objects and a poll handle for each socket, and the receive buffer is one for all of them.
 """
 
 import asyncio
+import random
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 from .address import Address, plain, show
 from .beobachten import BROKEN_OFF, OTHER, Beobachten
+from .config import Config
 from .counters import Counters
 from .eventlog import EventLog
+from .gate import Gate
+from .handshake import Handshake
+from .masking import FAILED_BYTES, Allowance, Masking
+from .obfuscation import dial
 from .proxy_protocol import InvalidHeaderError, parse
-
-# The most a session holds for a client that does not read: one receive, then it stops receiving.
-CHUNK_BYTES = 64 * 1024
-
-# MTProto's first message: whoever ends within it has failed Telemt's handshake.
-_HANDSHAKE_BYTES = 64
+from .relay import Tie
+from .streams import FromClient, ToClient
+from .upstream import Dialler
+from .users import User, Users
+from .verdicts import Accepted, Flight, Refused, Stranger, Verdict
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+# With a mask, the handshake gets this much longer, for the way to it.
+_MASK_GRACE_S = 0.75
 
 
 def close_socket(sock: socket.socket, *, reset: bool) -> None:
@@ -42,9 +49,12 @@ class Host:
 
     loop: asyncio.AbstractEventLoop
     chunk: memoryview
+    config: Config
     trusts: Callable[[str], bool]
-    header_timeout_s: float
-    rst_on_close: str
+    gate: Gate
+    users: Users
+    dialler: Dialler
+    masking: Masking
     counters: Counters
     beobachten: Beobachten
     log: EventLog
@@ -54,7 +64,10 @@ class Host:
 class Session:
     """A connection from accept to close. Nothing in it blocks and nothing in it grows."""
 
-    __slots__ = ("_header", "_host", "_peer", "_pending", "_received", "_sock", "_timer")
+    __slots__ = (
+        *("_deadline", "_drain", "_handshake", "_header", "_host", "_masked", "_peer"),
+        *("_sock", "_task", "_timer", "_user", "relayed", "tie"),
+    )
 
     def __init__(self, host: Host, sock: socket.socket, peer: Address, proxy: bool) -> None:
         """sock is non-blocking and belongs to the session now; proxy asks for a PROXY header."""
@@ -62,10 +75,17 @@ class Session:
         self._sock = sock
         self._peer = peer
         self._header = bytearray() if proxy else None
-        self._pending = b""
-        # Of the client's own bytes, counted as far as the handshake goes.
-        self._received = 0
+        self._handshake: Handshake | None = None
+        self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._user: User | None = None
+        self.relayed = False
+        """Whether it has become a user's."""
+        self._masked = False
+        self._drain = 0
+        self.tie: Tie | None = None
+        """The relay, once there is one."""
 
     def start(self) -> None:
         """Begin; everything after happens in the loop's callbacks."""
@@ -77,42 +97,64 @@ class Session:
         host.loop.add_reader(self._sock, self._on_readable)
         if self._header is None:
             self._client_known(self._peer, "direct")
-            return
         # A balancer's header comes with the connection: read now, and most need no timer.
         self._on_readable()
         if self._header is not None and self._sock.fileno() >= 0:
-            self._timer = host.loop.call_later(
-                host.header_timeout_s, self._reject, "proxy_protocol_header_timeout"
-            )
+            timeout_s = host.config.header_timeout_ms / 1000
+            self._after(timeout_s, self._reject, "proxy_protocol_header_timeout")
 
-    def close(self, *, reset: bool = False) -> None:
-        """End the session; reset sends RST instead of FIN on TCP. A second call does nothing."""
-        sock, loop = self._sock, self._host.loop
+    def close(self) -> None:
+        """End the session, with FIN or RST as configured. A second call does nothing."""
+        sock, host = self._sock, self._host
         if sock.fileno() < 0:
             return
+        self._stop_timer()
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        if self.tie is not None:
+            self.tie.stop()
+            self.tie = None
+        host.loop.remove_reader(sock)
+        mode = host.config.client_socket.rst_on_close
+        close_socket(sock, reset=mode == "always" or (mode == "errors" and not self.relayed))
+        if self._user is not None:
+            host.users.release(self._user, self._address)
+        if self._masked:
+            host.masking.leave()
+        self._handshake = None
+        host.ended(self)
+
+    @property
+    def _address(self) -> str:
+        return plain(self._peer)[0]
+
+    def _after(self, seconds: float, call: Callable[..., None], *arguments: object) -> None:
+        self._stop_timer()
+        self._timer = self._host.loop.call_later(seconds, call, *arguments)
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        loop.remove_reader(sock)
-        loop.remove_writer(sock)
-        close_socket(sock, reset=reset or self._host.rst_on_close == "always")
-        self._pending = b""
-        self._host.ended(self)
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        """Go on in a task while there is nothing to read: it ends where the relay begins."""
+        self._stop_timer()
+        self._host.loop.remove_reader(self._sock)
+        self._task = self._host.loop.create_task(work)
 
     def _reject(self, reason: str) -> None:
         self._host.counters.bad[reason] += 1
-        self._host.beobachten.record(OTHER, plain(self._peer)[0])
-        self.close(reset=self._host.rst_on_close == "errors")
-
-    def _end(self) -> None:
-        """The client has gone."""
-        if 0 < self._received < _HANDSHAKE_BYTES:
-            self._host.beobachten.record(BROKEN_OFF, plain(self._peer)[0])
+        self._host.beobachten.record(OTHER, self._address)
         self.close()
 
     def _client_known(self, client: Address, via: str) -> None:
         self._host.log.client(show(plain(client)), show(plain(self._peer)), via)
         self._peer = client
+        self._handshake = Handshake(self._host.gate, self._address)
+        if self._host.config.first_byte_idle_s:
+            self._after(self._host.config.first_byte_idle_s, self.close)
 
     def _on_readable(self) -> None:
         chunk = self._host.chunk
@@ -124,11 +166,19 @@ class Session:
             count = 0
         if self._header is not None:
             self._take_header(self._header, chunk[:count])
+        elif self._handshake is None:
+            self._drop(count)
         elif count:
-            self._echo(chunk[:count])
+            self._take(self._handshake, chunk[:count])
         else:
-            # The client has ended its side, and all it sent went back before this was read.
-            self._end()
+            self._ended(self._handshake.end())
+
+    def _ended(self, verdict: Verdict | None) -> None:
+        """The client has ended its side; one that had not begun is no event."""
+        if verdict is None:
+            self.close()
+        else:
+            self._judge(verdict)
 
     def _take_header(self, received: bytearray, chunk: memoryview) -> None:
         received += chunk
@@ -142,33 +192,163 @@ class Session:
                 self._reject("proxy_protocol_invalid_header")
             return
         self._header = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_timer()
         self._client_known(header.source or self._peer, f"proxy_v{header.version}")
-        if len(received) > header.length:
-            self._echo(memoryview(received)[header.length :])
+        if len(received) > header.length and self._handshake is not None:
+            self._take(self._handshake, memoryview(received)[header.length :])
 
-    def _echo(self, data: memoryview) -> None:
-        self._received = min(_HANDSHAKE_BYTES, self._received + len(data))
-        sent = self._send(data)
-        if sent < len(data) and self._sock.fileno() >= 0:
-            self._pending = bytes(data[sent:])
+    def _take(self, handshake: Handshake, data: memoryview | bytes) -> None:
+        if not handshake.begun:
+            config = self._host.config
+            grace_s = _MASK_GRACE_S if config.censorship.mask.enabled else 0.0
+            self._deadline = self._host.loop.time() + config.handshake_timeout_s + grace_s
+            self._stop_timer()
+        verdict = handshake.feed(data)
+        if verdict is not None:
+            self._judge(verdict)
+        elif self._timer is None:
+            self._after(self._deadline - self._host.loop.time(), self._late)
+
+    def _late(self) -> None:
+        self._host.counters.handshake_timeouts += 1
+        self._host.counters.handshake_failures["timeout"] += 1
+        self._host.beobachten.record(OTHER, self._address)
+        self.close()
+
+    def _judge(self, verdict: Verdict) -> None:
+        """Act on a verdict, after the time that every answer to a ClientHello takes."""
+        self._stop_timer()
+        least, most = self._host.config.censorship.delay_ms
+        if most and not isinstance(verdict, Accepted) and verdict.delayed:
             self._host.loop.remove_reader(self._sock)
-            self._host.loop.add_writer(self._sock, self._on_writable)
+            self._after(random.uniform(least, most) / 1000, self._act, verdict)  # noqa: S311
+        else:
+            self._act(verdict)
 
-    def _on_writable(self) -> None:
-        self._pending = self._pending[self._send(self._pending) :]
-        if not self._pending and self._sock.fileno() >= 0:
-            self._host.loop.remove_writer(self._sock)
-            self._host.loop.add_reader(self._sock, self._on_readable)
+    def _act(self, verdict: Verdict) -> None:
+        self._timer = None
+        match verdict:
+            case Flight():
+                self._answer(verdict)
+            case Accepted():
+                self._accept(verdict)
+            case Stranger():
+                self._pass_on(verdict)
+            case Refused():
+                self._refuse(verdict)
 
-    def _send(self, data: memoryview | bytes) -> int:
-        """Return how many bytes the socket took; a broken one closes the session and takes 0."""
+    def _answer(self, flight: Flight) -> None:
+        handshake = self._handshake
+        # A few kilobytes into an empty buffer: a socket that does not take them is broken.
+        if not self._send(flight.answer) or handshake is None:
+            self._refuse(Refused("other"))
+            return
+        self._host.loop.add_reader(self._sock, self._on_readable)
+        # What came with the ClientHello.
+        self._take(handshake, b"")
+
+    def _refuse(self, refused: Refused) -> None:
+        if refused.answer:
+            self._send(refused.answer)
+        if refused.reason:
+            self._host.counters.bad[refused.reason] += 1
+        self._host.counters.handshake_failures[refused.failure] += 1
+        broken_off = refused.failure.startswith(BROKEN_OFF)
+        self._host.beobachten.record(BROKEN_OFF if broken_off else OTHER, self._address)
+        self.close()
+
+    def _accept(self, accepted: Accepted) -> None:
+        host, user = self._host, accepted.user
+        self._handshake = None
+        self.relayed = True
+        client = show(plain(self._peer))
+        host.log.handshake(client, user.label, accepted.mode, accepted.init.dc)
+        refusal = host.users.admit(user, self._address)
+        if refusal:
+            host.log.event(
+                "refused", {"client": client, "user": user.entry.name, "reason": refusal}
+            )
+            self.close()
+            return
+        self._user = user
+        self._begin(self._to_datacentre(accepted))
+
+    async def _to_datacentre(self, accepted: Accepted) -> None:
+        host = self._host
+        sock = await host.dialler.connect(accepted.init.dc)
+        self._task = None
+        if sock is None:
+            self.close()
+            return
+        client_key = accepted.init.to_client_key if host.config.upstream.fast_mode else None
+        opening = dial(accepted.init.tag, accepted.init.dc, client_key)
         try:
-            return self._sock.send(data)
-        except (BlockingIOError, InterruptedError):
-            return 0
+            sock.send(opening.first)
         except OSError:
-            self._end()
-            return 0
+            sock.close()
+            self.close()
+            return
+        accepted.user.total += 1
+        up, down = FromClient(accepted, opening.to_dc), ToClient(accepted, opening)
+        self.tie = Tie(host.loop, host.chunk, self._sock, sock, up, down, self.close)
+        self.tie.start(accepted.rest)
+
+    def _pass_on(self, stranger: Stranger) -> None:
+        host, mask = self._host, self._host.config.censorship.mask
+        self._handshake = None
+        host.counters.bad[stranger.reason] += 1
+        host.beobachten.record(stranger.kind, self._address)
+        if mask.enabled and host.masking.enter():
+            self._masked = True
+            self._begin(self._to_mask(stranger))
+        else:
+            self._ignore(mask.most_bytes)
+
+    async def _to_mask(self, stranger: Stranger) -> None:
+        host, mask = self._host, self._host.config.censorship.mask
+        sock = await host.masking.connect(stranger)
+        self._task = None
+        if sock is None:
+            self._ignore(min(mask.most_bytes or FAILED_BYTES, FAILED_BYTES))
+            return
+        up, down = Allowance(mask.most_bytes), Allowance(mask.most_bytes)
+        # With hardening Telemt fills the last bytes up instead; nobody but the site could notice.
+        half_close = not mask.shape_hardening
+        self.tie = Tie(
+            host.loop, host.chunk, self._sock, sock, up, down, self.close, half_close=half_close
+        )
+        self._deadline = host.loop.time() + mask.timeout_ms / 1000
+        self._watch_silence()
+        self.tie.start(stranger.seen)
+
+    def _watch_silence(self) -> None:
+        """End a passed-on stranger after the configured silence, or time in all."""
+        mask, tie = self._host.config.censorship.mask, self.tie
+        if tie is None or tie.quiet > 4 or self._host.loop.time() >= self._deadline:
+            self.close()
+            return
+        tie.quiet += 1
+        self._after(mask.idle_ms / 4000, self._watch_silence)
+
+    def _ignore(self, most_bytes: int) -> None:
+        """Read and drop until the client tires of it, or Telemt would."""
+        mask = self._host.config.censorship.mask
+        self._drain = most_bytes or -1
+        self._deadline = self._host.loop.time() + mask.timeout_ms / 1000
+        self._host.loop.add_reader(self._sock, self._on_readable)
+        self._after(mask.idle_ms / 1000, self.close)
+
+    def _drop(self, count: int) -> None:
+        if self._drain > 0:
+            self._drain = max(0, self._drain - count)
+        left_s = self._deadline - self._host.loop.time()
+        if not count or not self._drain or left_s <= 0:
+            self.close()
+            return
+        self._after(min(left_s, self._host.config.censorship.mask.idle_ms / 1000), self.close)
+
+    def _send(self, data: bytes) -> bool:
+        try:
+            return self._sock.send(data) == len(data)
+        except OSError:
+            return False

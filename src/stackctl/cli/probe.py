@@ -2,28 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from stackctl.cli.app import Json, app
-from stackctl.cli.output import report_console
+from stackctl.cli.output import progress, report_console
 
 # A list, so that a second link is refused in our words, which do not repeat it.
 Links = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[LINK]",
+        metavar="LINK",
         help="tg://proxy?server=..&port=..&secret=.. or https://t.me/proxy?..; - reads it from "
         "stdin, which keeps it out of the process list.",
         show_default=False,
     ),
 ]
+
+
+def _number(name: str, low: float, high: float) -> Callable[[str], float]:
+    """A parser of a number; unlike typer's it does not repeat what it was given: maybe a link."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise typer.BadParameter(f"it is not {name} from {low:g} to {high:g}")
+        return value
+
+    return parse
+
+
 Timeout = Annotated[
-    float, typer.Option("--timeout", min=0.1, max=300, help="Seconds for each of its steps.")
+    float,
+    typer.Option(
+        "--timeout",
+        parser=_number("a number of seconds", 0.1, 300),
+        metavar="SECONDS",
+        help="For each of its steps.",
+    ),
 ]
 DataCentre = Annotated[
-    int, typer.Option("--dc", min=-10_000, max=10_000, help="Number of the data centre to ask for.")
+    float,
+    typer.Option(
+        "--dc",
+        parser=_number("a number of a data centre", -10_000, 10_000),
+        metavar="NUMBER",
+        help="The data centre to ask for.",
+    ),
 ]
 
 
@@ -40,7 +70,7 @@ def probe(
     if not link or len(link) > 1:
         problem = "more than one was given" if link else "none was given"
         raise SpecError("LINK", problem, "give one link, in quotes: a shell ends it at the &")
-    _probe_link(link[0], json, timeout, dc)
+    _probe_link(link[0], json, timeout, int(dc))
 
 
 def _probe_link(text: str, json: bool, timeout: float, dc: int) -> None:
@@ -53,7 +83,8 @@ def _probe_link(text: str, json: bool, timeout: float, dc: int) -> None:
         link = parse_link(_from_stdin() if text == "-" else text)
     except LinkError as error:
         raise SpecError(error.part, error.problem, error.remedy) from None
-    seen = probe_link(link, dc=dc, timeout=timeout)
+    with progress() as say:
+        seen = probe_link(link, dc=dc, timeout=timeout, say=say)
     if json:
         from stackctl.report.jsontext import to_json
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -11,19 +12,28 @@ from stackctl.mtproto import Link, attempt
 from .connect import MAX_ADDRESSES, UnresolvedError, connect, resolve
 from .explain import explain
 from .model import AddressProbe, ConnectFailure, Evidence, Explanation, Hop, LinkProbe
-from .trials import Target, try_more
+from .trials import PAUSE, Target, try_more
 
-PATIENCE = 3
-"""All trials after a failure together take at most this many times the timeout."""
+PATIENCE = 6
+"""All trials after a failure take at most this many times the timeout, pauses aside."""
 
 
-def probe_link(link: Link, *, dc: int, timeout: float) -> LinkProbe:
+def probe_link(
+    link: Link,
+    *,
+    dc: int,
+    timeout: float,
+    say: Callable[[str], None] = lambda _: None,
+    pause: float = PAUSE,
+) -> LinkProbe:
     """Resolve, connect, shake hands up to resPQ; on a failure try what tells its cause.
 
     Args:
         link: what a client would be given.
         dc: the data centre to ask for.
         timeout: seconds for resolving, for connecting and for the handshake, each.
+        say: told what goes on when it takes longer.
+        pause: seconds before each trial that follows a failure.
     """
     start = time.monotonic()
     known = (link.host, link.port, link.secret.mode, link.secret.domain, dc)
@@ -35,11 +45,13 @@ def probe_link(link: Link, *, dc: int, timeout: float) -> LinkProbe:
         return LinkProbe(*known, None, Explanation("unresolved", says, remedy), ())
     hop = Hop("resolve", _ms(start))
     with ThreadPoolExecutor(MAX_ADDRESSES) as pool:
-        seen = tuple(pool.map(partial(_probe, link, dc, timeout), addresses))
+        seen = tuple(pool.map(partial(_probe, link, dc, timeout, say, pause), addresses))
     return LinkProbe(*known, hop, None, seen)
 
 
-def _probe(link: Link, dc: int, timeout: float, address: str) -> AddressProbe:
+def _probe(
+    link: Link, dc: int, timeout: float, say: Callable[[str], None], pause: float, address: str
+) -> AddressProbe:
     start = time.monotonic()
     sock = connect(address, link.port, timeout)
     if isinstance(sock, ConnectFailure):
@@ -51,8 +63,10 @@ def _probe(link: Link, dc: int, timeout: float, address: str) -> AddressProbe:
     probed = AddressProbe(address, tuple(hops), seen.failure)
     if seen.failure is None:
         return probed
-    deadline = time.monotonic() + PATIENCE * timeout
-    target = Target(address, link.port, link.secret, dc, timeout, deadline)
+    most = PATIENCE * timeout + 20 * pause
+    say(f"{address}: failed at {seen.failure.hop}; trying what it comes from, {most:.0f} s at most")
+    deadline = time.monotonic() + most
+    target = Target(address, link.port, link.secret, dc, timeout, deadline, pause)
     trials = try_more(target, seen.failure)
     return _explained(link, dc, AddressProbe(address, tuple(hops), seen.failure, trials))
 

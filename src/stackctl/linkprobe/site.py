@@ -57,7 +57,11 @@ def _get(address: str, port: int, name: str, tls: bool, timeout: float) -> bytes
 
 
 def _exchange(sock: socket.socket, name: str, deadline: float) -> bytes:
-    request = f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"
+    # As long as a browser's at least: Telemt judges nobody before 64 bytes are there.
+    request = (
+        f"GET / HTTP/1.1\r\nHost: {name}\r\nUser-Agent: Mozilla/5.0\r\n"
+        "Accept: text/html\r\nConnection: close\r\n\r\n"
+    )
     sock.sendall(request.encode("ascii"))
     answer = b""
     while b"\r\n\r\n" not in answer and len(answer) < _MOST:

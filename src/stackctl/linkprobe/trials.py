@@ -19,13 +19,17 @@ SKEW = 120
 """Seconds that a proxy's clock may differ from a client's."""
 _UPTIME = 60
 """A time stamp of a client without a clock; some proxies take it at any time."""
-_SHIFTS = tuple(sign * s for s in (2 * SKEW, 4 * SKEW, 3600, 7200, 10800) for sign in (1, -1))
+_SHIFTS = tuple(sign * s for s in (2 * SKEW, 3600, 7200, 10800) for sign in (1, -1))
 """Seconds: what a clock that drifts and a clock of the wrong zone show."""
+PAUSE = 1.05
+"""Seconds before each trial: Telemt turns away an address that failed, known key or not, for up to
+a second after each failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where and what to try; `timeout`: seconds for each trial; `deadline`: monotonic, for all."""
+    """Where and what to try; `timeout`: seconds for each trial; `deadline`: monotonic, for all;
+    `pause`: seconds before each."""
 
     address: str
     port: int
@@ -33,12 +37,13 @@ class Target:
     dc: int
     timeout: float
     deadline: float
+    pause: float = PAUSE
 
     def attempt(
         self, secret: Secret, dc: int = 0, unix_time: float | None = None, header: bool = False
     ) -> Attempt | None:
         """One more handshake, or None where time is up or no connection is made."""
-        timeout = min(self.timeout, self.deadline - time.monotonic())
+        timeout = self.wait()
         if timeout <= 0:
             return None
         until = time.monotonic() + timeout
@@ -49,6 +54,11 @@ class Target:
             if header:
                 sock.sendall(proxy_header(sock))
             return attempt(sock, secret, dc=dc or self.dc, deadline=until, unix_time=unix_time)
+
+    def wait(self) -> float:
+        """Pause; the seconds that the next trial may take then."""
+        time.sleep(self.pause)
+        return min(self.timeout, self.deadline - time.monotonic())
 
 
 def try_more(target: Target, failure: Failure) -> tuple[Trial, ...]:
@@ -76,7 +86,8 @@ def _outside(target: Target, failure: Failure) -> Iterator[Trial]:
         yield trial
         if trial.passed:
             return
-    site, ahead = ask_site(target.address, target.port, secret.domain or "localhost", _left(target))
+    name = secret.domain or "localhost"
+    site, ahead = ask_site(target.address, target.port, name, max(target.wait(), 0.001))
     yield site
     if secret.mode == "tls":
         yield from _fake_tls(target, failure, ahead)
@@ -99,10 +110,8 @@ def _fake_tls(target: Target, failure: Failure, ahead: float | None) -> Iterator
             yield trial
             if trial.passed:
                 return
-    trial = _clock(target, ahead)
-    yield trial
-    if not trial.passed:
-        yield _trial("secure", target.attempt(Secret("secure", secret.key)))
+    yield _trial("secure", target.attempt(Secret("secure", secret.key)))
+    yield _clock(target, ahead)
 
 
 def _clock(target: Target, ahead: float | None) -> Trial:
@@ -127,7 +136,9 @@ def _hello_passes(target: Target, unix_time: float) -> bool:
 def _random_key(target: Target, failure: Failure) -> Trial:
     """Whether the proxy treats a key that nobody has as it treats this one."""
     seen = target.attempt(replace(target.secret, key=os.urandom(16)))
-    ended = seen.failure.cause if seen and seen.failure else "no connection"
+    if seen is None or seen.failure is None:
+        return _trial("random-key", seen)
+    ended = seen.failure.cause
     same = ended == failure.cause
     words = "the same" if same else f"another: {ended}"
     return Trial("random-key", False, f"a key that nobody has meets {words}", _same(same))
@@ -145,7 +156,3 @@ def _trial(name: TrialName, seen: Attempt | None, value: str = "") -> Trial:
     # A verified flight is proof of key, domain and clock; what is behind it is another question.
     passed = any(step.hop == "tls" for step in seen.steps)
     return Trial(name, passed and name in {"domain", "proxy-header"}, seen.failure.detail, value)
-
-
-def _left(target: Target) -> float:
-    return max(min(target.timeout, target.deadline - time.monotonic()), 0.001)

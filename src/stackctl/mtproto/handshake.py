@@ -134,7 +134,7 @@ class Handshake:
             else:
                 came = f"{self._flight.received or 'no'} bytes of its flight had come"
                 self._fail(cause, f"{how} {after}; {came}")
-        elif recognised(bytes(self._first)):
+        elif self._stranger():
             self._not_mtproto()
         else:
             came = f"{self._received or 'no'} bytes of an answer had come"
@@ -154,7 +154,7 @@ class Handshake:
         except DataCentreError as error:
             self._fail("dc-error", str(error))
         except (FrameError, AnswerError, RecordError) as error:
-            if recognised(bytes(self._first)):
+            if self._stranger():
                 self._not_mtproto()
             else:
                 self._fail("bad-answer", f"what came is no answer to this client: {error}")
@@ -176,6 +176,10 @@ class Handshake:
     def _pass(self, hop: Hop, now: float) -> None:
         self._steps.append(Step(hop, round((now - self._mark) * 1000, 3)))
         self._mark = now
+
+    def _stranger(self) -> bool:
+        """Whether plain words of another protocol came; behind a verified flight they are data."""
+        return self._flight is None and recognised(bytes(self._first))
 
     def _not_fake_tls(self) -> None:
         assert self._flight is not None

@@ -9,8 +9,8 @@ from stackctl.spec import Stack
 RELAY_SHARE = 4
 """Telemt takes a quarter of the memory it sees for relay buffers; all replicas see the same."""
 
-RELAY_LEAST = 16 << 20
-"""Below this a replica cannot serve a hundred busy clients with Telemt's smallest buffers."""
+RELAY_LEAST, RELAY_MOST, PAGE = 16 << 20, 2 << 30, 4096
+"""Bytes that Telemt 3.4.25 takes, in multiples of a page; with others it does not start."""
 
 
 def bounds(stack: Stack) -> Bounds:
@@ -38,4 +38,6 @@ def relay_buffer_bytes(stack: Stack, facts: HostFacts | None) -> int:
     """One replica's relay buffers, so that all of them together take a quarter of the memory."""
     if stack.replicas == 1 or not facts or not facts.memory_bytes:
         return 0
-    return max(RELAY_LEAST, facts.memory_bytes // RELAY_SHARE // stack.replicas)
+    share = facts.memory_bytes // RELAY_SHARE // stack.replicas
+    share = min(RELAY_MOST, max(RELAY_LEAST, share))
+    return share // PAGE * PAGE

@@ -231,10 +231,12 @@ def test_without_bounds_telemt_has_none() -> None:
 
 
 def test_relay_buffers_of_all_replicas_take_a_quarter_of_the_memory() -> None:
-    facts = HostFacts({}, {}, {}, memory_bytes=64 << 30)
-    stack = Stack.model_validate({"name": "lab", "connections": 8000, "replicas": 4})
-    made = read(make_plan(stack, facts))
-    assert made["general"]["direct_relay_buffer_budget_max_bytes"] == 4 << 30
+    # An odd amount: Telemt starts with whole pages alone.
+    for memory, each in (((16 << 30) + 12345, 1 << 30), (1 << 20, 16 << 20), (1 << 40, 2 << 30)):
+        facts = HostFacts({}, {}, {}, memory_bytes=memory)
+        stack = Stack.model_validate({"name": "lab", "connections": 8000, "replicas": 4})
+        made = read(make_plan(stack, facts))
+        assert made["general"]["direct_relay_buffer_budget_max_bytes"] == each
     assert "direct_relay_buffer_budget_max_bytes" not in read(planned(replicas=4))["general"]
 
 

@@ -13,14 +13,22 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from mtpeer import Peer
+
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "images" / "telemt-lab"))
 
+from lab_dc.server import Arguments  # noqa: E402
+from lab_dc.server import Server as Datacentre  # noqa: E402
 from telemt_lab.eventlog import EventLog  # noqa: E402
 from telemt_lab.load import load  # noqa: E402
 from telemt_lab.server import Server  # noqa: E402
 
 SECRET = "00112233445566778899aabbccddeeff"
+DOMAIN = "www.example.com"
+MODES = "{classic = true, secure = true, tls = true}"
+# Fast and to the point; the tests that are about the delay or the mask ask for them.
+CENSORSHIP = "mask = false\nserver_hello_delay_max_ms = 0"
 API_PORT, METRICS_PORT = 9091, 9090
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
@@ -50,6 +58,10 @@ class Lab:
         """A connection to the first TCP listener."""
         host, _, port = str(self.events("start")[0]["listeners"][0]).rpartition(":")
         return socket.create_connection((host, int(port)), timeout=3)
+
+    def peer(self, mode: str = "secure", domain: str = DOMAIN) -> Peer:
+        """A connection to the first TCP listener that has said nothing yet."""
+        return Peer(self.connect(), mode, bytes.fromhex(SECRET), domain)
 
     def metric(self, name: str) -> float:
         """A metric's value now; 0 while it has none."""
@@ -88,13 +100,53 @@ def unused_host_fixture() -> str:
     return unused_host()
 
 
+@dataclass(frozen=True)
+class Centre:
+    """A running lab data centre."""
+
+    dc: tuple[str, int]
+    site: tuple[str, int]
+    status: tuple[str, int]
+
+    def overrides(self) -> str:
+        """The [dc_overrides] table that leads to it."""
+        host, port = self.dc
+        numbers = [*range(1, 6), 203, -2]
+        return "[dc_overrides]\n" + "\n".join(f'"{dc}" = "{host}:{port}"' for dc in numbers)
+
+
+@pytest.fixture(scope="session", name="centre")
+def centre_fixture() -> Iterator[Centre]:
+    loop = uvloop.new_event_loop()
+    anywhere = ("127.0.0.1", 0)
+    server = Datacentre(Arguments(anywhere, anywhere, anywhere, DOMAIN))
+    addresses = loop.run_until_complete(server.start())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield Centre(*addresses)
+    loop.call_soon_threadsafe(server.close)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(5)
+    loop.close()
+
+
 @pytest.fixture(params=LOOPS)
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Lab]]:
-    """Start a double: server, api and general are lines for those tables, extra is whole tables."""
+def lab(
+    request: pytest.FixtureRequest, tmp_path: Path, centre: Centre
+) -> Iterator[Callable[..., Lab]]:
+    """Start a double: server, api and so on are lines for those tables, extra is whole tables."""
     stops: list[Callable[[], None]] = []
 
     def start(
-        server: str = "", api: str = "", extra: str = "", general: str = "", host: str = ""
+        server: str = "",
+        api: str = "",
+        extra: str = "",
+        general: str = "",
+        host: str = "",
+        modes: str = MODES,
+        censorship: str = CENSORSHIP,
+        datacentres: str = "",
+        users: str = "",
     ) -> Lab:
         host = host or unused_host()
         config_path = tmp_path / f"telemt{len(stops)}.toml"
@@ -102,9 +154,15 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[...
             f"""
             [general]
             config_strict = true
+            quota_state_path = "{tmp_path}/quota.json"
+            modes = {modes}
             {general}
+            [censorship]
+            tls_domain = "{DOMAIN}"
+            {censorship}
             [access.users]
             alice = "{SECRET}"
+            {users}
             [server]
             port = 0
             listen_addr_ipv4 = "127.0.0.1"
@@ -113,6 +171,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[...
             [server.api]
             listen = "{host}:{API_PORT}"
             {api}
+            {datacentres or centre.overrides()}
             {extra}
             """
         )

@@ -1,10 +1,13 @@
 """Listeners and sessions of a running double, on both event loops."""
 
 import contextlib
+import os
 import socket
 import stat
 import struct
+import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +15,13 @@ import pytest
 from pyroute2 import DiagSocket
 from pyroute2.netlink.diag import SS_LISTEN, UDIAG_SHOW_NAME, UDIAG_SHOW_RQLEN
 
+from mtpeer import TAGS, Peer, opening
 from telemt_lab.config import ClientSocket
 from telemt_lab.listeners import CannotStartError, set_client_options
 
+SECRET = bytes.fromhex("00112233445566778899aabbccddeeff")
+PING = 0x7ABE77EC
+DOMAIN = "www.example.com"
 V2_LOCAL = b"\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
 V2_TCP4 = (
     b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"
@@ -32,9 +39,16 @@ def unix_client(path: Path) -> socket.socket:
     return client
 
 
-def echoed(client: socket.socket, data: bytes) -> bytes:
-    client.sendall(data)
-    return exactly(client, len(data))
+_peers: weakref.WeakKeyDictionary[socket.socket, Peer] = weakref.WeakKeyDictionary()
+
+
+def served(client: socket.socket, mode: str = "secure") -> bool:
+    """Whether the data centre answers this client, who shakes hands first if it has not yet."""
+    peer = _peers.get(client)
+    if peer is None:
+        peer = _peers[client] = Peer(client, mode, SECRET, DOMAIN).start()
+    peer.req_pq()
+    return True
 
 
 def exactly(client: socket.socket, count: int) -> bytes:
@@ -55,10 +69,10 @@ def bad(lab_now, reason: str) -> float:
     return lab_now.metric(f'connections_bad_by_class_total{{class="{reason}"}}')
 
 
-def test_echo_without_proxy_protocol(lab) -> None:
+def test_without_proxy_protocol(lab) -> None:
     running = lab()
     with running.connect() as client:
-        assert echoed(client, b"hello") == b"hello"
+        assert served(client)
         own = "{}:{}".format(*client.getsockname())
     eventually(
         lambda: running.events("client"),
@@ -85,8 +99,8 @@ def test_proxy_header_on_the_unix_socket(
         'proxy_protocol_trusted_cidrs = ["127.0.0.1/32"]'
     )
     with unix_client(tmp_path / "s") as sock:
-        sock.sendall(header + b"data")
-        assert exactly(sock, 4) == b"data"
+        sock.sendall(header)
+        assert served(sock)
     eventually(
         lambda: running.events("client"),
         [{"event": "client", "client": client, "peer": "127.0.0.1:1", "via": via}],
@@ -97,10 +111,10 @@ def test_a_header_may_come_byte_by_byte(lab) -> None:
     running = lab("proxy_protocol = true")
     with running.connect() as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for byte in V2_TCP4 + b"x":
+        for byte in V2_TCP4:
             client.sendall(bytes([byte]))
             time.sleep(0.0005)
-        assert exactly(client, 1) == b"x"
+        assert served(client)
     assert running.metric("connections_bad_total") == 0
 
 
@@ -109,7 +123,7 @@ def test_a_listener_may_differ_from_the_server(lab) -> None:
         'proxy_protocol = true\nlisteners = [{ip = "127.0.0.1", port = 0, proxy_protocol = false}]'
     )
     with running.connect() as client:
-        assert echoed(client, V1_TCP4) == V1_TCP4
+        assert served(client)
 
 
 @pytest.mark.parametrize("trusted", ['"10.0.0.0/8"', ""])
@@ -148,7 +162,7 @@ def test_the_header_timeout_ends_with_the_header(lab) -> None:
         time.sleep(0.01)
         client.sendall(V2_TCP4[20:])
         time.sleep(0.05)
-        assert echoed(client, b"still here") == b"still here"
+        assert served(client)
 
 
 @pytest.mark.parametrize("mode", ["off", "errors", "always"])
@@ -159,11 +173,16 @@ def test_rst_on_close(lab, mode: str) -> None:
     )
     with running.connect() as late:
         assert closed_by_reset(late) == (mode != "off")
+    with running.connect() as early:
+        early.sendall(V1_TCP4 + bytes(10))
+        early.shutdown(socket.SHUT_WR)
+        assert closed_by_reset(early) == (mode != "off")
     with running.connect() as client:
         client.sendall(V1_TCP4)
-        assert echoed(client, b"x") == b"x"
+        assert served(client)
         client.shutdown(socket.SHUT_WR)
-        assert closed_by_reset(client) == (mode == "always")
+        # Both ends are told that there is nothing more before anything is closed.
+        assert not closed_by_reset(client)
 
 
 def closed_by_reset(client: socket.socket) -> bool:
@@ -174,63 +193,69 @@ def closed_by_reset(client: socket.socket) -> bool:
     return False
 
 
-def test_half_close_gets_everything_back_before_the_end(lab) -> None:
-    running = lab()
+@pytest.mark.parametrize("mode", ["secure", "tls", "classic", "abridged"])
+def test_half_close_gets_everything_back_before_the_end(lab, mode: str) -> None:
     data = bytes(range(256)) * 2048
-    with running.connect() as client:
-        client.sendall(data[:1000])
-        client.shutdown(socket.SHUT_WR)
-        assert exactly(client, 1000) == data[:1000]
-        assert client.recv(1) == b""
+    peer = lab().peer(mode).start()
+    with peer.sock:
+        peer.send(bytes(8) + struct.pack("<I", PING) + data)
+        peer.sock.shutdown(socket.SHUT_WR)
+        assert peer.receive()[12:].startswith(data)
+        assert peer.sock.recv(1) == b""
 
 
-def test_a_client_that_does_not_read_is_not_read_from(lab) -> None:
+@pytest.mark.parametrize("mode", ["secure", "tls"])
+def test_a_client_that_does_not_read_is_not_read_from(lab, mode: str) -> None:
     running = lab()
-    block = bytes(range(256)) * 256
-    with running.connect() as client:
-        client.settimeout(0.1)
-        sent = 0
+    block = os.urandom(64 * 1024)
+    peer = running.peer(mode).start()
+    with peer.sock as client:
+        client.settimeout(0.2)
+        frames = 0
         with contextlib.suppress(TimeoutError):
-            while sent < 256 * 2**20:
-                sent += client.send(block)
-        # Socket buffers on both sides and one chunk: far from all that could have been taken.
-        assert sent < 64 * 2**20
+            while frames < 4096:
+                wire = peer.frame(bytes(8) + struct.pack("<I", PING) + block)
+                at = 0
+                while at < len(wire):
+                    at += client.send(wire[at:])
+                frames += 1
+        # Socket buffers of four sockets and a chunk each way: far from all that could be taken.
+        assert 0 < frames < 1024
         with running.connect() as other:
-            assert echoed(other, b"others go on") == b"others go on"
+            assert served(other)
         client.settimeout(3)
-        client.shutdown(socket.SHUT_WR)
-        received = 0
-        while chunk := client.recv(2**20):
-            assert chunk[0] == received % 256
-            received += len(chunk)
-        assert received == sent
+        # What is left of the frame that did not fit, or the stream ends within a record.
+        rest = threading.Thread(target=client.sendall, args=(wire[at:],))
+        rest.start()
+        for _ in range(frames):
+            assert peer.receive()[12:].startswith(block)
+        rest.join(3)
 
 
 def test_at_the_limit_the_next_one_waits_then_is_dropped_and_counted(lab) -> None:
     running = lab("max_connections = 1\naccept_permit_timeout_ms = 50")
     with running.connect() as first:
-        assert echoed(first, b"1") == b"1"
+        assert served(first)
         with running.connect() as second:
             began = time.monotonic()
             assert second.recv(1) == b""
             assert time.monotonic() - began > 0.03
         assert running.metric("accept_permit_timeout_total") == 1
         assert running.metric("connections_total") == 1
-        assert echoed(first, b"2") == b"2"
+        assert served(first)
 
 
 def test_at_the_limit_a_freed_place_goes_to_the_one_who_waits(lab) -> None:
     running = lab("max_connections = 1\naccept_permit_timeout_ms = 0")
     first, second = running.connect(), running.connect()
     with first, second:
-        assert echoed(first, b"1") == b"1"
-        second.sendall(b"2")
+        assert served(first)
         second.settimeout(0.05)
         with pytest.raises(TimeoutError):
-            second.recv(1)
+            served(second, "tls")
         first.close()
         second.settimeout(3)
-        assert second.recv(1) == b"2"
+        assert second.recv(1) == b"\x16"
     assert running.metric("accept_permit_timeout_total") == 0
 
 
@@ -239,7 +264,7 @@ def test_the_limit_holds_over_all_listeners(lab, tmp_path: Path) -> None:
         f'listen_unix_sock = "{tmp_path}/s"\nmax_connections = 1\naccept_permit_timeout_ms = 20'
     )
     with running.connect() as first, unix_client(tmp_path / "s") as second:
-        assert echoed(first, b"1") == b"1"
+        assert served(first)
         assert second.recv(1) == b""
 
 
@@ -251,7 +276,7 @@ def test_refused_sessions_give_their_place_back(lab) -> None:
             assert client.recv(1) == b""
     with running.connect() as client:
         client.sendall(V1_TCP4)
-        assert echoed(client, b"in") == b"in"
+        assert served(client)
 
 
 def test_the_unix_socket_replaces_a_stale_one_and_goes_at_the_end(lab, tmp_path: Path) -> None:
@@ -261,7 +286,7 @@ def test_the_unix_socket_replaces_a_stale_one_and_goes_at_the_end(lab, tmp_path:
     lab(f'listen_unix_sock = "{path}"\nlisten_unix_sock_perm = "0622"\nlisten_tcp = false')
     assert stat.S_IMODE(path.stat().st_mode) == 0o622
     with unix_client(path) as client:
-        assert echoed(client, b"x") == b"x"
+        assert served(client)
 
 
 def test_a_file_in_the_socket_s_place_is_left_alone(lab, tmp_path: Path) -> None:
@@ -282,7 +307,7 @@ def test_without_any_listener_it_does_not_start(lab) -> None:
         running = lab(f'listeners = [{entry}, {{ip = "127.0.0.1", port = 0}}]')
     assert address in str(running.events("error"))
     with running.connect() as client:
-        assert echoed(client, b"x") == b"x"
+        assert served(client)
 
 
 def test_live_backlogs_are_as_configured(lab, tmp_path: Path) -> None:
@@ -331,8 +356,9 @@ def test_options_the_kernel_refuses_stop_nothing() -> None:
 
 def test_nothing_secret_is_logged(lab) -> None:
     running = lab()
-    with running.connect() as client:
-        echoed(client, b"x")
+    for mode in ("secure", "tls"):
+        with running.connect() as client:
+            assert served(client, mode)
     assert "00112233445566778899aabbccddeeff" not in running.log_path.read_text()
     (start,) = running.events("start")
     assert start["telemt"] == "double"
@@ -343,15 +369,17 @@ def test_nothing_secret_is_logged(lab) -> None:
 def test_a_reset_ends_a_session_even_one_that_waits_to_write(lab, unread: int) -> None:
     running = lab("max_connections = 1\naccept_permit_timeout_ms = 0")
     for _ in range(3):
-        client = running.connect()
-        assert echoed(client, b"x") == b"x"
+        peer = running.peer().start()
+        peer.req_pq()
+        client = peer.sock
         client.settimeout(0.02)
         with contextlib.suppress(TimeoutError):
-            client.sendall(bytes(unread))
+            for _ in range(unread // 2**19):
+                peer.send(bytes(8) + struct.pack("<I", PING) + bytes(2**19))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()
     with running.connect() as other:
-        assert echoed(other, b"y") == b"y"
+        assert served(other)
     assert running.metric("connections_total") == 4
 
 
@@ -360,7 +388,8 @@ def test_a_reset_ends_a_session_even_one_that_waits_to_write(lab, unread: int) -
     [
         (V2_TCP4 + b"x" * 31, "[expected_64_got_0]\n192.0.2.7-1\n"),
         (V2_LOCAL + b"x" * 63, "[expected_64_got_0]\n127.0.0.1-1\n"),
-        (V2_TCP4 + b"x" * 64, "empty\n"),
+        (V2_TCP4 + b"x" * 64, "[unknown]\n192.0.2.7-1\n"),
+        (V2_TCP4 + opening(SECRET, TAGS["secure"]).init, "empty\n"),
         (V2_TCP4, "empty\n"),
         (b"no header at all", "[other]\n127.0.0.1-1\n"),
     ],

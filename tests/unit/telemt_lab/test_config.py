@@ -42,7 +42,7 @@ def test_defaults_are_telemts(path: Path) -> None:
     assert config.api.read_only is False
     assert config.metrics == ()
     assert config.beobachten_minutes == 10
-    assert config.upstreams == 1
+    assert config.upstream.count == 1
     assert config.client_socket.rst_on_close == "off"
 
 
@@ -97,7 +97,8 @@ def test_everything_a_stack_may_write_is_known(path: Path) -> None:
     assert config.unix == UnixListener("/run/telemt/clients.sock", 0o660, True)
     assert [str(network) for network in config.trusted] == ["127.0.0.1/32", "10.0.0.0/8"]
     assert config.api.address == ("::", 9091)
-    assert config.users == ("anyone", "bob.2")
+    assert [user.name for user in config.access.users] == ["anyone", "bob.2"]
+    assert "0" * 32 not in repr(config)
     assert config.client_socket.rst_on_close == "errors"
     assert SECRET not in repr(config).lower()
 

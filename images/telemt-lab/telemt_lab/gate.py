@@ -1,0 +1,119 @@
+"""Who may in: secrets, modes, names, clocks and replays, judged as Telemt judges them."""
+
+import time
+from collections.abc import Iterator
+
+from .client_hello import DIGEST, ClientHello, read_hello
+from .config import Access, Censorship, Modes
+from .fake_tls import proves, server_flight
+from .obfuscation import ABRIDGED, INTERMEDIATE, SECURE, read_init
+from .replay import ReplayCache
+from .throttle import Throttle
+from .users import User, Users
+from .verdicts import Accepted, Flight, Refused, Stranger
+
+_INIT_KEYS = slice(8, 56)
+# Shorter than this a replayed ClientHello could come back while its time is still good.
+_SHORTEST_TLS_WINDOW_S = 120
+_ALERT_UNRECOGNIZED_NAME = bytes.fromhex("15030300020270")
+_BAD_HELLO = "tls_handshake_bad_client"
+
+
+class Gate:
+    """Judges complete messages; one for all sessions."""
+
+    def __init__(self, modes: Modes, access: Access, censorship: Censorship, users: Users) -> None:
+        self._access = access
+        self._censorship = censorship
+        self._users = users
+        self._inits = ReplayCache(access.replay_entries, access.replay_window_s)
+        window_s = max(access.replay_window_s, _SHORTEST_TLS_WINDOW_S)
+        self._digests = ReplayCache(access.replay_entries, window_s)
+        self._throttle = Throttle()
+        classic = {ABRIDGED, INTERMEDIATE} if modes.classic else set()
+        self._plain_tags = frozenset(classic | ({SECURE} if modes.secure else set()))
+        self._tls_tags = frozenset(classic | ({SECURE} if modes.tls else set()))
+        self.serves_plain = bool(self._plain_tags)
+        """Whether anything but fake TLS may come in."""
+
+    def judge_hello(self, record: bytes, host: str) -> Flight | Stranger | Refused:
+        """Judge a whole ClientHello record of at least 105 bytes, sent from host."""
+        hello = read_hello(record)
+        stranger = Stranger(_BAD_HELLO, name=hello.name)
+        if self._throttle.blocked(host):
+            return stranger
+        offered = set(hello.alpn) if self._censorship.alpn_enforce else set()
+        if offered and not offered & {b"h2", b"http/1.1"}:
+            return stranger
+        if not self._knows(hello):
+            action = self._censorship.unknown_sni_action
+            self._throttle.failed(host)
+            if action == "mask":
+                return stranger
+            alert = _ALERT_UNRECOGNIZED_NAME if action == "reject_handshake" else b""
+            return Refused("other", "unknown_tls_sni", alert, delayed=not alert)
+        flight = self._flight(record, hello)
+        if flight is None:
+            self._throttle.failed(host)
+            return stranger
+        self._throttle.succeeded(host)
+        return flight
+
+    def judge_init(self, init: bytes, host: str, tls_user: User | None) -> Accepted | None:
+        """Judge a first message of 64 bytes; None is nobody's.
+
+        tls_user is who has shown a ClientHello before; it need not be the same.
+        """
+        if self._throttle.blocked(host):
+            return None
+        tags = self._tls_tags if tls_user is not None else self._plain_tags
+        for user in self._candidates(tls_user):
+            found = read_init(init, user.entry.secret, tags)
+            if found is None:
+                continue
+            key = init[_INIT_KEYS]
+            if key in self._inits:
+                break
+            self._inits.add(key)
+            self._throttle.succeeded(host)
+            return Accepted(user, found)
+        self._throttle.failed(host)
+        return None
+
+    def _knows(self, hello: ClientHello) -> bool:
+        return (
+            hello.name is None
+            or hello.name in self._censorship.domains
+            or self._users.get(hello.name) is not None
+            or self._censorship.unknown_sni_action == "accept"
+        )
+
+    def _candidates(self, first: User | None) -> Iterator[User]:
+        if first is not None:
+            yield first
+        yield from (user for user in self._users if user is not first)
+
+    def _flight(self, record: bytes, hello: ClientHello) -> Flight | None:
+        now = None if self._access.ignore_time_skew else time.time()
+        if hello.session_id is None:
+            return None
+        for user in self._candidates(self._users.get(hello.name)):
+            if proves(record, user.entry.secret, now, self._access.replay_window_s):
+                break
+        else:
+            return None
+        # Half of it, as Telemt keeps it: the rest holds the time.
+        digest = record[DIGEST]
+        if digest[:16] in self._digests or hello.group is None or hello.suite is None:
+            return None
+        self._digests.add(digest[:16])
+        answer = server_flight(
+            user.entry.secret,
+            digest,
+            hello.session_id,
+            hello.suite,
+            hello.group,
+            self._censorship.cert_bytes,
+            self._censorship.tickets,
+        )
+        return Flight(answer, user)

@@ -1,0 +1,89 @@
+"""Strangers: passed on to the site the domain stands for, or left to talk to nobody."""
+
+import asyncio
+import contextlib
+import socket
+
+from .address import Address
+from .config import Censorship
+from .relay import LastBytes
+from .upstream import open_tcp
+from .verdicts import Stranger
+
+# Telemt's bounds: this many passed on at once, and this long to reach the site.
+_MOST = 512
+_CONNECT_S = 5.0
+# Where the site is not reached, this much is read and dropped before the end.
+FAILED_BYTES = 8192
+
+
+class Masking:
+    """Where strangers go; one for all sessions."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, censorship: Censorship) -> None:
+        self._loop = loop
+        self._domains = censorship.domains
+        self.mask = censorship.mask
+        self._current = 0
+
+    def enter(self) -> bool:
+        """Take a place among those passed on; False where there is none."""
+        if self._current >= _MOST:
+            return False
+        self._current += 1
+        return True
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self._current -= 1
+
+    def target(self, stranger: Stranger) -> Address:
+        """Return name or address, and port, of the site for this stranger."""
+        mask = self.mask
+        if mask.host is not None:
+            return mask.host, mask.port
+        asked = mask.dynamic and stranger.name in self._domains
+        return (stranger.name or "") if asked else self._domains[0], mask.port
+
+    async def connect(self, stranger: Stranger) -> socket.socket | None:
+        """Return a connection to the site; None, after five seconds, where there is none to it."""
+        began = self._loop.time()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_CONNECT_S):
+                return await self._open(stranger)
+        # A refusal takes as long as silence would: the stranger learns nothing from it.
+        await asyncio.sleep(max(0.0, began + _CONNECT_S - self._loop.time()))
+        return None
+
+    async def _open(self, stranger: Stranger) -> socket.socket:
+        if self.mask.unix_path is not None:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                sock.setblocking(False)
+                await self._loop.sock_connect(sock, self.mask.unix_path)
+            except BaseException:
+                sock.close()
+                raise
+            return sock
+        host, port = self.target(stranger)
+        found = await self._loop.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        addresses = [(str(entry[4][0]), port) for entry in found]
+        return await open_tcp(self._loop, addresses, _CONNECT_S)
+
+
+class Allowance:
+    """So many bytes of a stranger in one direction, unchanged; 0 is without end."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, most_bytes: int) -> None:
+        self._left = most_bytes or None
+
+    def __call__(self, chunk: memoryview) -> memoryview:
+        """Raises LastBytes with the last ones."""
+        if self._left is None:
+            return chunk
+        self._left -= len(chunk)
+        if self._left <= 0:
+            raise LastBytes(chunk[: len(chunk) + self._left], everything=False)
+        return chunk
