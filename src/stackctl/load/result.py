@@ -6,20 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stackctl.errors import Exit
+from stackctl.limits import Role
 from stackctl.load.attribution import Movement, movements
 from stackctl.load.model import LoadPlan
 from stackctl.load.readings import Moment, Space
 from stackctl.load.run import Outcome
 
-GAUGES = (
-    "file-nr.used",
-    "sockstat.TCP.alloc",
-    "sockstat.TCP.tw",
-    "sockstat.TCP.orphan",
-    "sockstat.TCP.mem",
-    "conntrack.entries",
-)
-"""Fill, not events: before, with all held, and after."""
+MACHINE_GAUGES = ("file-nr.used", "sockstat.TCP.alloc", "sockstat.TCP.orphan", "sockstat.TCP.mem")
+"""Fill, not events: before, with all held, and after. These count for the whole machine, whichever
+namespace's file shows them."""
+GAUGES = ("sockstat.TCP.inuse", "sockstat.TCP.tw", "conntrack.entries")
+"""These are each namespace's own."""
 
 HAPROXY_COUNTERS = ("econ", "eresp", "wretr", "wredis")
 
@@ -99,7 +96,7 @@ def gauges(spaces: Sequence[Space], before: Moment, held: Moment, after: Moment)
     """Every gauge of every place, where any of the three moments has it."""
     found = []
     for space in spaces:
-        for name in GAUGES:
+        for name in (*(MACHINE_GAUGES if space.role in {Role.HOST, None} else ()), *GAUGES):
             readings = [m.counters.get(space.where, {}).get(name) for m in (before, held, after)]
             if any(reading is not None for reading in readings):
                 found.append(Gauge(space.where, name, *readings))

@@ -73,7 +73,10 @@ class Plain:
     """
 
     def __init__(self, domain: str, size: int = 0) -> None:
-        head = f"GET / HTTP/1.1\r\nHost: {domain}\r\n".encode()
+        # Above 64 bytes: until it has as many, a proxy waits for the rest of a client's init.
+        head = (
+            f"GET / HTTP/1.1\r\nHost: {domain}\r\nUser-Agent: stackctl\r\nAccept: */*\r\n"
+        ).encode()
         self._request = head + b"\r\n"
         more = b"X-Filler: "
         filler = size - len(head) - len(more) - 4
@@ -176,7 +179,7 @@ class Mtproto:
     def answered(self, fd: int, data: bytes) -> Heard:
         """See Talk."""
         cipher, reader = self._resumed(fd)
-        asked = reader.waiting
+        asked = bool(reader.waiting)
         try:
             reader.feed(data, cipher.decrypt)
         except (FrameError, PongError, RecordError):
