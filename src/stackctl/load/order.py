@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stackctl.load.histogram import Histogram
 from stackctl.load.model import Load, LoadPlan, Tally
-from stackctl.mtproto.model import Secret
+
+if TYPE_CHECKING:
+    from stackctl.mtproto.model import Secret
 
 GO, HOLD = b"go", b"hold"
 """What a process waits for: to open, when all are ready; to hold, when all have opened."""
@@ -68,7 +70,11 @@ def dump_order(order: Order) -> bytes:
 def load_order(line: bytes) -> Order:
     """The order of a line."""
     plain: dict[str, Any] = json.loads(line)
-    secrets = (Secret(mode, bytes.fromhex(key), domain) for mode, key, domain in plain["secrets"])
+    secrets: list[Secret] = []
+    if plain["secrets"]:
+        from stackctl.mtproto.model import Secret
+
+        secrets += (Secret(mode, bytes.fromhex(key), site) for mode, key, site in plain["secrets"])
     return Order(
         **{
             **plain,

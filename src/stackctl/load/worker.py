@@ -21,7 +21,7 @@ from stackctl.load.model import Load
 from stackctl.load.order import GO, HOLD, Order, dump_tally, load_order
 from stackctl.load.plan import OWN_DESCRIPTORS
 from stackctl.load.slots import Slots
-from stackctl.load.talk import Mtproto, Plain, Talk
+from stackctl.load.talk import Plain, Talk
 
 REPORT_EVERY = 0.2
 """Seconds between two lines of progress."""
@@ -86,6 +86,9 @@ def talk_of(order: Order, slots: Slots) -> Talk:
     """What this order's connections say."""
     if order.load.handshake == "none":
         return Plain(order.domain, order.load.bytes)
+    # Here: cryptography takes longer to import than all else of a process.
+    from stackctl.load.client import Mtproto
+
     return Mtproto(order.secrets, slots, order.seed, order.load.bytes)
 
 
