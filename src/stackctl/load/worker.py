@@ -93,7 +93,7 @@ def talk_of(order: Order, slots: Slots) -> Talk:
 
 
 class Baseline:
-    """Memory before the connections; what comes with them is counted from there.
+    """Memory before the connections, the arrays beside; what comes with them counts from there.
 
     Libraries load and fill tables of theirs with the first handshakes, however many follow. So it
     is taken again once a few are open, where there are many more and they do not come all at once.
@@ -151,8 +151,8 @@ def work(words: Words) -> None:
     load = order.load
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    baseline = Baseline(load)
     slots = Slots(load.connections + OWN_DESCRIPTORS, ciphers=load.handshake != "none")
+    baseline = Baseline(load)
     talk = talk_of(order, slots)
     connections = Connections(
         (order.host, order.port), order.sources, order.first, load.connections, slots, talk
@@ -168,7 +168,7 @@ def work(words: Words) -> None:
     words.expect(GO)
     pace = Pace(load.rate, load.burst, load.in_flight, load.timeout)
     connections.open(pace, time.monotonic() + order.open_seconds, each_turn)
-    connections.tally.own_bytes = baseline.since()
+    connections.tally.own_bytes = baseline.since() + slots.bytes_each * len(slots.state)
     report.tell()
     tell("opened")
     while not words.heard:
