@@ -95,7 +95,7 @@ def judge(requirement: Requirement, observed: Sequence[Observed]) -> Finding:
     for read, seen in pairs:
         if not _in_force(limit, requirement, read, seen, observed[0].got):
             verdict = Verdict.SKIPPED if requirement.left else Verdict.SHORT
-            return _finding(requirement, read, seen.got, verdict, evidence)
+            return _finding(requirement, read, seen.got, verdict, evidence, seen.remedy)
     read, seen = pairs[-1]
     verdict = Verdict.FITTED if requirement.fitted else Verdict.OK
     # A reading of one part says less than the whole value did.
@@ -117,7 +117,12 @@ def _in_force(
 
 
 def _finding(
-    requirement: Requirement, read: Read, got: Value | None, verdict: Verdict, evidence: str
+    requirement: Requirement,
+    read: Read,
+    got: Value | None,
+    verdict: Verdict,
+    evidence: str,
+    remedy: str = "",
 ) -> Finding:
     reasons = {Verdict.FITTED: requirement.fitted, Verdict.SKIPPED: requirement.left}
     return Finding(
@@ -131,7 +136,7 @@ def _finding(
         reason=reasons.get(verdict, ""),
         remedy=""
         if verdict is Verdict.OK
-        else requirement.way_out or TABLE[requirement.limit].remedy,
+        else requirement.way_out or remedy or TABLE[requirement.limit].remedy,
     )
 
 

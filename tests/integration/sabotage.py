@@ -193,6 +193,47 @@ def other_max_connections(lab: Lab, target: str) -> Iterator[None]:
         _restart(lab, target)
 
 
+def telemt_toml(pattern: str, replacement: str) -> Break:
+    """Another line in one replica's telemt.toml, and the replica restarted with it."""
+
+    @contextmanager
+    def broken(lab: Lab, target: str) -> Iterator[None]:
+        replica = target.rpartition("/")[2]
+        path = lab.rendered / f"telemt/{replica}/telemt.toml"
+        before = path.read_text()
+        changed, count = re.subn(pattern, replacement, before, flags=re.MULTILINE)
+        assert count == 1, f"{pattern!r} stands {count} times in telemt.toml"
+        path.write_text(changed)
+        try:
+            _restart(lab, replica)
+            yield
+        finally:
+            path.write_text(before)
+            _restart(lab, replica)
+
+    return broken
+
+
+other_domain = telemt_toml(r"^tls_domain = .*$", 'tls_domain = "www.example.org"')
+"""One replica that pretends to be another site than the links say."""
+
+
+@contextmanager
+def other_users(lab: Lab, target: str) -> Iterator[None]:
+    """One replica with another secret for every user; what it shows to its API stays."""
+    replica = target.rpartition("/")[2]
+    text = (lab.rendered / "secrets/telemt/users.toml").read_text()
+    other = lab.rendered / f"telemt/{replica}/users.toml"
+    other.write_text(re.sub(r'= "[0-9a-f]{32}"$', f'= "{"5a" * 16}"', text, flags=re.MULTILINE))
+    other.chmod(0o644)
+    change = telemt_toml(r"^include = .*$", 'include = "/etc/telemt/users.toml"')
+    try:
+        with change(lab, target):
+            yield
+    finally:
+        other.unlink()
+
+
 def _restart(lab: Lab, target: str) -> None:
     lab.container(target).restart()
     lab.wait_healthy(target)
@@ -321,6 +362,14 @@ SABOTAGES: tuple[Sabotage, ...] = (
     Sabotage("haproxy.check", "haproxy/telemt-1", failing_check),
     Sabotage("haproxy.proxy_protocol", "haproxy/other", no_proxy_header),
     Sabotage("haproxy.client_address", "haproxy", rewritten_source),
+    # What the probe says for HAProxy's sake alone is shorter than any client's first message: that
+    # passes, and a real client waits in vain.
+    Sabotage(
+        "haproxy.handshake", "haproxy",
+        haproxy_cfg(r"accept if \{ req\.len gt 0 \}", "accept if { req.len 1:63 }"),
+    ),
+    Sabotage("telemt.handshake", "haproxy/other", other_users),
+    Sabotage("telemt.handshake", "haproxy/other", other_domain, link="tcp"),
     Sabotage("telemt.max_connections", "telemt-1", other_max_connections),
     Sabotage("telemt.listen_backlog", "telemt-1", small_backlog),
     Sabotage("telemt.ready", "telemt-1", api_refused, verdict="error"),

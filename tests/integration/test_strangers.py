@@ -163,7 +163,7 @@ def test_a_flood_from_one_address_is_bounded_and_a_crowd_below_it_is_not(make_la
         finally:
             for sock in socks:
                 sock.close()
-    until(lambda: " 127.34" not in lab.admin("show sess"), 10, "the crowd gone")
+    until(lambda: "src=127.34." not in lab.admin("show sess"), 10, "the crowd gone")
     gets_through(lab, source=crowd)
 
 

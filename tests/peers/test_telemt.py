@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -55,6 +56,17 @@ def test_every_mode_gets_through(telemt: Start, datacentre: DataCentre) -> None:
                 assert seen.failure is None
                 assert datacentre.seen[-1] == (tag, dc)
             assert probed(port, secret).failure is None
+
+
+def test_a_flight_that_is_shaped_like_the_sites_is_verified(telemt: Start, tmp_path: Path) -> None:
+    emulated = {
+        "tls_emulation": True,
+        "tls_front_dir": str(tmp_path / "front"),
+        "tls_new_session_tickets": 2,
+    }
+    with telemt(censorship=emulated) as port:
+        for _ in range(5):
+            assert tried(port, TLS).failure is None
 
 
 def test_telethon_gets_through(telemt: Start, datacentre: DataCentre) -> None:

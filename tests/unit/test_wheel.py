@@ -139,3 +139,10 @@ def test_the_installed_package_finds_the_images_it_builds(installed: Path, tmp_p
     assert {"base", "haproxy", "lab-dc", "probe", "telemt", "telemt-lab"} <= {
         p.name for p in found.iterdir()
     }
+
+
+def test_the_installed_package_gives_the_probe_its_client(installed: Path, tmp_path: Path) -> None:
+    code = "from stackctl.images import client_files; print(*client_files().values(), sep='\\n')"
+    found = run(installed.parent / "python", "-c", code, cwd=tmp_path).splitlines()
+    assert {Path(line).name for line in found} >= {"__init__.py", "attempt.py", "model.py"}
+    assert all(Path(line).is_relative_to(installed.parents[1]) for line in found)

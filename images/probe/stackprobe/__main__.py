@@ -1,8 +1,8 @@
-"""Prints one JSON object: what the live stack named in the first argument looks like.
+"""Prints one JSON object: what the live stack named on standard input looks like.
 
-    docker run --rm --pid host --network host --cgroupns host --userns host --read-only \\
+    docker run --rm -i --pid host --network host --cgroupns host --userns host --read-only \\
         --cap-drop ALL --cap-add SYS_ADMIN --cap-add SYS_PTRACE --cap-add DAC_READ_SEARCH \\
-        --group-add 99 --security-opt apparmor=unconfined IMAGE '<json>'
+        --group-add 99 --security-opt apparmor=unconfined IMAGE <<< '<json>'
 
 What each is for:
     pid host         the targets' /proc entries, and the engine's, under the ids the engine gives
@@ -18,36 +18,30 @@ What each is for:
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import sys
-import zlib
 
 from stackprobe.collect import run
 
 
 def main() -> None:
-    """Read the request from the first argument (or standard input for "-"), print the response."""
-    if len(sys.argv) != 2:
-        sys.stderr.write("usage: stackprobe REQUEST_JSON\n")
+    """Read the request, one line of JSON, from standard input; print the response.
+
+    Not from an argument: it may carry secrets, and arguments are shown by `docker inspect` and ps.
+    """
+    if len(sys.argv) != 1:
+        sys.stderr.write("usage: stackprobe, with the request on standard input\n")
         raise SystemExit(2)
     try:
-        request = json.loads(_unpacked(sys.stdin.read() if sys.argv[1] == "-" else sys.argv[1]))
-    except (ValueError, zlib.error) as problem:
+        request = json.loads(sys.stdin.readline())
+    except ValueError as problem:
         sys.stderr.write(f"the request is not JSON: {problem}\n")
         raise SystemExit(2) from problem
     sys.stdout.write(json.dumps(run(request), separators=(",", ":")) + "\n")
     sys.stdout.flush()
     # A thread that hangs in the kernel must not hold up the end.
     os._exit(0)
-
-
-def _unpacked(argument: str) -> str:
-    """The request's text; `z:` goes before a packed one, for requests longer than an argument."""
-    if not argument.startswith("z:"):
-        return argument
-    return zlib.decompress(base64.b64decode(argument[2:])).decode()
 
 
 if __name__ == "__main__":

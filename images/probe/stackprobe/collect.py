@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -15,7 +16,10 @@ from stackprobe.target import NotTheTarget, identify
 from stackprobe.target import collect as collect_target
 
 DEADLINE = 15.0
-"""Seconds the whole run may take; what is not done by then is reported as such."""
+"""Seconds the whole run may take, or as long as its handshakes; what is not done by then is
+reported as such."""
+
+_ENDING = 3.0
 
 Request = dict[str, Any]
 
@@ -49,15 +53,16 @@ class Runs:
     def wait(self, deadline: Deadline) -> None:
         """Until all are done or the deadline has come."""
         for name, thread in self._threads:
-            thread.join(deadline.left(DEADLINE))
+            thread.join(deadline.left(math.inf))
             if thread.is_alive():
-                self.results.setdefault(name, {"error": f"not done within {DEADLINE:.0f} s"})
+                self.results.setdefault(name, {"error": f"not done within {deadline.seconds:g} s"})
 
 
 def run(request: Request) -> dict[str, Any]:
     """The response to one request."""
     began, wall = time.monotonic(), time.time()
-    deadline = Deadline(DEADLINE)
+    asked = request.get("handshakes")
+    deadline = Deadline(max(DEADLINE, float(asked["seconds"]) + _ENDING if asked else 0.0))
     if request.get("version") != VERSION:
         return {"version": VERSION, "error": f"request version {request.get('version')!r}"}
     runs = Runs()
@@ -70,6 +75,8 @@ def run(request: Request) -> dict[str, Any]:
         counted = [target["name"] for target in request["targets"] if target.get("metrics")]
         moments = arrivals.Moments(counted)
         runs.start("clients", partial(_clients, request, processes, moments, deadline))
+    if asked:
+        runs.start("handshakes", partial(_handshakes, request, processes, deadline))
     for target in request["targets"]:
         step = partial(collect_target, target, processes, shim, deadline, moments)
         runs.start(f"target {target['name']}", step)
@@ -79,12 +86,13 @@ def run(request: Request) -> dict[str, Any]:
     failed = isinstance(clients, dict)
     return {
         "version": VERSION,
-        "request": request,
+        "request": _without_secrets(request),
         "began": wall,
         "facts": runs.results["host"],
         "targets": {t["name"]: _result(runs, t) for t in request["targets"]},
         "clients": [] if failed else clients,
         "client_error": clients["error"] if failed else "",
+        "handshakes": runs.results.get("handshakes"),
         "timing": {
             **runs.timing,
             "walk": round((walked - began) * 1000, 1),
@@ -96,6 +104,22 @@ def run(request: Request) -> dict[str, Any]:
 def _result(runs: Runs, target: dict[str, Any]) -> dict[str, Any]:
     identity = {"role": target["role"], "name": target["name"]}
     return {**identity, **runs.results[f"target {target['name']}"]}
+
+
+def _without_secrets(request: Request) -> Request:
+    asked = request.get("handshakes")
+    if not asked:
+        return request
+    return {**request, "handshakes": {**asked, "users": list(asked["users"])}}
+
+
+def _handshakes(
+    request: Request, processes: dict[int, procs.Process], deadline: Deadline
+) -> dict[str, Any]:
+    # Loaded only when asked for: cryptography takes longer to load than the rest takes to run.
+    from stackprobe import handshakes
+
+    return handshakes.collect(request, processes, deadline)
 
 
 def _clients(

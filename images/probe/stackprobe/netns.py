@@ -6,12 +6,15 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from stackprobe import diag, procs
 from stackprobe.reading import Reading, failure
 
 _NEWNET = 0x40000000
+
+T = TypeVar("T")
 
 
 def enter(pid: int) -> None:
@@ -35,6 +38,23 @@ def enter(pid: int) -> None:
                 raise OSError(number, os.strerror(number))
     finally:
         os.close(handle)
+
+
+def inside(pid: int, step: Callable[[], T]) -> T:
+    """What `step` returns in the process's network namespace; the caller stays in its own.
+
+    A socket made there stays there, whichever thread uses it.
+
+    Raises:
+        OSError: the namespace cannot be entered. Whatever `step` raises.
+    """
+
+    def run() -> T:
+        enter(pid)
+        return step()
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(run).result()
 
 
 def identity(pid: int | str) -> str:

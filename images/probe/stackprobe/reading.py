@@ -69,6 +69,7 @@ class Deadline:
     """The end of the whole run, which no step may pass."""
 
     def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
         self.end = time.monotonic() + seconds
 
     def left(self, most: float) -> float:

@@ -17,7 +17,7 @@ from stackctl.errors import EngineError, PlanError, StackError, StrictError
 from stackctl.observe.collect import look
 from stackctl.observe.facts import host_facts
 from stackctl.observe.local import local_facts
-from stackctl.observe.model import Snapshot
+from stackctl.observe.model import ahead
 from stackctl.plan import HOST, HostFacts, Plan, make_plan, sizes_of
 from stackctl.spec import Stack, with_mode
 
@@ -68,15 +68,8 @@ def _machine(stack: Stack, progress: Callable[[str], None]) -> Evidence:
         facts=snapshot.facts,
         host=host,
         same_machine=same_machine(snapshot.facts),
-        ahead=_ahead(snapshot, before, after),
+        ahead=ahead(snapshot, before, after),
     )
-
-
-def _ahead(snapshot: Snapshot, before: float, after: float) -> float:
-    """Seconds by which the probe's clock lies outside the time in which it ran."""
-    if before <= snapshot.began <= after:
-        return 0.0
-    return snapshot.began - (after if snapshot.began > after else before)
 
 
 def same_machine(facts: Mapping[str, Any]) -> bool | None:

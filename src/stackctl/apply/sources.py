@@ -44,7 +44,7 @@ def resolve(stack: Stack, engine: Engine, progress: Progress) -> Sources:
         if telemt == "double" and stack.limits.mode == "strict":
             raise StrictError(
                 f"strict mode: nothing was started; {official} cannot be had, and the lab double "
-                "serves no Telegram client",
+                "is not for production",
                 "give the engine a way to the image's registry, or set telemt.source to binary",
             )
         if telemt == "double":
@@ -98,7 +98,9 @@ def _ensure_datacentre(stack: Stack, engine: Engine, progress: Progress) -> None
 
 def ensure_probe(engine: Engine, progress: Progress) -> None:
     """Build the probe's image where it is missing or its source has changed."""
-    _build(engine, "probe", PROBE_IMAGE, progress)
+    from stackctl.images import client_files
+
+    _build(engine, "probe", PROBE_IMAGE, progress, client_files())
 
 
 def _build(

@@ -1,13 +1,17 @@
-"""The command that does what a Telegram client would do, up to the first answer."""
+"""The command that does what a Telegram client would do, up to the first answer.
+
+With a link: to that proxy. Without: to the running stack, its published address and each replica.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stackctl.cli.app import Json, app
+from stackctl.cli.app import STACK_FILE, Json, StackFile, app, load_stack
 from stackctl.cli.output import progress, report_console
 
 # A list, so that a second link is refused in our words, which do not repeat it.
@@ -16,7 +20,7 @@ Links = Annotated[
     typer.Argument(
         metavar="LINK",
         help="tg://proxy?server=..&port=..&secret=.. or https://t.me/proxy?..; - reads it from "
-        "stdin, which keeps it out of the process list.",
+        "stdin, which keeps it out of the process list. Without it: the running stack.",
         show_default=False,
     ),
 ]
@@ -55,22 +59,49 @@ DataCentre = Annotated[
         help="The data centre to ask for.",
     ),
 ]
+User = Annotated[str, typer.Option("--user", help="Of the stack's users this one alone.")]
+ReplicaName = Annotated[
+    str, typer.Option("--replica", help="This replica alone, and not the published address.")
+]
 
 
 @app.command()
 def probe(
     link: Links = None,
+    file: StackFile = STACK_FILE,
+    user: User = "",
+    replica: ReplicaName = "",
     json: Json = False,
     timeout: Timeout = 10,
     dc: DataCentre = 2,
 ) -> None:
-    """Shake hands with an MTProto proxy by its link: each hop timed, each failure explained."""
+    """Shake hands as a client does, with each replica of the stack or with any proxy's LINK."""
     from stackctl.errors import SpecError
 
-    if not link or len(link) > 1:
-        problem = "more than one was given" if link else "none was given"
+    if not link:
+        _probe_stack(file, user, replica, json)
+        return
+    if len(link) > 1:
+        problem = "more than one was given"
         raise SpecError("LINK", problem, "give one link, in quotes: a shell ends it at the &")
+    if user or replica:
+        raise SpecError("LINK", "goes without --user and --replica", "those are of a stack")
     _probe_link(link[0], json, timeout, int(dc))
+
+
+def _probe_stack(file: Path, user: str, replica: str, json: bool) -> None:
+    from stackctl.apply.probe import probe_stack
+    from stackctl.engine import Engine
+    from stackctl.report.probe import probe_document, probe_report
+
+    probed = probe_stack(load_stack(file), Engine.connect(), user, replica)
+    if json:
+        from stackctl.report.jsontext import to_json
+
+        print(to_json(probe_document(probed)))
+    else:
+        probe_report(report_console(), probed)
+    raise typer.Exit(int(probed.exit_status))
 
 
 def _probe_link(text: str, json: bool, timeout: float, dc: int) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from stackctl import __version__
@@ -24,10 +23,13 @@ PROBE_CAPABILITIES = ("SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH")
 Not `--privileged`: a daemon without CAP_SYS_RESOURCE cannot start that."""
 
 
-def packed(request: Mapping[str, Any]) -> str:
-    """The request as one argument. Packed: an argument may have 128 KiB, 200 replicas need more."""
-    text = json.dumps(request, separators=(",", ":"))
-    return "z:" + base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+def line(request: Mapping[str, Any]) -> bytes:
+    """The request as the one line that the probe reads from its standard input.
+
+    Not an argument and not the environment: the engine would show either to whoever may inspect a
+    container, and a request may carry secrets.
+    """
+    return json.dumps(request, separators=(",", ":")).encode() + b"\n"
 
 
 def run_probe(client: DockerClient, request: Mapping[str, Any], stack: str) -> dict[str, Any]:
@@ -47,7 +49,7 @@ def run_probe(client: DockerClient, request: Mapping[str, Any], stack: str) -> d
     def run() -> tuple[bytes, bytes, int]:
         container = client.containers.create(
             PROBE_IMAGE,
-            [packed(request)],
+            stdin_open=True,
             pid_mode="host",
             network_mode="host",
             cgroupns="host",
@@ -64,7 +66,7 @@ def run_probe(client: DockerClient, request: Mapping[str, Any], stack: str) -> d
             log_config=LogConfig(type="none"),
         )
         try:
-            return _run_attached(container)
+            return _run_attached(container, line(request))
         finally:
             container.remove(force=True)
 
@@ -92,16 +94,25 @@ def run_probe(client: DockerClient, request: Mapping[str, Any], stack: str) -> d
     return answer
 
 
-def _run_attached(container: SdkContainer) -> tuple[bytes, bytes, int]:
-    """Start a container and read it to its end: stdout, stderr and exit status.
+def _run_attached(container: SdkContainer, request: bytes) -> tuple[bytes, bytes, int]:
+    """Start a container, hand it the request, read it to its end: stdout, stderr, exit status.
 
     Attached before the start, so the output comes as it is written, and whole: which log driver the
     engine has, and whether that has everything when the container ends, does not matter.
     """
     stream = container.attach(stdout=True, stderr=True, stream=True, demux=True)
-    container.start()
-    output, errors = bytearray(), bytearray()
-    for out, err in stream:
-        output += out or b""
-        errors += err or b""
+    way_in = container.attach_socket(params={"stdin": 1, "stream": 1})
+    try:
+        container.start()
+        with suppress(BrokenPipeError, ConnectionResetError):
+            # One that has ended already says on stderr why; its status is looked at below.
+            # The SDK hands out the socket itself, or a file around it.
+            sock: Any = getattr(way_in, "_sock", way_in)
+            sock.sendall(request)
+        output, errors = bytearray(), bytearray()
+        for out, err in stream:
+            output += out or b""
+            errors += err or b""
+    finally:
+        way_in.close()
     return bytes(output), bytes(errors), int(container.wait()["StatusCode"])

@@ -6,12 +6,13 @@ that carries the label of what would be built is not built again.
 
 from stackctl.images.base import ensure_base
 from stackctl.images.build import ensure_image, image_labels
-from stackctl.images.context import content_hash, images_root
+from stackctl.images.context import client_files, content_hash, images_root
 from stackctl.images.errors import ImageBuildError
 from stackctl.images.pull import pull
 
 __all__ = [
     "ImageBuildError",
+    "client_files",
     "content_hash",
     "ensure_base",
     "ensure_image",

@@ -37,6 +37,15 @@ def images_root() -> Path:
     raise ImageBuildError("the image folders are not part of this installation", _REINSTALL)
 
 
+def client_files() -> dict[str, Path]:
+    """stackctl's MTProto client as the probe's context gets it: name there, file on disk."""
+    folder = Path(str(resources.files("stackctl"))) / "mtproto"
+    files = {f"mtproto/{path.name}": path for path in sorted(folder.glob("*.py"))}
+    if not files:
+        raise ImageBuildError(f"{folder}: the client is not part of this installation", _REINSTALL)
+    return files
+
+
 def context_files(
     folder: Path, extra_files: Mapping[str, Path] | None = None
 ) -> tuple[ContextFile, ...]:

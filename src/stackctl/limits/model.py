@@ -99,6 +99,7 @@ class Reader(StrEnum):
     TELEMT_READY = "telemt ready"
     LINK_ADDRESS = "link address"
     CLIENT_ADDRESS = "client address"
+    HANDSHAKE = "handshake"
 
 
 class Depth(StrEnum):

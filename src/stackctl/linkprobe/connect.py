@@ -8,6 +8,8 @@ import socket
 from queue import Empty, Queue
 from threading import Thread
 
+from stackctl.mtproto import Failure, Secret
+
 from .model import ConnectFailure
 
 MAX_ADDRESSES = 16
@@ -62,9 +64,18 @@ def connect(address: str, port: int, timeout: float) -> socket.socket | ConnectF
         return ConnectFailure("timeout", f"no connection within {timeout:.1f} s")
     except ConnectionRefusedError:
         return ConnectFailure("refused", "the connection was refused")
+    except ConnectionResetError:
+        return ConnectFailure("reset", "the connection was taken and reset at once")
     except OSError as error:
         cause = "no-route" if error.errno in _NO_ROUTE else "network"
         return ConnectFailure(cause, f"no connection: {error.strerror or error}")
+
+
+def as_reset(failure: ConnectFailure, secret: Secret) -> Failure | None:
+    """A connection that was taken and reset at once, as a failure of the hop after it."""
+    if failure.cause != "reset":
+        return None
+    return Failure("tls" if secret.mode == "tls" else "answer", "reset", failure.detail)
 
 
 def near(address: str) -> bool:

@@ -7,15 +7,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from stackctl.mtproto import Link, attempt
+from stackctl.mtproto import Attempt, Link, attempt
 
-from .connect import MAX_ADDRESSES, UnresolvedError, connect, resolve
+from .connect import MAX_ADDRESSES, UnresolvedError, as_reset, connect, resolve
 from .explain import explain
 from .model import AddressProbe, ConnectFailure, Evidence, Explanation, Hop, LinkProbe
 from .trials import PAUSE, Target, try_more
 
+TRIAL = 4.0
+"""Seconds at most for a trial after a failure."""
 PATIENCE = 6
-"""All trials after a failure take at most this many times the timeout, pauses aside."""
+"""All of them take at most this many times that, pauses aside."""
 
 
 def probe_link(
@@ -54,21 +56,25 @@ def _probe(
 ) -> AddressProbe:
     start = time.monotonic()
     sock = connect(address, link.port, timeout)
+    connected = Hop("connect", _ms(start))
     if isinstance(sock, ConnectFailure):
-        return _explained(link, dc, AddressProbe(address, (), sock))
-    hops = [Hop("connect", _ms(start))]
-    with sock:
-        seen = attempt(sock, link.secret, dc=dc, deadline=time.monotonic() + timeout)
-    hops += [Hop(step.hop, step.ms) for step in seen.steps]
-    probed = AddressProbe(address, tuple(hops), seen.failure)
+        failure = as_reset(sock, link.secret)
+        if failure is None:
+            return _explained(link, dc, AddressProbe(address, (), sock))
+        seen = Attempt((), failure)
+    else:
+        with sock:
+            seen = attempt(sock, link.secret, dc=dc, deadline=time.monotonic() + timeout)
+    hops = (connected, *(Hop(step.hop, step.ms) for step in seen.steps))
     if seen.failure is None:
-        return probed
-    most = PATIENCE * timeout + 20 * pause
+        return AddressProbe(address, hops)
+    each = min(timeout, TRIAL)
+    most = PATIENCE * each + 20 * pause
     say(f"{address}: failed at {seen.failure.hop}; trying what it comes from, {most:.0f} s at most")
     deadline = time.monotonic() + most
-    target = Target(address, link.port, link.secret, dc, timeout, deadline, pause)
+    target = Target(address, link.port, link.secret, dc, each, deadline, pause)
     trials = try_more(target, seen.failure)
-    return _explained(link, dc, AddressProbe(address, tuple(hops), seen.failure, trials))
+    return _explained(link, dc, AddressProbe(address, hops, seen.failure, trials))
 
 
 def _explained(link: Link, dc: int, probed: AddressProbe) -> AddressProbe:

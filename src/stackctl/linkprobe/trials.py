@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from stackctl.mtproto import Attempt, Failure, Secret, attempt
+from stackctl.mtproto.link import is_domain
 
-from .connect import connect, near, proxy_header
+from .connect import as_reset, connect, near, proxy_header
 from .model import Trial, TrialName
 from .site import ask_site
 
@@ -49,10 +50,13 @@ class Target:
         until = time.monotonic() + timeout
         sock = connect(self.address, self.port, timeout)
         if not isinstance(sock, socket.socket):
-            return None
+            failure = as_reset(sock, secret)
+            return Attempt((), failure) if failure else None
         with sock:
-            if header:
-                sock.sendall(proxy_header(sock))
+            try:
+                sock.sendall(proxy_header(sock) if header else b"")
+            except OSError:
+                return None
             return attempt(sock, secret, dc=dc or self.dc, deadline=until, unix_time=unix_time)
 
     def wait(self) -> float:
@@ -105,7 +109,7 @@ def _fake_tls(target: Target, failure: Failure, ahead: float | None) -> Iterator
     for name in failure.names[:2]:
         # A wildcard's own name is no site.
         domain = name.removeprefix("*.")
-        if domain.lower() != secret.domain.lower() and len(domain) <= 182 and domain.isascii():
+        if is_domain(domain) and domain.lower() != secret.domain.lower():
             trial = _trial("domain", target.attempt(replace(secret, domain=domain)), domain)
             yield trial
             if trial.passed:

@@ -74,6 +74,11 @@ def parse_secret(text: str) -> Secret:
     )
 
 
+def is_domain(text: str) -> bool:
+    """Whether a secret of mode tls can carry this as its domain."""
+    return 0 < len(text) <= MAX_DOMAIN and _NAME.fullmatch(text) is not None
+
+
 def _fields(text: str) -> dict[str, str]:
     remedy = f"write {_FORM}, or https://t.me/proxy?... with the same fields"
     if len(text) > MAX_LINK:
@@ -136,6 +141,6 @@ def _domain(raw: bytes) -> str:
         raise LinkError("secret", "it begins with ee and names no domain", remedy)
     if len(raw) > MAX_DOMAIN:
         raise LinkError("secret", f"its domain has {len(raw)} bytes, {MAX_DOMAIN} at most", remedy)
-    if not _NAME.fullmatch(text):
+    if not is_domain(text):
         raise LinkError("secret", "its domain is not a DNS name", remedy)
     return text

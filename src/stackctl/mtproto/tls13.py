@@ -22,6 +22,13 @@ _SUITES: dict[bytes, tuple[str, int, type[AESGCM | ChaCha20Poly1305]]] = {
 _RETRY = hashlib.sha256(b"HelloRetryRequest").digest()
 _CERTIFICATE = 11
 MAX_MESSAGES = 2**16
+_UNREADABLE = (
+    ValueError,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises for certificates that are none, or that nobody should have made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +126,7 @@ def certificate_names(message: bytes) -> tuple[str, ...]:
             shown = names.value.get_values_for_type(x509.DNSName)
         except x509.ExtensionNotFound:
             shown = []
-    except ValueError:
+    except _UNREADABLE:
         return ()
     return tuple(shown or (str(name.value) for name in common))
 

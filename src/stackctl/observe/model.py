@@ -23,11 +23,13 @@ class Observed:
         got: the value, in the unit of the limit's kind; None where it could not be read.
         source: short evidence: where it was read, and the raw text.
         error: why it could not be read; empty where it could.
+        remedy: what to do about this very value; empty where the row's own remedy says it.
     """
 
     got: Value | None
     source: str
     error: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Snapshot:
         began: when the probe began, in seconds since the epoch.
         logs: what each replica logged since then, by target name.
         timing: milliseconds of each step.
+        handshakes: those the probe made: "records" and, by replica, "users".
+        handshake_error: why none could be made; empty where they were, or were not asked for.
     """
 
     request: Mapping[str, Any]
@@ -53,10 +57,15 @@ class Snapshot:
     began: float = 0.0
     logs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     timing: Mapping[str, float] = field(default_factory=dict)
+    handshakes: Mapping[str, Any] = field(default_factory=dict)
+    handshake_error: str = ""
 
     @classmethod
     def of(
-        cls, response: Mapping[str, Any], logs: Mapping[str, tuple[str, ...]] | None = None
+        cls,
+        response: Mapping[str, Any],
+        logs: Mapping[str, tuple[str, ...]] | None = None,
+        not_asked: str = "",
     ) -> Snapshot:
         """Wrap the probe's response.
 
@@ -64,6 +73,7 @@ class Snapshot:
             response: the JSON object it printed.
             logs: log lines of each replica since `response["began"]`. The double writes its log
                 every 0.1 s: fetch them no sooner than that after the probe has ended.
+            not_asked: why the probe was asked for no handshake, if it should have been.
 
         Raises:
             EngineError: the response is of another version, or the probe refused the request.
@@ -74,6 +84,7 @@ class Snapshot:
                 f"{response.get('version')!r}, not {VERSION}",
                 "build the probe image of this stackctl (`stackctl up` does)",
             )
+        made = response.get("handshakes") or {}
         return cls(
             request=response["request"],
             facts=response["facts"],
@@ -83,6 +94,8 @@ class Snapshot:
             began=response["began"],
             logs=logs or {},
             timing=response["timing"],
+            handshakes=made,
+            handshake_error=not_asked or str(made.get("error", "")),
         )
 
     def target(self, name: str) -> Mapping[str, Any]:
@@ -109,6 +122,13 @@ class Snapshot:
                 found: Mapping[str, Any] = target
                 return found
         raise Unread(f"the probe was not asked about {name}")
+
+
+def ahead(snapshot: Snapshot, before: float, after: float) -> float:
+    """Seconds by which the probe's clock lies outside the time in which it ran, by this one."""
+    if before <= snapshot.began <= after:
+        return 0.0
+    return snapshot.began - (after if snapshot.began > after else before)
 
 
 def text_of(reading: Mapping[str, Any] | None, what: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from stackctl.limits import TABLE, Reader
-from stackctl.observe import read_haproxy, read_host, read_kernel, read_telemt
+from stackctl.observe import read_handshake, read_haproxy, read_host, read_kernel, read_telemt
 from stackctl.observe.evidence import ReaderFunction
 from stackctl.observe.model import Observed, Snapshot
 
@@ -30,6 +30,7 @@ READERS: dict[Reader, ReaderFunction] = {
     Reader.TELEMT_READY: read_telemt.ready,
     Reader.LINK_ADDRESS: read_telemt.link_address,
     Reader.CLIENT_ADDRESS: read_telemt.client_address,
+    Reader.HANDSHAKE: read_handshake.handshake,
 }
 """Each takes (snapshot, target, read, limit) and never raises: what fails is an Observed too.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from stackctl.limits import TABLE, Reader, Role
@@ -75,11 +75,40 @@ class ProbeClients:
     inside: tuple[str, int] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeHandshakes:
+    """Handshakes the probe makes as a client would: every user in every mode at every place.
+
+    Attributes:
+        users: user name → secret, 32 hex digits. Never shown by repr.
+        modes: "classic", "secure", "tls".
+        domain: the site that mode tls pretends to talk to.
+        published: where clients reach the stack, from the host; None for not at all.
+        links: replica → how HAProxy reaches it: the path of a unix socket in HAProxy's container,
+            or (address, port) in its network namespace.
+        arrivals: also ask each replica whether the client's own address came to it.
+        each: seconds one handshake may take.
+        seconds: all of them together.
+        dc: number of the data centre asked for.
+    """
+
+    users: Mapping[str, str] = field(repr=False)
+    modes: Sequence[str]
+    domain: str
+    published: tuple[str, int] | None
+    links: Mapping[str, str | tuple[str, int]]
+    arrivals: bool = False
+    each: float = 3.0
+    seconds: float = 10.0
+    dc: int = 2
+
+
 def probe_request(
     haproxy: ProbeHaproxy | None = None,
     replicas: Sequence[ProbeReplica] = (),
     clients: ProbeClients | None = None,
     also: Sequence[str] = (),
+    handshakes: ProbeHandshakes | None = None,
 ) -> dict[str, Any]:
     """The request as a JSON object.
 
@@ -88,6 +117,7 @@ def probe_request(
         replicas: the replicas that run.
         clients: left out where no connection is to be made; they need HAProxy.
         also: sysctl keys of the host beyond THE TABLE's.
+        handshakes: left out where none is to be made; they need HAProxy.
     """
     targets = [_replica(replica) for replica in replicas]
     if haproxy is not None:
@@ -105,6 +135,7 @@ def probe_request(
             "published": list(wanted.published) if wanted.published else None,
             "inside": list(wanted.inside) if wanted.inside else None,
         },
+        "handshakes": None if haproxy is None or handshakes is None else _handshakes(handshakes),
     }
 
 
@@ -149,4 +180,21 @@ def _replica(target: ProbeReplica) -> dict[str, Any]:
         "api": list(target.api),
         "metrics": list(target.metrics),
         "listener": {"unix": target.listener} if unix else {"tcp": list(target.listener)},
+    }
+
+
+def _handshakes(asked: ProbeHandshakes) -> dict[str, Any]:
+    return {
+        "users": dict(asked.users),
+        "modes": list(asked.modes),
+        "domain": asked.domain,
+        "published": list(asked.published) if asked.published else None,
+        "links": {
+            name: {"unix": link} if isinstance(link, str) else {"tcp": list(link)}
+            for name, link in asked.links.items()
+        },
+        "arrivals": asked.arrivals,
+        "each": asked.each,
+        "seconds": asked.seconds,
+        "dc": asked.dc,
     }

@@ -194,7 +194,7 @@ class Connection(TypedDict):
     """address:port of the probe's end."""
     remote: str
     echoed: bool
-    """Whether bytes came back; only the lab's double echoes."""
+    """Whether bytes came back; from Telemt none do before a handshake is whole."""
     error: NotRequired[str]
     sent: NotRequired[int]
     ended: NotRequired[str]
@@ -212,6 +212,65 @@ class Connection(TypedDict):
     or error."""
 
 
+class Step(TypedDict):
+    """A hop that was passed: "connect", "proxy", "tls", "answer"."""
+
+    hop: str
+    ms: float
+
+
+class Trial(TypedDict):
+    """One connection of a handshake and how far it came; "failure" is missing where it is whole."""
+
+    steps: list[Step]
+    failure: NotRequired[dict[str, str]]
+    """hop, cause (a stable word) and detail (a sentence)."""
+    local: NotRequired[str]
+    """address:port of the probe's end, on TCP."""
+    client: NotRequired[str]
+    """address:port of the client that its PROXY header named."""
+
+
+class Handshake(Trial):
+    """A handshake of one user in one mode at one place."""
+
+    place: str
+    """"published", or the replica's name."""
+    user: str
+    mode: str
+    error: NotRequired[str]
+    """Why it was not even tried."""
+    seen_as: NotRequired[str]
+    """Published: address:port that HAProxy sees as the client."""
+    server: NotRequired[str]
+    """Published: the replica that HAProxy gave it."""
+    session: NotRequired[Reading]
+    """Published: the error, where HAProxy did not say so."""
+    arrived: NotRequired[dict[str, Any]]
+    """Value 1 where the replica names our address among those the user is connected from, while
+    it was; 0 with "instead", some that it names; or error."""
+    again: NotRequired[Trial]
+    """Replica: the same once more, the first time one failed there."""
+    counted: NotRequired[dict[str, Any]]
+    """Replica: by how much its counters grew meanwhile, and the user's gauges before; or error."""
+    most: NotRequired[int]
+    """Replica: connections the user may have there, where the replica was told a limit."""
+    without_header: NotRequired[Trial]
+    """Replica: the same with no PROXY header."""
+    with_header: NotRequired[Trial]
+    """Published: the same with a PROXY header of the client's own."""
+
+
+class Handshakes(TypedDict):
+    """All handshakes; "error" stands alone where none could be made."""
+
+    error: NotRequired[str]
+    records: list[Handshake]
+    users: dict[str, dict[str, str]]
+    """By replica and user: how the secret it runs with compares with the one asked with: "same",
+    "other" or "none"; or "error"."""
+
+
 class Response(TypedDict):
     """The whole answer; "error" stands alone where the request was refused."""
 
@@ -224,5 +283,7 @@ class Response(TypedDict):
     targets: dict[str, Target]
     clients: list[Connection]
     client_error: str
+    handshakes: Handshakes | None
+    """None where none were asked for. In `request` their users stand without their secrets."""
     timing: dict[str, float]
     """Milliseconds of each step; "all" is the whole run."""

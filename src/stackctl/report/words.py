@@ -13,7 +13,7 @@ from stackctl.limits.values import compact
 from stackctl.plan import Plan
 
 TELEMT_WORDS = {
-    "double": "the lab DOUBLE (not Telemt; it serves no Telegram client)",
+    "double": "the lab DOUBLE (not Telemt; for labs and tests only)",
     "binary": "a Telemt binary given by the operator",
     "official": "Telemt, official image",
 }

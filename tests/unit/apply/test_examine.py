@@ -123,8 +123,3 @@ def test_a_machine_without_a_boot_id_is_not_the_engines(
 ) -> None:
     monkeypatch.setattr(edge, "BOOT_ID", tmp_path / "none")
     assert edge.same_machine({"boot_id": {"text": "abc\n"}}) is False
-
-
-@pytest.mark.parametrize(("began", "ahead"), [(150.0, 0.0), (90.0, -10.0), (400.0, 200.0)])
-def test_how_far_the_engines_clock_is_ahead(began: float, ahead: float) -> None:
-    assert edge._ahead(Snapshot({}, {}, {}, began=began), 100.0, 200.0) == ahead

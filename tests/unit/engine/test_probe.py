@@ -1,29 +1,96 @@
-"""The probe's request as one argument."""
+"""How the probe's container is given its request."""
 
 from __future__ import annotations
 
-import base64
 import json
-import zlib
+from typing import Any
 
-from stackctl.engine.probe import packed
-from stackctl.observe.request import ProbeClients, ProbeHaproxy, ProbeReplica, probe_request
+import pytest
 
-LONGEST_ARGUMENT = 128 * 1024
-"""The kernel's MAX_ARG_STRLEN: 32 pages."""
+from stackctl.engine.probe import PROBE_IMAGE, line, run_probe
+from stackctl.errors import EngineError
+
+SECRET = "0123456789abcdef0123456789abcdef"
+REQUEST = {"version": 1, "handshakes": {"users": {"alice": SECRET}}}
 
 
-def test_the_largest_stack_fits_into_one_argument() -> None:
-    inside = ("127.250.250.210", 9091), ("127.250.250.210", 9090)
-    request = probe_request(
-        ProbeHaproxy(4194304, "a" * 64, 65535),
-        [
-            ProbeReplica(f"telemt-{n}", 4194304 - n, f"{n:064x}", *inside, "/x")
-            for n in range(1, 201)
-        ],
-        ProbeClients(("10.250.250.1", 65535), ("127.0.0.1", 65535)),
-    )
-    argument = packed(request)
-    assert len(argument) < LONGEST_ARGUMENT
-    assert argument.startswith("z:")
-    assert json.loads(zlib.decompress(base64.b64decode(argument[2:]))) == request
+class Socket:
+    """The way in, as the SDK hands it out."""
+
+    def __init__(self, broken: bool = False) -> None:
+        self.sent = b""
+        self.closed = False
+        self.broken = broken
+
+    def sendall(self, data: bytes) -> None:
+        if self.broken:
+            raise BrokenPipeError
+        self.sent += data
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Container:
+    """One that answers with what the test gives it."""
+
+    def __init__(self, way_in: Socket, answer: bytes, errors: bytes, status: int) -> None:
+        self.way_in, self.answer, self.errors, self.status = way_in, answer, errors, status
+        self.started = self.removed = False
+
+    def attach(self, **_: object) -> list[tuple[bytes | None, bytes | None]]:
+        return [(self.answer, None), (None, self.errors)]
+
+    def attach_socket(self, params: dict[str, int]) -> Socket:
+        assert params == {"stdin": 1, "stream": 1}
+        return self.way_in
+
+    def start(self) -> None:
+        self.started = True
+
+    def wait(self) -> dict[str, int]:
+        return {"StatusCode": self.status}
+
+    def remove(self, force: bool) -> None:
+        self.removed = force
+
+
+class Client:
+    """An engine with one container to give."""
+
+    def __init__(self, container: Container) -> None:
+        self.container = container
+        self.asked: tuple[tuple[object, ...], dict[str, object]] = ((), {})
+        self.containers = self
+
+    def create(self, *args: object, **options: object) -> Container:
+        self.asked = (args, options)
+        return self.container
+
+
+def test_the_request_is_one_line() -> None:
+    sent = line(REQUEST)
+    assert sent.count(b"\n") == 1
+    assert sent.endswith(b"\n")
+    assert json.loads(sent) == REQUEST
+
+
+def test_what_the_engine_shows_of_the_container_has_no_secret() -> None:
+    way_in = Socket()
+    client: Any = Client(Container(way_in, b'{"version": 1}\n', b"", 0))
+    assert run_probe(client, REQUEST, "lab") == {"version": 1}
+    assert SECRET.encode() in way_in.sent
+    args, options = client.asked
+    assert args == (PROBE_IMAGE,)
+    assert options["stdin_open"] is True
+    assert SECRET not in repr(options)
+    assert client.container.started
+    assert client.container.removed
+    assert way_in.closed
+
+
+def test_a_probe_that_ends_at_once_says_why() -> None:
+    client: Any = Client(Container(Socket(broken=True), b"", b"no python here", 127))
+    with pytest.raises(EngineError, match="status 127: no python here"):
+        run_probe(client, REQUEST, "lab")
+    assert client.container.removed

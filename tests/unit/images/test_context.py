@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from stackctl.images import ImageBuildError, content_hash, images_root
+from stackctl.images import ImageBuildError, client_files, content_hash, images_root
 from stackctl.images.context import ContextFile, context_files, context_tar, digest
 
 
@@ -82,3 +84,30 @@ def test_context_tar_is_the_same_bytes_each_time(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["base", "haproxy", "telemt"])
 def test_the_folders_that_ship_are_found(name: str) -> None:
     assert len(content_hash(images_root() / name)) == 16
+
+
+def test_the_probe_gets_a_client_that_stands_alone(tmp_path: Path) -> None:
+    """A package of its own there: nothing of stackctl beside it, and nothing of it left out."""
+    for file in context_files(images_root() / "probe", client_files()):
+        if file.name.startswith("mtproto/"):
+            (tmp_path / file.name).parent.mkdir(exist_ok=True)
+            (tmp_path / file.name).write_bytes(file.data)
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import mtproto; "
+        "print(mtproto.__file__, any(name.startswith('stackctl') for name in sys.modules)); "
+        "mtproto.attempt, mtproto.Secret('secure', bytes(16), '')"
+    )
+    # -I and no editable path hook of the checkout: as in the image.
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [str(tmp_path / "mtproto/__init__.py"), "False"]
+
+
+def test_a_changed_client_is_another_image() -> None:
+    folder = images_root() / "probe"
+    without = context_files(folder)
+    assert digest(context_files(folder, client_files())) != digest(without)
+    assert {f"mtproto/{name}.py" for name in ("__init__", "attempt", "model")} <= set(
+        client_files()
+    )

@@ -6,9 +6,11 @@ import gc
 import io
 import json
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from threading import Thread
 
 import pytest
@@ -53,7 +55,8 @@ def web_server() -> Iterator[int]:
                 sock = listener.accept()[0]
             except OSError:
                 return
-            with sock:
+            # A client that has seen enough may be gone.
+            with sock, suppress(OSError):
                 sock.recv(4096)
                 sock.sendall(b"HTTP/1.1 400 Bad Request\r\nServer: \x1b[31mnginx\r\n\r\n")
 
@@ -99,6 +102,37 @@ def test_json_says_the_same(web_server: int, monkeypatch: Patch, capsys: Capture
     assert address["failure"]["cause"] == "not-mtproto"
     assert address["explanation"]["cause"] == "secret"
     assert {trial["name"] for trial in address["trials"]} == {"site", "classic"}
+
+
+@pytest.fixture
+def resetting_port() -> Iterator[int]:
+    """Takes a connection and resets it at once."""
+
+    def serve() -> None:
+        while True:
+            try:
+                sock = listener.accept()[0]
+            except OSError:
+                return
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        Thread(target=serve, daemon=True).start()
+        yield int(listener.getsockname()[1])
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("mode", ["", "dd", "ee"])
+def test_a_peer_that_resets_at_once_is_reported(
+    resetting_port: int, mode: str, monkeypatch: Patch, capsys: Captured
+) -> None:
+    status, out, _ = run(monkeypatch, capsys, "--json", url(resetting_port, mode))
+    assert status == 1
+    (address,) = json.loads(out)["addresses"]
+    assert address["failure"]["cause"] == "reset"
+    assert address["explanation"]["cause"] == "refused-client"
+    assert address["trials"][0]["name"] == "proxy-header"
 
 
 def test_a_closed_port_is_unreachable(

@@ -20,6 +20,8 @@ TLS = Secret("tls", KEY, DOMAIN)
 SECURE = Secret("secure", KEY)
 SOON = 0.4
 """Seconds that a test's deadline is away."""
+SLACK = 0.9
+"""Seconds more that a busy machine may take to notice it."""
 
 
 @contextmanager
@@ -98,16 +100,16 @@ def test_a_late_answer_counts_up_to_the_deadline() -> None:
     result, _ = tried(lambda sock: serve(sock, pause=0.2))
     assert result.failure is None
     assert result.steps[1].ms >= 200
-    result, took = tried(lambda sock: serve(sock, pause=0.8))
+    result, took = tried(lambda sock: serve(sock, pause=1.5))
     assert cause(result) == ("answer", "timeout")
-    assert SOON <= took < SOON + 0.3
+    assert SOON <= took < SOON + SLACK
 
 
 @pytest.mark.parametrize("secret", [TLS, SECURE])
 def test_a_mute_peer_costs_the_time_given_and_no_more(secret: Secret) -> None:
     result, took = tried(until_closed, secret)
     assert cause(result) == ("tls" if secret is TLS else "answer", "timeout")
-    assert SOON <= took < SOON + 0.3
+    assert SOON <= took < SOON + SLACK
 
 
 def drip(sock: socket.socket) -> None:
@@ -120,7 +122,7 @@ def drip(sock: socket.socket) -> None:
 def test_a_peer_that_drips_does_not_hold_us() -> None:
     result, took = tried(drip)
     assert cause(result) == ("tls", "timeout")
-    assert SOON <= took < SOON + 0.3
+    assert SOON <= took < SOON + SLACK
 
 
 def reset(sock: socket.socket) -> None:
@@ -167,7 +169,7 @@ def test_a_peer_that_streams_for_ever_is_cut_off(secret: Secret, endless: bytes)
 
 
 def test_a_peer_that_reads_nothing_does_not_hold_us() -> None:
-    with peer(lambda _: time.sleep(1)) as sock:
+    with peer(lambda _: time.sleep(2)) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
         sock.setblocking(False)
         try:
@@ -178,7 +180,7 @@ def test_a_peer_that_reads_nothing_does_not_hold_us() -> None:
         start = time.monotonic()
         result = attempt(sock, TLS, deadline=start + SOON)
         assert cause(result)[1] == "timeout"
-        assert time.monotonic() - start < SOON + 0.3
+        assert time.monotonic() - start < SOON + SLACK
         assert sock.gettimeout() == 0
 
 

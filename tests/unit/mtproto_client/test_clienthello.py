@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from peers.site import certificate
 from stackctl.mtproto.clienthello import MAX_DOMAIN, client_hello
 from stackctl.mtproto.records import RecordReader
-from stackctl.mtproto.tls13 import Opener
+from stackctl.mtproto.tls13 import Opener, certificate_names
 
 from .server import DOMAIN, KEY, Chance
 
@@ -106,3 +106,31 @@ def test_a_real_server_takes_it_and_its_certificate_can_be_read(tmp_path: Path) 
     assert opener.certificate() == (DOMAIN,)
     # And a record that is not the next one is none of its own.
     assert not opener.open(record or answer)
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A Certificate message's body with one certificate."""
+    pem = certificate(tmp_path_factory.mktemp("site"), DOMAIN).read_text()
+    der = ssl.PEM_cert_to_DER_cert(pem[pem.index("-----BEGIN CERTIFICATE") :])
+    entry = len(der).to_bytes(3, "big") + der + b"\0\0"
+    return b"\0" + len(entry).to_bytes(3, "big") + entry
+
+
+def test_a_certificate_names_its_site(chain: bytes) -> None:
+    assert certificate_names(chain) == (DOMAIN,)
+
+
+@given(st.data())
+def test_a_certificate_that_is_tampered_with_names_somebody_or_nobody(
+    chain: bytes, data: st.DataObject
+) -> None:
+    position = data.draw(st.integers(0, len(chain) - 1))
+    size = data.draw(st.integers(0, 4))
+    bad = chain[:position] + data.draw(st.binary(max_size=4)) + chain[position + size :]
+    assert all(isinstance(name, str) for name in certificate_names(bad))
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_certificate_or_none(raw: bytes) -> None:
+    assert certificate_names(raw) == ()

@@ -58,6 +58,19 @@ def slim(response: dict[str, Any], old: str, new: str) -> None:
     stat["text"] = "".join([lines[0], lines[1].replace(old, new), *lines[2:]])
 
 
+def of_handshakes(place: str, change: Callable[[dict[str, Any]], object]) -> Change:
+    """The same change of each handshake made at a place."""
+    return lambda response: [
+        change(record) for record in response["handshakes"]["records"] if record["place"] == place
+    ]
+
+
+def cut(record: dict[str, Any]) -> None:
+    """A handshake that was ended before its answer."""
+    record["steps"].pop()
+    record["failure"] = {"hop": "answer", "cause": "closed", "detail": "the peer closed it"}
+
+
 REFUSED = {"error": "EPERM: Operation not permitted"}
 
 
@@ -219,5 +232,17 @@ CASES = [
         put("clients", 0, "seen_as")("172.18.0.1:52096"), 0,
         lambda response: response["clients"].pop(0),
         "came to telemt-1 under its own address",
+    ),
+    Case(
+        HAPROXY, "haproxy.handshake", 0, "answered",
+        of_handshakes("published", cut), "haproxy",
+        put("handshakes")({"error": "ModuleNotFoundError: No module named 'mtproto'"}),
+        "user1 secure through telemt-1 (connect 0.28 ms, answer 3.12 ms); user1 tls",
+    ),
+    Case(
+        "haproxy/telemt-2", "telemt.handshake", 0, "answered",
+        of_handshakes("telemt-2", cut), "unknown",
+        of_handshakes("telemt-2", lambda record: record.update(error="process 7 is gone")),
+        "user1 secure (connect 1.49 ms, proxy 0.62 ms, answer 2.66 ms); user1 tls",
     ),
 ]  # fmt: skip

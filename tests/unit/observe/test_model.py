@@ -9,6 +9,7 @@ import pytest
 from stackctl.errors import EngineError
 from stackctl.observe import response as shape
 from stackctl.observe.model import Snapshot, Unread, text_of, value_of
+from stackctl.observe.model import ahead as seconds_ahead
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,8 @@ def test_readings() -> None:
     for reading in (None, {}, {"error": "EPERM: no"}):
         with pytest.raises(Unread, match="x: "):
             text_of(reading, "x")
+
+
+@pytest.mark.parametrize(("began", "ahead"), [(150.0, 0.0), (90.0, -10.0), (400.0, 200.0)])
+def test_how_far_the_engines_clock_is_ahead(began: float, ahead: float) -> None:
+    assert seconds_ahead(Snapshot({}, {}, {}, began=began), 100.0, 200.0) == ahead

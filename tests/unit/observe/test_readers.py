@@ -72,6 +72,7 @@ def test_a_target_that_failed_is_an_error(case: Case, response: dict[str, Any], 
             "error": "process 7 is gone",
         }
     response["clients"], response["client_error"] = [], "NotTheTarget: process 7 is gone"
+    response["handshakes"] = {"error": "NotTheTarget: process 7 is gone"}
     seen = observe(Snapshot.of(response, logs), case.target, case.key, case.nth)
     assert seen.got is None
     assert "process 7 is gone" in seen.error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import threading
@@ -108,9 +109,12 @@ def test_a_request_of_another_version() -> None:
     assert "request version 2" in collect.run({"version": 2})["error"]
 
 
-@pytest.mark.parametrize("argv", [["stackprobe"], ["stackprobe", "{"]])
-def test_usage(argv: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("argv", "sent"), [(["stackprobe", "{}"], "{}\n"), (["stackprobe"], "{\n")]
+)
+def test_usage(argv: list[str], sent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", argv)
+    monkeypatch.setattr("sys.stdin", io.StringIO(sent))
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 2

@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import os
 import random
 import socket
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +32,16 @@ DOMAIN = "www.example.com"
 MODES = "{classic = true, secure = true, tls = true}"
 # Fast and to the point; the tests that are about the delay or the mask ask for them.
 CENSORSHIP = "mask = false\nserver_hello_delay_max_ms = 0"
-API_PORT, METRICS_PORT = 9091, 9090
+API_PORT, METRICS_PORT, BINARY_PORT = 9091, 9090, 9443
+# With a binary given, what a client sees is compared with it: the same tests run against it too.
+BINARY = os.environ.get("TELEMT_BINARY", "")
+COMPARED = {"test_handshake", "test_strangers", "test_limits"}
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out the binary where a test is about the double itself: its log, its own words."""
+    items[:] = [item for item in items if "[binary" not in item.name or item.path.stem in COMPARED]
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,7 @@ class Lab:
     config_path: Path
     log_path: Path
     host: str
+    port: int = 0
 
     @property
     def api(self) -> tuple[str, int]:
@@ -56,6 +68,8 @@ class Lab:
 
     def connect(self) -> socket.socket:
         """A connection to the first TCP listener."""
+        if self.port:
+            return socket.create_connection((self.host, self.port), timeout=3)
         host, _, port = str(self.events("start")[0]["listeners"][0]).rpartition(":")
         return socket.create_connection((host, int(port)), timeout=3)
 
@@ -76,12 +90,14 @@ def http(
 ) -> tuple[int, str, str]:
     """Status, head and body of an answer; status 0 where the connection closes without one."""
     with socket.create_connection(address, timeout=3) as client:
-        lines = [f"{method} {path} HTTP/1.1", "Host: lab", *headers, "", ""]
+        lines = [f"{method} {path} HTTP/1.1", "Host: lab", "Connection: close", *headers, "", ""]
         client.sendall("\r\n".join(lines).encode())
         reply = b""
         while chunk := client.recv(65536):
             reply += chunk
     head, _, body = reply.decode().partition("\r\n\r\n")
+    # Telemt's page goes on with the fingerprints of ClientHellos, which the double has not.
+    body = body.partition("\n[tls_fingerprints]")[0]
     return int(head.split()[1]) if head else 0, head, body
 
 
@@ -130,7 +146,7 @@ def centre_fixture() -> Iterator[Centre]:
     loop.close()
 
 
-@pytest.fixture(params=LOOPS)
+@pytest.fixture(params=[*LOOPS, *(["binary"] if BINARY else [])])
 def lab(
     request: pytest.FixtureRequest, tmp_path: Path, centre: Centre
 ) -> Iterator[Callable[..., Lab]]:
@@ -176,12 +192,49 @@ def lab(
             """
         )
         log_path = tmp_path / f"log{len(stops)}"
+        if request.param == "binary":
+            stops.append(_start_binary(config_path, log_path, host))
+            return Lab(config_path, log_path, host, BINARY_PORT)
         stops.append(_start_thread(config_path, log_path, LOOPS[request.param]))
         return Lab(config_path, log_path, host)
 
     yield start
     for stop in stops:
         stop()
+
+
+def _start_binary(config_path: Path, log_path: Path, host: str) -> Callable[[], None]:
+    """Run the given Telemt on the same file, where it needs more than the double to be alone."""
+    text = config_path.read_text()
+    for line, instead in {
+        "config_strict = true": "config_strict = true\nuse_middle_proxy = false\n"
+        "middle_proxy_nat_probe = false\n"
+        'links = {public_host = "127.0.0.1", public_port = 443}',
+        'tls_domain = "www.example.com"': 'tls_domain = "www.example.com"\ntls_emulation = false',
+        "port = 0": f"port = {BINARY_PORT}\nmetrics_whitelist = ['127.0.0.0/8']\n"
+        "conntrack_control = {inline_conntrack_control = false}",
+        'listen_addr_ipv4 = "127.0.0.1"': f'listeners = [{{ip = "{host}", port = {BINARY_PORT}}}]',
+    }.items():
+        assert line in text
+        text = text.replace(line, instead, 1)
+    config_path.write_text(f"{text}\n[network]\nstun_use = false\n")
+    with log_path.open("wb") as log_file:
+        process = subprocess.Popen([BINARY, str(config_path)], stdout=log_file, stderr=log_file)
+    deadline = time.monotonic() + 10
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            # The API comes last.
+            socket.create_connection((host, API_PORT), timeout=1).close()
+            break
+        except OSError:
+            time.sleep(0.02)
+
+    def stop() -> None:
+        assert process.poll() is None, log_path.read_text()
+        process.terminate()
+        process.wait(15)
+
+    return stop
 
 
 def _start_thread(
