@@ -34,6 +34,11 @@ def plan_load(load: Load, target: Target, machine: Machine) -> LoadPlan:
     _check_asked(load)
     _check_machine(load, machine)
     warnings: list[str] = []
+    if load.handshake == "none":
+        warnings.append(
+            "handshake none asks the lab's site, which ends a connection with its answer: they are "
+            "opened, and not held; secure and tls are"
+        )
     sources = _sources(load, target, machine, warnings)
     return LoadPlan(
         load=load,
