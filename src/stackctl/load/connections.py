@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from stackctl.load.model import LATE_MICROSECONDS, Tally
 from stackctl.load.slots import ASKED, ASKING, CONNECTING, FREE, HELD, Slots
-from stackctl.load.talk import Talk
+from stackctl.load.talk import DONE, Talk
 
 _CHUNK = 8192
 _BATCH = 64
@@ -21,6 +21,11 @@ _EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 _HEARD = _ENDED | select.EPOLLIN
 _BIND_ADDRESS_NO_PORT = 24
+# Looked up once, and as plain numbers: an enumeration's are dear for every connection.
+_NEW = socket.SocketType
+_FAMILY, _KIND = int(socket.AF_INET), int(socket.SOCK_STREAM) | int(socket.SOCK_NONBLOCK)
+_SOCKET, _LINGER, _IP = int(socket.SOL_SOCKET), int(socket.SO_LINGER), int(socket.IPPROTO_IP)
+_IN_PROGRESS = errno.EINPROGRESS
 # Closed by reset: nothing stays behind in TIME-WAIT, also where the process is killed.
 _RESET = struct.pack("ii", 1, 0)
 _SWEEP = 0.25
@@ -212,20 +217,20 @@ class Connections:
         now = time.monotonic_ns() // 1000
         try:
             # The C class: no Python runs in making one.
-            sock = socket.SocketType(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            sock = _NEW(_FAMILY, _KIND)
         except OSError as error:
             self._failed(cause_of(error.errno or 0))
             return
         try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            if self._sources:
-                sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
-                sock.bind((self._sources[number % len(self._sources)], 0))
+            sock.setsockopt(_SOCKET, _LINGER, _RESET)
+            if sources := self._sources:
+                sock.setsockopt(_IP, _BIND_ADDRESS_NO_PORT, 1)
+                sock.bind((sources[number % len(sources)], 0))
             problem = sock.connect_ex(self._target)
         except OSError as error:
             problem = error.errno or errno.EINVAL
         fd = sock.detach()
-        if problem not in {0, errno.EINPROGRESS} or fd >= self._size:
+        if (problem and problem != _IN_PROGRESS) or fd >= self._size:
             os.close(fd)
             self._failed(cause_of(problem) if problem else "no-descriptor")
             return
@@ -267,12 +272,15 @@ class Connections:
         state = self._slots.state[fd]
         opening = state == ASKED
         heard = self._talk.opened(fd, data) if opening else self._talk.answered(fd, data)
-        if heard.failure:
-            self._over(fd, heard.failure)
-            return
-        if heard.reply:
-            self._send(fd, heard.reply)
-        if not heard.done or state == HELD:
+        if heard is not DONE:
+            if heard.failure:
+                self._over(fd, heard.failure)
+                return
+            if heard.reply:
+                self._send(fd, heard.reply)
+            if not heard.done:
+                return
+        if state == HELD:
             return
         slots, tally = self._slots, self.tally
         took = time.monotonic_ns() // 1000 - slots.since[fd]

@@ -29,8 +29,8 @@ class Histogram:
     def record(self, microseconds: int) -> None:
         """Count one time; what is beyond the range counts as its end."""
         shift = microseconds.bit_length() - _BITS
-        shift = max(shift, 0)
-        self._counts[min(SIZE - 1, _STEPS * shift + (microseconds >> shift))] += 1
+        index = _STEPS * shift + (microseconds >> shift) if shift > 0 else microseconds
+        self._counts[index if index < SIZE else -1] += 1
         self.count += 1
         self.highest = max(self.highest, microseconds)
 
