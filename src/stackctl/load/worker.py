@@ -99,7 +99,7 @@ class Baseline:
     is taken again once a few are open, where there are many more and they do not come all at once.
     """
 
-    FEW, MANY = 64, 1000
+    FEW, MANY = 64, 256
 
     def __init__(self, load: Load) -> None:
         self._bytes = own_memory()
