@@ -28,7 +28,9 @@ RULES: dict[str, set[str]] = {
     "doctor": {*CORE, "observe"},
     # prepare.sh, run: its findings are verify's
     "host": {*CORE, "verify"},
-    "report": {*CORE, "observe", "verify", "doctor", "host", "mtproto", "linkprobe"},
+    # it asks the engine what runs, and the probe what HAProxy has counted
+    "load": {*CORE, "engine", "observe", "mtproto"},
+    "report": {*CORE, "observe", "verify", "doctor", "host", "mtproto", "linkprobe", "load"},
     # engine ← apply, which proves what it has started; mtproto ← apply, which shakes hands
     "apply": {*CORE, "render", "engine", "images", "observe", "verify", "doctor", "mtproto"},
     "__main__": {"cli"},
@@ -36,7 +38,7 @@ RULES: dict[str, set[str]] = {
     "cli": {
         *CORE,
         *("render", "engine", "images", "observe", "verify", "doctor", "host", "report", "apply"),
-        *("mtproto", "linkprobe"),
+        *("mtproto", "linkprobe", "load"),
     },
 }
 """Room → the rooms it may import from, beside itself; nobody imports cli."""

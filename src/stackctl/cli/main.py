@@ -11,7 +11,14 @@ from typing import Annotated
 import typer
 
 from stackctl import __version__
-from stackctl.cli import doctor, files, host, probe, stack  # noqa: F401  (they register themselves)
+from stackctl.cli import (  # noqa: F401  (they register themselves)
+    doctor,
+    files,
+    host,
+    load,
+    probe,
+    stack,
+)
 from stackctl.cli.app import app
 from stackctl.cli.output import print_error
 from stackctl.errors import Exit, StackError

@@ -34,6 +34,8 @@ class Handshake:
         framing: how to frame inside; padded in modes secure and tls.
         unix_time: seconds, for the hello's time stamp and the message id.
         random: a source of chance.
+        nonce: 64 usable bytes for the init; drawn unless given. With it, and `positions`,
+            the stream can be gone on with: `Obfuscation.resumed`.
 
     Attributes:
         result: None until the attempt is over.
@@ -48,12 +50,13 @@ class Handshake:
         framing: Framing,
         unix_time: float,
         random: Callable[[int], bytes],
+        nonce: bytes | None = None,
     ) -> None:
         self.result: Attempt | None = None
         self.lingering = False
         self._secret = secret
         self._nonce = random(16)
-        self._cipher = Obfuscation(new_nonce(random), secret.key, framing, dc)
+        self._cipher = Obfuscation(nonce or new_nonce(random), secret.key, framing, dc)
         request = encode_frame(framing, req_pq_multi(self._nonce, unix_time), random)
         self._opening = self._cipher.init + self._cipher.encrypt(request)
         self._frames = FrameReader(framing)
@@ -72,6 +75,16 @@ class Handshake:
     def hop(self) -> Hop:
         """The hop that is under way."""
         return "tls" if self._secret.mode == "tls" and not self._steps else "answer"
+
+    @property
+    def positions(self) -> tuple[int, int]:
+        """Bytes of the obfuscated stream sent and received so far."""
+        return self._cipher.sent, self._cipher.received
+
+    @property
+    def between_frames(self) -> bool:
+        """Whether all that came has been taken: nothing of a next frame or record is held."""
+        return not self._frames.held and not self._records.rest
 
     def start(self, now: float) -> bytes:
         """What to send first.

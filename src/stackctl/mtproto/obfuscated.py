@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from .model import Framing
 
 INIT_BYTES = 64
+BLOCK_BYTES = 16
 TAGS: dict[Framing, bytes] = {
     "abridged": b"\xef" * 4,
     "intermediate": b"\xee" * 4,
@@ -34,22 +35,43 @@ class Obfuscation:
 
     Attributes:
         init: the 64 bytes to send first.
+        sent: bytes of the stream towards the proxy so far.
+        received: bytes of the stream from the proxy so far.
     """
 
     def __init__(self, nonce: bytes, key: bytes, framing: Framing, dc: int) -> None:
         plain = nonce[:56] + TAGS[framing] + dc.to_bytes(2, "little", signed=True) + nonce[62:64]
-        backwards = plain[8:56][::-1]
-        self._send = _cipher(plain[8:40], key, plain[40:56]).encryptor()
-        self._receive = _cipher(backwards[:32], key, backwards[32:48]).decryptor()
+        self._begin(nonce, key, 0, 0)
         # The whole init goes through the cipher, so its keystream stands at 64 for what follows.
-        self.init = plain[:56] + self._send.update(plain)[56:]
+        self.init = plain[:56] + self.encrypt(plain)[56:]
+
+    @classmethod
+    def resumed(cls, nonce: bytes, key: bytes, sent: int, received: int) -> Obfuscation:
+        """The same connection's ciphers again, at these positions: a counter needs no history.
+
+        Who holds many idle connections keeps two numbers of each, instead of two ciphers.
+        """
+        resumed = cls.__new__(cls)
+        resumed.init = b""
+        resumed._begin(nonce, key, sent, received)
+        return resumed
+
+    def _begin(self, nonce: bytes, key: bytes, sent: int, received: int) -> None:
+        backwards = nonce[8:56][::-1]
+        self.sent, self.received = sent, received
+        self._send = _cipher(nonce[8:40], key, nonce[40:56], sent).encryptor()
+        self._receive = _cipher(backwards[:32], key, backwards[32:48], received).decryptor()
+        self._send.update(bytes(sent % BLOCK_BYTES))
+        self._receive.update(bytes(received % BLOCK_BYTES))
 
     def encrypt(self, data: bytes) -> bytes:
         """The next bytes towards the proxy."""
+        self.sent += len(data)
         return self._send.update(data)
 
     def decrypt(self, data: bytes) -> bytes:
         """The next bytes from the proxy."""
+        self.received += len(data)
         return self._receive.update(data)
 
 
@@ -70,5 +92,7 @@ def new_nonce(random: Callable[[int], bytes]) -> bytes:
     return nonce
 
 
-def _cipher(seed: bytes, key: bytes, iv: bytes) -> Cipher[CTR]:
-    return Cipher(AES(sha256(seed + key).digest()), CTR(iv))
+def _cipher(seed: bytes, key: bytes, iv: bytes, position: int) -> Cipher[CTR]:
+    """The cipher from the block that holds this position on."""
+    counter = (int.from_bytes(iv, "big") + position // BLOCK_BYTES) % 2**128
+    return Cipher(AES(sha256(seed + key).digest()), CTR(counter.to_bytes(BLOCK_BYTES, "big")))

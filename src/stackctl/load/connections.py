@@ -1,0 +1,366 @@
+"""One process's connections: `select.epoll` on bare descriptors, arrays for what is kept."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from stackctl.load.model import LATE_MICROSECONDS, Tally
+from stackctl.load.slots import ASKED, ASKING, CONNECTING, FREE, HELD, Slots
+from stackctl.load.talk import DONE, Talk
+
+_CHUNK = 8192
+_BATCH = 64
+_EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+_ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+_HEARD = _ENDED | select.EPOLLIN
+_BIND_ADDRESS_NO_PORT = 24
+# Looked up once, and as plain numbers: an enumeration's are dear for every connection.
+_NEW = socket.SocketType
+_FAMILY, _KIND = int(socket.AF_INET), int(socket.SOCK_STREAM) | int(socket.SOCK_NONBLOCK)
+_SOCKET, _LINGER, _IP = int(socket.SOL_SOCKET), int(socket.SO_LINGER), int(socket.IPPROTO_IP)
+_IN_PROGRESS = errno.EINPROGRESS
+# Closed by reset: nothing stays behind in TIME-WAIT, also where the process is killed.
+_RESET = struct.pack("ii", 1, 0)
+_SWEEP = 0.25
+_LOOK = 0.05
+TRIP_SECONDS = 5.0
+"""A round trip without an answer after that has failed."""
+
+CAUSES = {
+    errno.ECONNREFUSED: "refused",
+    errno.ECONNRESET: "reset",
+    errno.EPIPE: "reset",
+    errno.ETIMEDOUT: "connect-timeout",
+    errno.EADDRNOTAVAIL: "no-port",
+    errno.EMFILE: "no-descriptor",
+    errno.ENFILE: "no-descriptor",
+    errno.ENOBUFS: "no-memory",
+    errno.ENOMEM: "no-memory",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+}
+"""The kernel's errors in stable words."""
+
+
+def cause_of(number: int) -> str:
+    """A word for an errno: its own name, small, where it is none of the usual."""
+    return CAUSES.get(number) or errno.errorcode.get(number, f"errno-{number}").lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How connections are started: at a rate, all at once, or so many under way.
+
+    Attributes:
+        rate: a second; 0 for none.
+        burst: all at once.
+        in_flight: under way at once; counts where there is neither rate nor burst.
+        timeout: seconds one may take to be open.
+    """
+
+    rate: float
+    burst: bool
+    in_flight: int
+    timeout: float
+
+    def due(self, elapsed: float, started: int, under_way: int) -> int:
+        """How many to start now, at most a batch.
+
+        Args:
+            elapsed: seconds since the first.
+            started: so far.
+            under_way: of these.
+        """
+        if self.burst:
+            return _BATCH
+        if self.rate:
+            return min(_BATCH, int(elapsed * self.rate) + 1 - started)
+        return min(_BATCH, self.in_flight - under_way)
+
+
+class Connections:
+    """One process's connections, from the first connect() to the last close().
+
+    Args:
+        target: address and port.
+        sources: addresses taken in turn by number; empty: the kernel's choice.
+        first: number of the first connection.
+        count: how many.
+        slots: the arrays.
+        talk: what is said.
+
+    Attributes:
+        tally: what came of them so far; `held` is kept up to date.
+        started: connect() calls made.
+        under_way: of these, neither open nor failed yet.
+    """
+
+    def __init__(
+        self,
+        target: tuple[str, int],
+        sources: Sequence[str],
+        first: int,
+        count: int,
+        slots: Slots,
+        talk: Talk,
+    ) -> None:
+        self.tally = Tally()
+        self.started = 0
+        self.under_way = 0
+        self._target = target
+        self._sources = sources
+        self._first, self._count = first, count
+        self._slots, self._talk = slots, talk
+        self._size = len(slots.state)
+        self._poll = select.epoll()
+        self._unsent: dict[int, bytes] = {}
+        self._watched: dict[int, Callable[[], None]] = {}
+        self._swept = 0.0
+
+    def watch(self, fd: int, heed: Callable[[], None]) -> None:
+        """Call `heed` whenever another descriptor can be read."""
+        self._watched[fd] = heed
+        self._poll.register(fd, select.EPOLLIN)
+
+    def open(self, pace: Pace, deadline: float, each_turn: Callable[[], None]) -> None:
+        """Start all and see each open or failed.
+
+        Args:
+            pace: how.
+            deadline: time.monotonic() value at which what is not open has failed.
+            each_turn: called now and then.
+        """
+        began = now = time.monotonic()
+        looked = 0.0
+        while self.started < self._count or self.under_way:
+            left = self._count - self.started
+            due = min(left, pace.due(now - began, self.started, self.under_way)) if left else 0
+            for _ in range(due):
+                self._start()
+            if left > due > 0 and (pace.burst or pace.rate):
+                self.turn(0)
+            else:
+                self.turn(0.002 if pace.rate and left else 0.05)
+            now = time.monotonic()
+            if now >= deadline:
+                self._give_up()
+            elif now - self._swept > _SWEEP:
+                self._sweep(now, pace.timeout)
+            if now - looked > _LOOK:
+                looked = now
+                each_turn()
+        each_turn()
+        self.tally.opening = time.monotonic() - began
+
+    def hold(self, seconds: float, trips: bool, each_turn: Callable[[], None]) -> None:
+        """Keep what is open; with `trips`, each makes a round trip every ten seconds or oftener.
+
+        Ends after that many seconds, and a moment for the answers still under way.
+        """
+        began = now = time.monotonic()
+        end = began + seconds
+        period = min(10.0, seconds / 2) or 1.0
+        made, position = 0, 0
+        while now < end and self.tally.held:
+            due = int((now - began) / period * self.tally.held) - made if trips else 0
+            for _ in range(min(due, _BATCH)):
+                made += 1
+                position = self._trip(position)
+            self.turn(min(0.002 if trips else 0.1, end - now))
+            now = time.monotonic()
+            if now - self._swept > _SWEEP:
+                self._sweep(now, TRIP_SECONDS)
+            each_turn()
+        while trips and self._slots.state.count(ASKING) and now < end + min(TRIP_SECONDS, 1.0):
+            self.turn(0.05)
+            now = time.monotonic()
+        for fd in self._in(ASKING):
+            self._unanswered(fd)
+
+    def turn(self, timeout: float) -> None:
+        """Wait that many seconds at most, and deal with what has happened."""
+        states, unsent = self._slots.state, self._unsent
+        for fd, event in self._poll.poll(timeout, 512):
+            if unsent and fd in unsent:
+                self._send(fd, unsent.pop(fd))
+            state = states[fd]
+            if state == CONNECTING:
+                # A connect() that failed shows in the first write.
+                states[fd] = ASKED
+                self._send(fd, self._talk.opening(fd))
+                state = states[fd]
+            elif state == FREE:
+                if fd in self._watched:
+                    self._watched[fd]()
+                continue
+            if event & _HEARD and state != FREE:
+                self._read(fd, event & _ENDED)
+
+    def close(self) -> None:
+        """Close every connection."""
+        for fd in range(self._size):
+            if self._slots.state[fd] != FREE:
+                self._drop(fd)
+        self._poll.close()
+
+    def _start(self) -> None:
+        number = self._first + self.started
+        self.started += 1
+        slots = self._slots
+        now = time.monotonic_ns() // 1000
+        try:
+            # The C class: no Python runs in making one.
+            sock = _NEW(_FAMILY, _KIND)
+        except OSError as error:
+            self._failed(cause_of(error.errno or 0))
+            return
+        try:
+            sock.setsockopt(_SOCKET, _LINGER, _RESET)
+            if sources := self._sources:
+                sock.setsockopt(_IP, _BIND_ADDRESS_NO_PORT, 1)
+                sock.bind((sources[number % len(sources)], 0))
+            problem = sock.connect_ex(self._target)
+        except OSError as error:
+            problem = error.errno or errno.EINVAL
+        fd = sock.detach()
+        if (problem and problem != _IN_PROGRESS) or fd >= self._size:
+            os.close(fd)
+            self._failed(cause_of(problem) if problem else "no-descriptor")
+            return
+        slots.since[fd] = now
+        slots.state[fd] = CONNECTING
+        if slots.number:
+            slots.number[fd] = number
+        self.under_way += 1
+        self._poll.register(fd, _EVENTS)
+
+    def _send(self, fd: int, data: bytes) -> None:
+        try:
+            sent = os.write(fd, data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._over(fd, cause_of(error.errno or 0))
+            return
+        if sent < len(data):
+            self._unsent[fd] = data[sent:]
+
+    def _read(self, fd: int, ended: int) -> None:
+        while True:
+            try:
+                data = os.read(fd, _CHUNK)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._over(fd, cause_of(error.errno or 0))
+                return
+            if not data:
+                self._over(fd, "closed")
+                return
+            self._heard(fd, data)
+            if self._slots.state[fd] == FREE or (len(data) < _CHUNK and not ended):
+                return
+
+    def _heard(self, fd: int, data: bytes) -> None:
+        state = self._slots.state[fd]
+        opening = state == ASKED
+        heard = self._talk.opened(fd, data) if opening else self._talk.answered(fd, data)
+        if heard is not DONE:
+            if heard.failure:
+                self._over(fd, heard.failure)
+                return
+            if heard.reply:
+                self._send(fd, heard.reply)
+            if not heard.done:
+                return
+        if state == HELD:
+            return
+        slots, tally = self._slots, self.tally
+        took = time.monotonic_ns() // 1000 - slots.since[fd]
+        slots.state[fd] = HELD
+        if not opening:
+            tally.trips.record(took)
+            return
+        tally.connect.record(took)
+        tally.opened += 1
+        tally.held += 1
+        tally.late += took > LATE_MICROSECONDS
+        if tally.held > tally.held_highest:  # noqa: PLR1730 - a call for every connection is dear
+            tally.held_highest = tally.held
+        self.under_way -= 1
+
+    def _trip(self, position: int) -> int:
+        """Begin a round trip on the next idle connection; returns where to look next."""
+        states = self._slots.state
+        fd = states.find(HELD, position)
+        if fd < 0:
+            fd = states.find(HELD)
+        if fd < 0:
+            return 0
+        states[fd] = ASKING
+        self._slots.since[fd] = time.monotonic_ns() // 1000
+        self._send(fd, self._talk.trip(fd))
+        return fd + 1
+
+    def _in(self, *states: int) -> list[int]:
+        kept = self._slots.state
+        return [fd for fd in range(self._size) if kept[fd] in states]
+
+    def _sweep(self, now: float, timeout: float) -> None:
+        """What has waited for too long has failed."""
+        self._swept = now
+        oldest = int((now - timeout) * 1_000_000)
+        states = self._slots.state
+        for fd in self._in(CONNECTING, ASKED, ASKING):
+            if self._slots.since[fd] > oldest:
+                continue
+            if states[fd] == ASKING:
+                self._unanswered(fd)
+            else:
+                self._too_long(fd)
+
+    def _too_long(self, fd: int) -> None:
+        connecting = self._slots.state[fd] == CONNECTING
+        self._over(fd, "connect-timeout" if connecting else "answer-timeout")
+
+    def _unanswered(self, fd: int) -> None:
+        self._slots.state[fd] = HELD
+        failed = self.tally.trips_failed
+        failed["answer-timeout"] = failed.get("answer-timeout", 0) + 1
+
+    def _give_up(self) -> None:
+        """The deadline: whatever is not open has failed."""
+        for fd in self._in(CONNECTING, ASKED):
+            self._too_long(fd)
+        if self.started < self._count:
+            self._failed("deadline", self._count - self.started)
+            self.started = self._count
+
+    def _over(self, fd: int, cause: str) -> None:
+        """A connection has ended by itself, or for what was heard on it."""
+        tally = self.tally
+        if self._slots.state[fd] in {CONNECTING, ASKED}:
+            self.under_way -= 1
+            self._failed(self._talk.ended(fd, cause))
+        else:
+            if self._slots.state[fd] == ASKING:
+                tally.trips_failed[cause] = tally.trips_failed.get(cause, 0) + 1
+            tally.held -= 1
+            tally.lost[cause] = tally.lost.get(cause, 0) + 1
+        self._drop(fd)
+
+    def _failed(self, cause: str, number: int = 1) -> None:
+        self.tally.failed[cause] = self.tally.failed.get(cause, 0) + number
+
+    def _drop(self, fd: int) -> None:
+        self._slots.state[fd] = FREE
+        self._unsent.pop(fd, None)
+        self._talk.forget(fd)
+        os.close(fd)

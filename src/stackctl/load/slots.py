@@ -1,0 +1,37 @@
+"""What is kept of a connection: one place in each of a few arrays, found by its descriptor."""
+
+from __future__ import annotations
+
+from array import array
+
+FREE, CONNECTING, ASKED, HELD, ASKING = 0, 1, 2, 3, 4
+"""No connection; connect() under way; the first bytes are sent; open; open, in a round trip."""
+
+
+class Slots:
+    """The arrays. Descriptors are small numbers, given out from the lowest: no table is needed.
+
+    Args:
+        size: descriptors 0 to size-1 have a place.
+        ciphers: also keep what an obfuscated stream needs to be gone on with.
+
+    Attributes:
+        state: FREE, CONNECTING, ASKED, HELD or ASKING.
+        since: microseconds: when connect() was called, or the round trip under way began.
+        number: of the connection, over all processes; its key and source follow from it.
+        sent: position in the stream towards the proxy.
+        received: position in the stream from the proxy.
+    """
+
+    def __init__(self, size: int, *, ciphers: bool) -> None:
+        self.state = bytearray(size)
+        self.since = array("Q", bytes(8 * size))
+        self.number = array("I", bytes(4 * size if ciphers else 0))
+        self.sent = array("I", bytes(4 * size if ciphers else 0))
+        self.received = array("I", bytes(4 * size if ciphers else 0))
+
+    @property
+    def bytes_each(self) -> int:
+        """What one connection takes here."""
+        ciphers = (self.number, self.sent, self.received) if self.number else ()
+        return 1 + self.since.itemsize + sum(kept.itemsize for kept in ciphers)

@@ -1,0 +1,118 @@
+"""A load on a running stack, with everything read before, while held, and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from stackctl.engine import Container, Engine
+from stackctl.errors import StackNotRunningError
+from stackctl.limits import Role
+from stackctl.load.model import Load, LoadPlan
+from stackctl.load.plan import plan_load
+from stackctl.load.readings import Moment, Space, cgroups_of, read_machine, read_moment
+from stackctl.load.result import (
+    LoadResult,
+    all_movements,
+    gauges,
+    haproxy_counters,
+    memory_uses,
+)
+from stackctl.load.run import Progress, run_load
+from stackctl.load.target import (
+    check_bounds,
+    check_may_be_loaded,
+    client_secrets,
+    running_haproxy,
+    target_of,
+)
+from stackctl.observe.collect import look
+from stackctl.observe.facts import host_facts
+from stackctl.observe.haproxy import servers
+from stackctl.plan import HAPROXY, HOST, Plan, Sources, make_plan, role_of
+from stackctl.spec import Secrets, Stack
+
+
+def load_stack(
+    stack: Stack,
+    secrets: Secrets,
+    engine: Engine,
+    sources: Sources | None,
+    load: Load,
+    planned: Callable[[LoadPlan], None],
+    each: Callable[[Progress], None],
+) -> LoadResult:
+    """Open, hold and close, and say what came of it; nothing of the load is left.
+
+    Args:
+        stack: its file.
+        secrets: its users.
+        engine: where it runs.
+        sources: which images run; None where no stack does.
+        load: what is asked.
+        planned: called with what was decided, before the first connection.
+        each: called now and then.
+
+    Raises:
+        StackNotRunningError: it does not run.
+        PlanError: it may not be loaded from here, or this machine cannot make the load.
+    """
+    containers = engine.containers(stack.name)
+    cgroups = cgroups_of([c.pid for c in containers if c.pid])
+    running_haproxy(containers, cgroups, stack.name)
+    if sources is None:
+        raise StackNotRunningError(
+            f"{stack.name}: its HAProxy does not say what it is", "start it anew: `stackctl up`"
+        )
+    snapshot = look(engine, stack, clients=False)
+    facts = host_facts(snapshot, engine, stack.name)
+    plan = make_plan(stack, facts, sources, starting=False)
+    check_may_be_loaded(plan, load)
+    target = target_of(stack, plan, engine.subnets().get(stack.name, ()))
+    load_plan = plan_load(load, target, read_machine())
+    check_bounds(plan, load, max(1, len(load_plan.sources)), len(secrets.users))
+    planned(load_plan)
+
+    spaces = _spaces(plan, containers)
+    ids = {c.target: c.id for c in containers if c.pid}
+    before = _with_haproxy(read_moment(spaces, ids), haproxy_counters(servers(snapshot)))
+    at_hold: list[Moment] = []
+    outcome = run_load(
+        load_plan,
+        client_secrets(stack, secrets, load),
+        each,
+        lambda: at_hold.append(read_moment(spaces, ids)),
+    )
+    again = servers(look(engine, stack, clients=False))
+    after = _with_haproxy(read_moment(spaces, ids), haproxy_counters(again))
+    held = at_hold[0]
+    tally = outcome.tally
+    return LoadResult(
+        stack=stack.name,
+        telemt=sources.telemt,
+        plan=load_plan,
+        outcome=outcome,
+        movements=all_movements(spaces, plan.link, before, after),
+        gauges=tuple(gauges(spaces, before, held, after)),
+        memory=tuple(memory_uses(before, held, tally.own_bytes, tally.held_highest)),
+        unread=tuple(dict.fromkeys((*before.unread, *held.unread, *after.unread))),
+    )
+
+
+def _spaces(plan: Plan, containers: Sequence[Container]) -> tuple[Space, ...]:
+    """The host's namespace, and each container's where it has its own."""
+    if plan.network == "host":
+        return (Space(HOST, None, "self"),)
+    own = tuple(
+        Space(c.target, role_of(c.target), str(c.pid), c.id)
+        for c in containers
+        if c.pid and (c.target == HAPROXY or c.is_replica)
+    )
+    return (Space(HOST, Role.HOST, "self"), *own)
+
+
+def _with_haproxy(moment: Moment, counted: dict[str, int]) -> Moment:
+    """HAProxy's own counters beside those of its namespace."""
+    where = HAPROXY if HAPROXY in moment.counters else HOST
+    counters = {**moment.counters, where: {**moment.counters[where], **counted}}
+    return replace(moment, counters=counters)

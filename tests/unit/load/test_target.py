@@ -1,0 +1,142 @@
+"""What may be loaded: this machine's own lab stack, from here, within its own bounds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from stackctl.engine import Container
+from stackctl.errors import PlanError, StackNotRunningError
+from stackctl.load.model import Handshake, Load
+from stackctl.load.readings import cgroups_of
+from stackctl.load.target import (
+    check_bounds,
+    check_may_be_loaded,
+    client_secrets,
+    running_haproxy,
+    target_of,
+)
+from stackctl.plan import Plan, Sources, make_plan
+from stackctl.spec import Secrets, Stack
+
+ID = "a" * 64
+LAB = {"datacentre": "lab"}
+
+
+def stack_of(**keys: object) -> Stack:
+    base = {"name": "lab", "connections": 8000, "replicas": 2, "telemt": LAB}
+    return Stack.model_validate({**base, **keys})
+
+
+def plan_of(**keys: object) -> Plan:
+    return make_plan(stack_of(**keys), None, Sources("double", "build"))
+
+
+def container(pid: int, target: str = "haproxy", id_: str = ID) -> Container:
+    return Container(id_, f"stackctl-lab-{target}", target, pid, "running", "healthy", {}, "")
+
+
+@pytest.mark.parametrize("handshake", ["none", "secure", "tls"])
+def test_a_lab_may_be_loaded(handshake: Handshake) -> None:
+    check_may_be_loaded(plan_of(), Load(10, handshake=handshake))
+
+
+@pytest.mark.parametrize(
+    ("telemt", "handshake", "message"),
+    [
+        ({}, "secure", "telemt.datacentre: is telegram"),
+        ({}, "none", "telemt.datacentre: is telegram"),
+        ({**LAB, "modes": ["tls"]}, "secure", "--handshake: secure is not spoken"),
+        ({**LAB, "mask": "off"}, "none", "with `mask: off` strangers are closed"),
+        ({**LAB, "mask": "www.example.org:443"}, "none", "passed on to www.example.org"),
+    ],
+)
+def test_a_load_ends_inside_this_machine(
+    telemt: dict[str, object], handshake: Handshake, message: str
+) -> None:
+    with pytest.raises(PlanError) as refused:
+        check_may_be_loaded(plan_of(telemt=telemt), Load(10, handshake=handshake))
+    assert message in refused.value.message
+    assert refused.value.remedy
+
+
+def test_haproxy_is_a_process_of_this_machine() -> None:
+    cgroups = {40: f"0::/docker/{ID}\n"}
+    found = running_haproxy([container(41, "telemt-1"), container(40)], cgroups, "lab")
+    assert found.pid == 40
+
+
+@pytest.mark.parametrize("containers", [[], [container(0)], [container(40, "telemt-1")]])
+def test_a_stack_that_does_not_run_is_not_loaded(containers: list[Container]) -> None:
+    with pytest.raises(StackNotRunningError):
+        running_haproxy(containers, {40: ID}, "lab")
+
+
+@pytest.mark.parametrize("cgroups", [{}, {40: f"0::/docker/{'b' * 64}"}, {41: ID}])
+def test_a_stack_on_another_machine_is_not_loaded(cgroups: dict[int, str]) -> None:
+    """The engine may be remote: its process ids mean nothing here, or another process."""
+    with pytest.raises(PlanError, match="no process of this machine"):
+        running_haproxy([container(40)], cgroups, "lab")
+
+
+def test_cgroups_are_read_of_processes_that_are_there() -> None:
+    own = os.getpid()
+    assert cgroups_of([own, 2**30]) == {own: Path("/proc/self/cgroup").read_text()}
+
+
+@pytest.mark.parametrize(
+    ("keys", "networks", "host"),
+    [
+        ({}, ["10.201.7.0/24"], "10.201.7.1"),
+        ({}, [], "127.0.0.1"),
+        ({"network": "host"}, [], "127.0.0.1"),
+        ({"listen": "127.0.0.5:8443"}, ["10.201.7.0/24"], "127.0.0.5"),
+    ],
+)
+def test_where_clients_come_in(keys: dict[str, object], networks: list[str], host: str) -> None:
+    target = target_of(stack_of(**keys), plan_of(**keys), networks)
+    assert (target.host, target.port, target.replicas) == (host, 8443, 2)
+    assert target.balanced_by_source
+
+
+def test_ipv6_alone_is_refused() -> None:
+    keys = {"listen": "[::1]:8443"}
+    with pytest.raises(PlanError, match="no IPv4 address"):
+        target_of(stack_of(**keys), plan_of(**keys), [])
+
+
+@pytest.mark.parametrize(
+    ("keys", "connections", "sources", "refused"),
+    [
+        ({"per_address": {"connections": 100}}, 100, 1, ""),
+        ({"per_address": {"connections": 100}}, 101, 1, "per_address.connections: is 100"),
+        ({"per_address": {"connections": 100}}, 200, 2, ""),
+        # One address meets one replica.
+        ({"per_user": {"connections": 100}}, 201, 1, "per_user.connections: is 100"),
+        ({"per_user": {"connections": 100}}, 200, 1, ""),
+        ({"per_user": {"connections": 100}}, 400, 64, ""),
+    ],
+)
+def test_the_stacks_own_bounds(
+    keys: dict[str, object], connections: int, sources: int, refused: str
+) -> None:
+    plan = plan_of(**keys)
+    if not refused:
+        check_bounds(plan, Load(connections), sources, users=2)
+        return
+    with pytest.raises(PlanError) as error:
+        check_bounds(plan, Load(connections), sources, users=2)
+    assert refused in error.value.message
+
+
+def test_users_take_turns() -> None:
+    secrets = Secrets({"one": "00" * 16, "two": "11" * 16})
+    assert client_secrets(stack_of(), secrets, Load(1, handshake="none")) == ()
+    for mode, domain in (("secure", ""), ("tls", "www.example.com")):
+        made = client_secrets(stack_of(), secrets, Load(1, handshake=mode))  # type: ignore[arg-type]
+        assert [(s.mode, s.key, s.domain) for s in made] == [
+            (mode, bytes(16), domain),
+            (mode, b"\x11" * 16, domain),
+        ]
