@@ -28,11 +28,8 @@ os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
 REAL = os.environ.get("TELEMT_BINARY", "")
 """The operator's Telemt, where the tests are to run against it."""
 
-TELEMT = (
-    f"{{datacentre: lab, source: binary, binary: {REAL}}}"
-    if REAL
-    else ("{datacentre: lab, source: double}")
-)
+_SOURCE = f"binary, binary: {REAL}" if REAL else "double"
+TELEMT = f"{{datacentre: lab, source: {_SOURCE}}}"
 """For a stack that is rendered without asking the engine, which images there are must be said."""
 
 MakeLab = Callable[..., Lab]
@@ -42,6 +39,12 @@ MakeLab = Callable[..., Lab]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HAPROXY_IMAGE = f"stackctl/haproxy:{__version__}"
+
+
+def pytest_report_header() -> str:
+    """What a run was against belongs in its report; no test asks."""
+    image = os.environ.get("TELEMT_IMAGE", "")
+    return f"telemt: {REAL or image or 'the official image if it can be pulled, else the double'}"
 
 
 @pytest.fixture(scope="session", autouse=True)
