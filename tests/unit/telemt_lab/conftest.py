@@ -63,7 +63,8 @@ class Lab:
 
     def events(self, name: str) -> list[dict[str, object]]:
         """The events of a name, in order, as far as they are written."""
-        lines = self.log_path.read_text().splitlines()
+        # What follows the last newline is still being written.
+        lines = self.log_path.read_text().split("\n")[:-1]
         return [event for event in map(json.loads, lines) if event["event"] == name]
 
     def connect(self) -> socket.socket:
