@@ -30,7 +30,12 @@ RULES: dict[str, set[str]] = {
     "host": {*CORE, "verify"},
     # it asks the engine what runs, and the probe what HAProxy has counted
     "load": {*CORE, "engine", "observe", "mtproto"},
-    "report": {*CORE, "observe", "verify", "doctor", "host", "mtproto", "linkprobe", "load"},
+    # the load's counters, read twice without a load
+    "diagnose": {*CORE, "engine", "observe", "load"},
+    "report": {
+        *CORE,
+        *("observe", "verify", "doctor", "host", "mtproto", "linkprobe", "load", "diagnose"),
+    },
     # engine ← apply, which proves what it has started; mtproto ← apply, which shakes hands
     "apply": {*CORE, "render", "engine", "images", "observe", "verify", "doctor", "mtproto"},
     "__main__": {"cli"},
@@ -38,7 +43,7 @@ RULES: dict[str, set[str]] = {
     "cli": {
         *CORE,
         *("render", "engine", "images", "observe", "verify", "doctor", "host", "report", "apply"),
-        *("mtproto", "linkprobe", "load"),
+        *("mtproto", "linkprobe", "load", "diagnose"),
     },
 }
 """Room → the rooms it may import from, beside itself; nobody imports cli."""

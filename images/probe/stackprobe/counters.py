@@ -26,6 +26,12 @@ _COUNTED = (
     "telemt_upstream_connect_attempt_total",
     "telemt_upstream_connect_failfast_hard_error_total",
 )
+_REFUSED = (
+    "telemt_accept_permit_timeout_total",
+    "telemt_connections_bad_by_class_total",
+    "telemt_handshake_timeouts_total",
+    "telemt_upstream_connect_fail_total",
+)
 _OF_USER = (
     "telemt_user_connections_current",
     "telemt_user_unique_ips_current",
@@ -57,6 +63,30 @@ def metrics(address: tuple[str, int], user: str, deadline: Deadline) -> dict[str
     if status != 200:
         raise ValueError(f"status {status}")
     return parse(body, user)
+
+
+def totals(page: str) -> dict[str, float]:
+    """The counters of refusals on a metrics page, whoever they were refused to."""
+    found: dict[str, float] = {}
+    for line in page.splitlines():
+        series, _, number = line.rpartition(" ")
+        if series.partition("{")[0] in _REFUSED:
+            try:
+                found[series] = float(number)
+            except ValueError:
+                continue
+    return found
+
+
+def refused(address: tuple[str, int], deadline: Deadline) -> dict[str, object]:
+    """The same as a reading, asked in the calling thread's namespace."""
+    try:
+        status, body = api.parse(api.get(address, "/metrics", deadline, MOST))
+        if status != 200:
+            raise ValueError(f"status {status}")
+        return {"value": totals(body)}
+    except (OSError, ValueError) as problem:
+        return dict(failure(problem))
 
 
 def active(body: str, user: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from stackprobe import admin, api, arrivals, cgroup, fresh, netns, procs
+from stackprobe import admin, api, arrivals, cgroup, counters, fresh, netns, procs
 from stackprobe.reading import Deadline, failure, sysctls, text
 
 Target = dict[str, Any]
@@ -134,6 +134,8 @@ def _unread(found: dict[str, Any], target: Target, why: dict[str, Any]) -> None:
         found["api"] = dict.fromkeys(api.PATHS, why)
     if target.get("metrics"):
         found["beobachten"] = why
+    if target.get("counters"):
+        found["counters"] = why
 
 
 def _in_namespace(
@@ -146,3 +148,6 @@ def _in_namespace(
         host, port = target["api"]
         users = f"/proc/{pid}/root{target['users']}"
         found["api"] = api.readings((str(host), int(port)), users, deadline)
+    if target.get("counters"):
+        host, port = target["metrics"]
+        found["counters"] = counters.refused((str(host), int(port)), deadline)

@@ -12,6 +12,7 @@ import typer
 
 from stackctl import __version__
 from stackctl.cli import (  # noqa: F401  (they register themselves)
+    diagnose,
     doctor,
     files,
     host,

@@ -35,7 +35,12 @@ ANY = ("0.0.0.0", "::", "")  # noqa: S104
 
 
 def look(
-    engine: Engine, stack: Stack, *, clients: bool = True, choice: Choice | None = None
+    engine: Engine,
+    stack: Stack,
+    *,
+    clients: bool = True,
+    choice: Choice | None = None,
+    counters: bool = False,
 ) -> Snapshot:
     """One probe run over everything of the stack that runs, and the host.
 
@@ -44,6 +49,7 @@ def look(
         stack: its file.
         clients: make real client connections through HAProxy and read the replicas' logs.
         choice: handshakes to be made with these; with `clients` alone, with the first user.
+        counters: also what each replica has refused so far.
 
     Raises:
         EngineError: the probe could not be run.
@@ -62,7 +68,7 @@ def look(
             refused = str(error)
     request = probe_request(
         None if haproxy is None else ProbeHaproxy(haproxy.pid, haproxy.id, stack.listen.port),
-        _replicas(stack, replicas),
+        _replicas(stack, replicas, counters),
         wanted,
         handshakes=handshakes,
     )
@@ -134,7 +140,7 @@ def _counted(response: Mapping[str, Any], server: str, own: str) -> bool:
         return False
 
 
-def _replicas(stack: Stack, running: Sequence[Container]) -> list[ProbeReplica]:
+def _replicas(stack: Stack, running: Sequence[Container], counters: bool) -> list[ProbeReplica]:
     in_host = stack.network == "host"
     addresses = {}
     if in_host:
@@ -153,6 +159,7 @@ def _replicas(stack: Stack, running: Sequence[Container]) -> list[ProbeReplica]:
                 listener=SOCKET_PATH
                 if stack.link == "unix"
                 else (inside if in_host else ANY[0], TELEMT_PORT),
+                counters=counters,
             )
         )
     return found

@@ -49,6 +49,7 @@ class ProbeReplica:
         listener: path of its unix socket in the container, or (address, port).
         config: configuration file in the container.
         users: file in the container with the API's secret and the users'.
+        counters: also read what it has refused, of its metrics.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ProbeReplica:
     listener: str | tuple[str, int]
     config: str = "/etc/telemt/telemt.toml"
     users: str = USERS_PATH
+    counters: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,7 @@ def _replica(target: ProbeReplica) -> dict[str, Any]:
         "sysctls": list(sysctl_keys(Role.TELEMT)),
         "config": target.config,
         "users": target.users,
+        "counters": target.counters,
         "api": list(target.api),
         "metrics": list(target.metrics),
         "listener": {"unix": target.listener} if unix else {"tcp": list(target.listener)},

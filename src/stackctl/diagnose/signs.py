@@ -1,0 +1,111 @@
+"""Which fills there are and which rows they point at, and Telemt's own counters: data. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stackctl.load.attribution import COUNTERS, Sign
+
+_ADMISSION = ("telemt.max_connections",)
+
+TELEMT_COUNTERS = (
+    Sign(
+        "telemt_accept_permit_timeout_total",
+        "Telemt was at max_connections and dropped a client",
+        _ADMISSION,
+    ),
+    Sign("telemt_handshake_timeouts_total", "a client did not finish its handshake in time"),
+    Sign(
+        "telemt_connections_bad_by_class_total",
+        "Telemt refused a client: no user of its own, or a stranger",
+    ),
+    Sign("telemt_upstream_connect_fail_total", "Telemt did not reach a data centre"),
+)
+"""Series of a replica's metrics page, summed over their labels but for the class."""
+
+SIGNS = (*COUNTERS, *TELEMT_COUNTERS)
+
+
+@dataclass(frozen=True, slots=True)
+class FillSign:
+    """Something limited.
+
+    Attributes:
+        name: what is shown.
+        used: the reading that says how much there is.
+        of: the reading that says how much there may be.
+        means: what happens at the limit.
+        limits: keys of the rows that set it, the likeliest first.
+    """
+
+    name: str
+    used: str
+    of: str
+    means: str
+    limits: tuple[str, ...] = ()
+
+
+FILLS = (
+    FillSign("files", "file-nr.used", "file-nr.max", "nobody can open anything", ("fs.file-max",)),
+    FillSign(
+        "descriptors",
+        "descriptors.used",
+        "descriptors.soft",
+        "the process accepts nobody any more",
+        ("nofile",),
+    ),
+    FillSign(
+        "conntrack entries",
+        "conntrack.entries",
+        "sysctl.net.netfilter.nf_conntrack_max",
+        "packets of new connections are dropped",
+        ("net.netfilter.nf_conntrack_max",),
+    ),
+    FillSign(
+        "TIME-WAIT sockets",
+        "sockstat.TCP.tw",
+        "sysctl.net.ipv4.tcp_max_tw_buckets",
+        "closed connections are forgotten before their time",
+        ("net.ipv4.tcp_max_tw_buckets",),
+    ),
+    FillSign(
+        "orphans",
+        "sockstat.TCP.orphan",
+        "sysctl.net.ipv4.tcp_max_orphans",
+        "closed connections that still have to send are reset",
+    ),
+    FillSign(
+        "TCP memory, pages",
+        "sockstat.TCP.mem",
+        "sysctl.net.ipv4.tcp_mem",
+        "the kernel drops what is received",
+    ),
+    FillSign(
+        "connections",
+        "haproxy.CurrConns",
+        "haproxy.Maxconn",
+        "HAProxy stops accepting, and the listen queue fills",
+        ("haproxy.maxconn",),
+    ),
+    FillSign(
+        "clients",
+        "haproxy.frontend.scur",
+        "haproxy.frontend.slim",
+        "HAProxy stops accepting, and the listen queue fills",
+        ("haproxy.frontend_maxconn",),
+    ),
+    FillSign(
+        "waiting for a replica",
+        "haproxy.backend.qcur",
+        "",
+        "every replica has all it is given: clients wait in HAProxy",
+        ("haproxy.server_maxconn",),
+    ),
+    FillSign(
+        "connections to it",
+        "haproxy.server.scur",
+        "haproxy.server.slim",
+        "HAProxy gives this replica nobody more",
+        ("haproxy.server_maxconn",),
+    ),
+)
