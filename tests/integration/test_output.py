@@ -58,13 +58,15 @@ def test_status_json_names_every_container_and_what_haproxy_thinks(lab: Lab) -> 
     done = lab.run("status", "--json")
     report = json.loads(done.stdout)
     assert (done.returncode, report["exit"], report["stack"]) == (0, 0, lab.name)
-    assert [c["target"] for c in report["containers"]] == ["haproxy", "telemt-1", "telemt-2"]
+    targets = [c["target"] for c in report["containers"]]
+    assert targets == ["haproxy", "telemt-1", "telemt-2", "datacentre"]
     for shown in report["containers"]:
         assert shown["pid"] == lab.pid(shown["target"])
         assert (shown["state"], shown["health"]) == ("running", "healthy")
         assert shown["name"] == f"stackctl-{lab.name}-{shown['target']}"
-    assert report["containers"][0]["haproxy"] is None
-    for replica in report["containers"][1:]:
+    haproxy, *replicas, datacentre = report["containers"]
+    assert haproxy["haproxy"] is datacentre["haproxy"] is None
+    for replica in replicas:
         assert (replica["haproxy"]["status"], replica["haproxy"]["check_status"]) == ("UP", "L7OK")
 
 

@@ -46,6 +46,7 @@ class Container:
 
 
 def order(container: Container) -> tuple[int, int]:
-    """Sort key: HAProxy first, then the lab's data centre, then replicas by number."""
-    number = container.target.rpartition("-")[2]
-    return (0, 0) if not number.isdigit() else (1, int(number))
+    """Sort key: HAProxy first, then replicas by number, then the lab's data centre."""
+    if container.is_replica:
+        return 1, int(container.target.rpartition("-")[2])
+    return (0 if container.target == "haproxy" else 2), 0

@@ -36,7 +36,7 @@ def status_report(console: Console, status: Status) -> None:
             row.get("scur", "-"),
         )
     console.print(table)
-    missing = status.replicas + 1 - len(status.containers)
+    missing = status.replicas + status.others - len(status.containers)
     if missing > 0:
         console.print(Text(f"{missing} containers are missing: `stackctl up`", "bold red"))
 

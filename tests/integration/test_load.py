@@ -1,0 +1,84 @@
+"""A load on a live stack: opened by the replicas' answers, held, and nothing left of it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from typing import Any
+
+import pytest
+
+from .command import running, server_rows
+from .conftest import TELEMT, MakeLab, started
+from .lab import Lab, until
+
+
+@pytest.fixture(scope="module")
+def lab(make_lab: MakeLab) -> Lab:
+    """On the host's network, where a load comes from many addresses."""
+    return started(make_lab(network="host", telemt=TELEMT))
+
+
+def loaded(lab: Lab, *args: str) -> dict[str, Any]:
+    done = lab.run("load", "--json", *args)
+    assert done.stdout, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert report["exit"] == done.returncode, done.stderr
+    return report
+
+
+@pytest.mark.parametrize("handshake", ["secure", "tls"])
+def test_every_client_is_answered_held_and_answered_again(lab: Lab, handshake: str) -> None:
+    report = loaded(lab, "-n", "300", "--handshake", handshake, "--hold", "3", "--bytes", "64")
+    assert (report["opened"], report["held"], report["failed"]) == (300, 300, {})
+    assert report["round_trips"] >= 300
+    assert report["round_trips_failed"] == {}
+    assert report["exit"] == 0
+
+
+def test_haproxy_saw_them_and_has_none_left(lab: Lab) -> None:
+    before = sum(int(row["stot"]) for row in server_rows(lab).values())
+    loaded(lab, "-n", "200", "--hold", "1")
+    after = sum(int(row["stot"]) for row in server_rows(lab).values())
+    assert after - before >= 200
+    until(
+        lambda: sum(int(row["scur"]) for row in server_rows(lab).values()) == 0,
+        10,
+        "no connection left in HAProxy",
+    )
+
+
+def test_more_than_the_stack_takes_is_refused_before_anything_is_opened(lab: Lab) -> None:
+    before = server_rows(lab)
+    done = lab.run("load", "-n", "100000000")
+    assert done.returncode == 2
+    assert server_rows(lab)["telemt-1"]["stot"] == before["telemt-1"]["stot"]
+
+
+def test_a_stack_that_reaches_telegram_is_not_loaded(make_lab: MakeLab) -> None:
+    lab = make_lab(telemt=TELEMT.replace("datacentre: lab", "datacentre: telegram"))
+    done = lab.run("load", "-n", "10")
+    assert done.returncode in {1, 2, 3}
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_ctrl_c_leaves_no_process_and_no_connection(lab: Lab) -> None:
+    with running("load", "-n", "200", "--hold", "60", cwd=lab.folder) as command:
+        until(
+            lambda: sum(int(row["scur"]) for row in server_rows(lab).values()) >= 200,
+            40,
+            "all of them open",
+        )
+        command.ctrl_c()
+        assert command.wait() == 128 + signal.SIGINT
+    until(
+        lambda: sum(int(row["scur"]) for row in server_rows(lab).values()) == 0,
+        10,
+        "no connection left",
+    )
+    left = subprocess.run(
+        ["pgrep", "-f", "stackctl.load.worker"], capture_output=True, text=True, check=False
+    )
+    assert left.stdout == ""
