@@ -42,7 +42,8 @@ class Container:
     @property
     def is_replica(self) -> bool:
         """Whether it is a Telemt."""
-        return self.target.startswith("telemt-")
+        name, _, number = self.target.rpartition("-")
+        return name == "telemt" and number.isdigit()
 
 
 def order(container: Container) -> tuple[int, int]:
