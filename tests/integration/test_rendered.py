@@ -23,6 +23,13 @@ SHAPES = [
     )
 ]
 LOW_PORT = {"network": "host", "link": "unix", "replicas": 2, "listen": 443}
+BOUNDED = {
+    "network": "bridge",
+    "link": "unix",
+    "replicas": 2,
+    "per_address": "{connections: 100, rate: 1000}",
+    "metrics": "'[::1]:9102'",
+}
 ADDRESS = {"network": "host", "link": "tcp", "replicas": 2, "listen": "'[::1]:8443'"}
 
 
@@ -30,7 +37,7 @@ def shape_name(shape: dict[str, object]) -> str:
     return "-".join(str(value) for value in shape.values())
 
 
-@pytest.fixture(scope="module", params=[*SHAPES, LOW_PORT, ADDRESS], ids=shape_name)
+@pytest.fixture(scope="module", params=[*SHAPES, LOW_PORT, ADDRESS, BOUNDED], ids=shape_name)
 def rendered(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """The rendered folder of a stack; nothing of it is started."""
     folder = tmp_path_factory.mktemp("rendered")
@@ -46,7 +53,10 @@ def test_haproxy_accepts_its_configuration(rendered: Path, images: None) -> None
     output = docker.from_env().containers.run(
         HAPROXY_IMAGE,
         ["haproxy", "-c", "-V", "-f", "/usr/local/etc/haproxy/haproxy.cfg"],
-        volumes={str(rendered / "haproxy"): {"bind": "/usr/local/etc/haproxy", "mode": "ro"}},
+        volumes={
+            str(rendered / "haproxy"): {"bind": "/usr/local/etc/haproxy", "mode": "ro"},
+            str(rendered / "secrets/haproxy"): {"bind": "/run/haproxy-secrets", "mode": "ro"},
+        },
         network_mode="none",
         stderr=True,
         remove=True,
