@@ -7,7 +7,8 @@
  *
  * It takes a PROXY header (v1 or v2) off, where the configuration has one sent. A client whose first
  * bytes are "BULK" is sent zeros without end; everybody else is sent back what they say. It speaks no
- * MTProto, knows no user, and has no connection to a data centre.
+ * MTProto, knows no user, and has no connection to a data centre. Its page /beobachten counts clients by
+ * the address that a PROXY header v2 brought, so that verification sees them arrive.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -16,6 +17,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,7 +127,7 @@ static int listen_at(const char *where, int backlog)
 /* --- telemt.toml, as stackctl writes it ----------------------------------------------------------- */
 
 struct config {
-    char listen[160], api[80];
+    char listen[160], api[80], metrics[80];
     int backlog, proxy;
 };
 
@@ -165,6 +167,8 @@ static struct config read_config(const char *path)
                 snprintf(address, sizeof address, "%.63s", value);
             if (value_of(line, "port", value, sizeof value))
                 snprintf(port, sizeof port, "%.15s", value);
+            if (!found.metrics[0])
+                value_of(line, "metrics_listen", found.metrics, sizeof found.metrics);
             if (value_of(line, "max_connections", value, sizeof value))
                 most = atol(value);
             if (value_of(line, "listen_backlog", value, sizeof value))
@@ -201,21 +205,59 @@ static int healthcheck(const char *path)
 
 /* --- what is said --------------------------------------------------------------------------------- */
 
+enum { COUNTED = 4096, PAGE = COUNTED * 32 };
+static struct {
+    uint32_t address, times;
+} counted[COUNTED];
+static char page[PAGE];
+
+static void count_client(const char *header)
+{
+    uint32_t address;
+    if ((header[12] & 0xf) != 1 || header[13] != 0x11) /* LOCAL, or not TCP over IPv4 */
+        return;
+    memcpy(&address, header + 16, sizeof address);
+    for (uint32_t i = 0, at = ntohl(address) * 2654435761u; i < COUNTED; i++, at++) {
+        if (counted[at % COUNTED].times && counted[at % COUNTED].address != address)
+            continue;
+        counted[at % COUNTED].address = address;
+        counted[at % COUNTED].times++;
+        return;
+    }
+}
+
+static const char *beobachten(void)
+{
+    size_t length = 0;
+    for (int i = 0; i < COUNTED; i++) {
+        char text[INET_ADDRSTRLEN];
+        if (counted[i].times) {
+            inet_ntop(AF_INET, &counted[i].address, text, sizeof text);
+            length += (size_t)snprintf(page + length, PAGE - length, "%s%s-%u\n", length ? "" : "[other]\n",
+                                       text, counted[i].times);
+        }
+    }
+    return length ? page : "empty\n";
+}
+
 static void answer_api(int fd)
 {
     ssize_t length = recv(fd, chunk, sizeof chunk - 1, 0);
     if (length > 0) {
         chunk[length] = 0;
-        const char *body =
-            strncmp(chunk, "GET /v1/health", 14) ? NULL
-            : !strncmp(chunk + 14, "/ready", 6)
-                ? "{\"ok\":true,\"data\":{\"ready\":true,\"status\":\"ready\",\"admission_open\":true}}"
-                : "{\"ok\":true,\"data\":{\"status\":\"ok\",\"read_only\":true}}";
+        const char *body = NULL;
+        if (!strncmp(chunk, "GET /v1/health/ready", 20))
+            body = "{\"ok\":true,\"data\":{\"ready\":true,\"status\":\"ready\",\"admission_open\":true}}";
+        else if (!strncmp(chunk, "GET /v1/health", 14))
+            body = "{\"ok\":true,\"data\":{\"status\":\"ok\",\"read_only\":true}}";
+        else if (!strncmp(chunk, "GET /beobachten", 15))
+            body = beobachten();
         int size = snprintf(chunk, sizeof chunk,
-                            "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-                            "Connection: close\r\n\r\n%s",
-                            body ? "200 OK" : "404 Not Found", body ? strlen(body) : 0, body ? body : "");
+                            "HTTP/1.1 %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+                            body ? "200 OK" : "404 Not Found", body ? strlen(body) : 0);
         send(fd, chunk, (size_t)size, MSG_NOSIGNAL);
+        if (body)
+            send(fd, body, strlen(body), MSG_NOSIGNAL);
     } else if (length < 0 && errno == EAGAIN) {
         return;
     }
@@ -307,6 +349,8 @@ static void hear(int fd)
             end(fd);
             return;
         }
+        if (chunk[0] == '\r' && header >= 28)
+            count_client(chunk);
         kind[fd] = FIRST;
         if (header == length)
             return;
@@ -374,8 +418,11 @@ static void serve(const struct config *config)
     door = listen_at(config->listen, config->backlog);
     kind[door] = CLIENTS;
     watch(door, EPOLLIN, EPOLL_CTL_ADD);
-    if (config->api[0]) {
-        int api = listen_at(config->api, 128);
+    const char *doors[] = {config->api, config->metrics};
+    for (int i = 0; i < 2; i++) {
+        if (!doors[i][0])
+            continue;
+        int api = listen_at(doors[i], 128);
         kind[api] = API_DOOR;
         watch(api, EPOLLIN, EPOLL_CTL_ADD);
     }
