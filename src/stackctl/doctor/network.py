@@ -198,10 +198,10 @@ def conntrack(seen: Evidence) -> Lines:
         tried = seen.host.tracked if seen.host else None
         why = "a connection made here is tracked" if tried else "clients may be tracked here"
     says = (
-        f"{why}: {stack.connections:,} clients make {sizes.conntrack_entries:,} entries over all "
-        f"namespaces; the table holds {most:,}, now {count:,} ({count / max(1, most):.0%})"
+        f"{why}: {stack.connections:,} clients make {sizes.conntrack_entries:,} entries in the "
+        f"host's namespace; the table holds {most:,}, now {count:,} ({count / max(1, most):.0%})"
     )
-    if stack.connections > most:
+    if sizes.conntrack_entries > most:
         yield Diagnosis(
             "conntrack", Verdict.BAD, f"{says}: later clients are dropped", PREPARE_HOST
         )

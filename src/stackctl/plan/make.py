@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 
 from stackctl import __version__
-from stackctl.capacity import Sizes, fair_share, size
+from stackctl.capacity import Sizes, fair_share, predict, size
 from stackctl.errors import PlanError, StrictError
 from stackctl.limits import INFINITY, TABLE, Value
 from stackctl.plan.address import (
@@ -16,6 +16,7 @@ from stackctl.plan.address import (
     subnet_of,
 )
 from stackctl.plan.bounds import bounds, relay_buffer_bytes
+from stackctl.plan.carry import granted_of, refuse_shortfall, shortfall
 from stackctl.plan.model import (
     HAPROXY,
     Datacentre,
@@ -68,6 +69,10 @@ def make_plan(
         required, _ = requirements(stack, sizes, replicas, None)
     if starting:
         _check_descriptors(stack, sizes, required)
+    ceilings = predict(granted_of(stack, sizes, required, facts))
+    low = shortfall(stack, ceilings)
+    if low and starting and stack.limits.mode == "strict":
+        refuse_shortfall(stack, low)
     return Plan(
         name=stack.name,
         mode=stack.limits.mode,
@@ -96,8 +101,9 @@ def make_plan(
         relay_buffer_bytes=relay_buffer_bytes(stack, facts),
         sizes=sizes,
         requirements=required,
-        warnings=warnings(stack, sizes, sources, facts),
+        warnings=warnings(stack, sizes, sources, facts, low),
         hardware=Hardware(**stack.host.model_dump()),
+        ceilings=ceilings,
     )
 
 

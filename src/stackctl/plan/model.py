@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from stackctl.capacity import Sizes
+from stackctl.capacity import Ceiling, Sizes
 from stackctl.limits import Place, Role, Value
 
 HOST = "host"
@@ -31,6 +31,7 @@ class HostFacts:
         memory_bytes: the machine's memory.
         tracked: whether the host's own connections are in its conntrack table, as tried; None
             where that is not known.
+        conntrack_used: entries in the host's conntrack table, this stack's own included.
     """
 
     ceilings: Mapping[str, int]
@@ -42,6 +43,7 @@ class HostFacts:
     kernel: str = ""
     memory_bytes: int = 0
     tracked: bool | None = None
+    conntrack_used: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,7 @@ class Plan:
         bounds: what one client may do.
         relay_buffer_bytes: each replica's share of memory for relay buffers; 0 where the machine
             is not known, and each takes a quarter of what it sees.
+        ceilings: where each limit ends the stack, the first to be hit first.
     """
 
     name: str
@@ -211,6 +214,7 @@ class Plan:
     sizes: Sizes
     requirements: tuple[Requirement, ...]
     warnings: tuple[str, ...] = field(default=())
+    ceilings: tuple[Ceiling, ...] = ()
     hardware: Hardware = field(default_factory=Hardware)
 
     @property

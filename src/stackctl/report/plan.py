@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from stackctl.capacity import Ceiling
 from stackctl.limits import TABLE, Value
 from stackctl.plan import Plan, Requirement
 from stackctl.report.jsontext import plain
@@ -23,6 +24,7 @@ def plan_report(console: Console, plan: Plan) -> None:
     for label, value in size_rows(plan):
         sizes.add_row(label, value)
     console.print(sizes)
+    _ceilings(console, plan)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("limit", "guide", "wanted", "on", "set in"):
         table.add_column(column, overflow="fold")
@@ -44,6 +46,38 @@ def plan_report(console: Console, plan: Plan) -> None:
         console.print(Text(f"warning: {warning}", "yellow"))
 
 
+NEXT_CEILINGS = 5
+"""So many are shown; --json has all."""
+
+
+def _ceilings(console: Console, plan: Plan) -> None:
+    """What ends the stack first, and what would after it."""
+    lowest = plan.ceilings[0]
+    style = "bold" if lowest.holds >= plan.connections else "bold yellow"
+    console.print(Text(holds_sentence(plan), style))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column, justify in (("holds", "right"), ("limit", "left"), ("on", "left")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    table.add_column("what the next client sees", overflow="fold")
+    for c in plan.ceilings[:NEXT_CEILINGS]:
+        table.add_row(connections_held(c), c.limit, c.where, c.cause)
+    console.print(table)
+
+
+def holds_sentence(plan: Plan) -> str:
+    """The number, and the limit it ends at."""
+    lowest = plan.ceilings[0]
+    return (
+        f"holds: {lowest.holds} connections; first limit: {lowest.limit} of {lowest.where} "
+        f"at {connections_held(lowest)}"
+    )
+
+
+def connections_held(c: Ceiling) -> str:
+    """A ceiling's number; two where a hash of addresses spreads the clients unevenly."""
+    return str(c.holds) if c.least == c.holds else f"{c.least} to {c.holds}"
+
+
 def size_rows(plan: Plan) -> list[tuple[str, str]]:
     """The sizes in words and figures."""
     s = plan.sizes
@@ -61,7 +95,7 @@ def size_rows(plan: Plan) -> list[tuple[str, str]]:
             if plan.link == "unix"
             else f"{s.ports_per_link} for each link",
         ),
-        ("conntrack entries", f"about {s.conntrack_entries}"),
+        ("conntrack entries", f"{s.conntrack_entries} in the fullest namespace, the host's"),
         (
             "memory, all idle",
             f"HAProxy {s.haproxy_bytes >> 20} MiB, kernel "

@@ -161,7 +161,7 @@ class TestConntrack:
             ("262144", "40", "ok"),
             ("262144", "250000", "advice"),
             ("16000", "40", "advice"),
-            ("7999", "40", "bad"),
+            ("15999", "40", "bad"),
         ],
     )
     def test_a_bridge(self, patient: Patient, table: str, count: str, verdict: str) -> None:

@@ -206,10 +206,12 @@ class TestWarnings:
     @pytest.mark.parametrize(("table", "said"), [("8000", True), ("65536", False), ("", False)])
     def test_a_small_conntrack_table_is_said(self, table: str, said: bool) -> None:
         known = HostFacts({}, {}, {"net.netfilter.nf_conntrack_max": table})
-        text = warned(planned(known), "conntrack")
+        text = warned(planned(known), "capacity")
         assert bool(text) == said
         if said:
-            assert "16000" in text
+            # Two entries a client in the host's own namespace.
+            assert "holds 4000 of 8000 connections: net.netfilter.nf_conntrack_max of host" in text
+            assert "stackctl host apply" in text
 
     @pytest.mark.parametrize("tracked", [True, False, None])
     @pytest.mark.parametrize("network", ["bridge", "host"])
@@ -218,18 +220,20 @@ class TestWarnings:
     ) -> None:
         small = {"net.netfilter.nf_conntrack_max": "1000"}
         known = HostFacts({}, {}, small, tracked=tracked)
-        text = warned(planned(known, network=network), "conntrack")
+        plan = planned(known, network=network)
         if network == "host" and tracked is False:
-            assert "not in the way" in text
-            assert "1000" not in text
+            assert "not in the way" in warned(plan, "conntrack")
+            assert not warned(plan, "capacity")
         else:
-            assert "this host's table holds 1000" in text
-            assert "not in the way" not in text
+            assert "holds 500 of 8000" in warned(plan, "capacity")
+            assert not warned(plan, "conntrack")
 
     @pytest.mark.parametrize(("gib", "said"), [(1, True), (64, False), (0, False)])
     def test_too_little_memory_is_said(self, gib: int, said: bool) -> None:
         known = HostFacts({}, {}, {}, memory_bytes=gib << 30)
-        text = warned(planned(known, connections=250_000), "memory")
+        text = warned(planned(known, connections=250_000), "capacity")
         assert bool(text) == said
         if said:
-            assert "1024 MiB" in text
+            # 80 % of it, at 17.7 KB an idle client.
+            assert "holds 48530 of 250000 connections: memory of host" in text
+            assert "add memory" in text

@@ -1,4 +1,4 @@
-"""Arithmetic: from the connections to carry to descriptors, ports, table entries and memory.
+"""From the connections to carry to descriptors, ports, table entries and memory.
 
 Every constant says where it comes from. All functions are pure.
 """
@@ -38,13 +38,24 @@ HAPROXY_BYTES = 3_700
 KERNEL_BYTES = {"unix": 14_000, "tcp": 20_000}
 """Kernel slab for one idle connection by link, both ends on this machine (measured 13 to 22 KB)."""
 
-CONNTRACK_ENTRIES = {
-    ("host", "unix"): 1,
-    ("host", "tcp"): 3,
-    ("bridge", "unix"): 2,
-    ("bridge", "tcp"): 5,
+HOST, HAPROXY, TELEMT = "host", "haproxy", "telemt"
+"""Whose network namespace: the host's, HAProxy's, a replica's."""
+
+CONNTRACK_ENTRIES: dict[tuple[str, str], dict[str, int]] = {
+    # client to HAProxy, replica to data centre
+    ("host", "unix"): {HOST: 2},
+    # and HAProxy to replica
+    ("host", "tcp"): {HOST: 3},
+    # The host translates the client's, and sees what crosses the stack's bridge.
+    ("bridge", "unix"): {HOST: 2, HAPROXY: 1, TELEMT: 1},
+    ("bridge", "tcp"): {HOST: 3, HAPROXY: 2, TELEMT: 2},
 }
-"""Tracked entries a client makes over all namespaces, by network mode and link."""
+"""Entries a client makes in each namespace's table, by network mode and link.
+
+Counted in /proc/net/nf_conntrack with 1,000 held on a Docker host: 1,000 of each leg named above,
+none of a unix link. A replica's are for each client of its own. The leg to the data centre is in it
+(`datacentre_entries`); through middle proxies many clients share one.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,8 @@ class Sizes:
         telemt_max_connections: Telemt's own cap in one replica, above server_maxconn.
         telemt_descriptors: descriptors one replica needs at that cap.
         ports_per_link: usable source ports from one address to one replica's address:port.
-        conntrack_entries: tracked entries over all namespaces with all clients connected.
+        conntrack_entries: tracked entries with all clients connected, in the fullest namespace;
+            every namespace counts its own against the one nf_conntrack_max.
         haproxy_bytes: HAProxy's resident memory with all clients connected and idle.
         kernel_bytes: kernel memory for the same.
     """
@@ -173,7 +185,7 @@ def size(
         telemt_max_connections=cap,
         telemt_descriptors=telemt_descriptors(cap),
         ports_per_link=ports,
-        conntrack_entries=connections * CONNTRACK_ENTRIES[(network, link)],
+        conntrack_entries=connections * max(CONNTRACK_ENTRIES[(network, link)].values()),
         haproxy_bytes=connections * HAPROXY_BYTES,
         kernel_bytes=connections * KERNEL_BYTES[link],
     )
