@@ -22,7 +22,12 @@ pytestmark = pytest.mark.integration
 def labs(make_lab: MakeLab) -> dict[str, Lab]:
     """A running lab for each kind of link; quick health checks, for the test's own time."""
     limits = "{mode: fit, haproxy.check_inter: 1}"
-    return {link: started(make_lab(link=link, limits=limits)) for link in ("unix", "tcp")}
+    # Together they have every row there is.
+    kinds = {"unix": "throughput", "tcp": "density"}
+    return {
+        link: started(make_lab(link=link, buffers=buffers, limits=limits))
+        for link, buffers in kinds.items()
+    }
 
 
 def named(sabotage: Sabotage) -> str:

@@ -163,6 +163,7 @@ class Limit:
         on: what it is declared on in bridge mode. A netns limit of a stack on the host's
             network is declared on the host instead.
         link: only for this kind of link ("unix" or "tcp"); empty for both.
+        buffers: only with this `buffers` of stack.yaml; empty for any.
         ceiling: key of the limit that caps this one, in the namespace it is declared on.
         settings: every place it is written.
         reads: every way it is observed, shallow first.
@@ -184,6 +185,7 @@ class Limit:
     derive: str = ""
     departs: str = ""
     link: str = ""
+    buffers: str = ""
     ceiling: str = ""
 
     @property

@@ -170,20 +170,43 @@ def _file_seconds(snapshot: Snapshot, target: str, name: str) -> int | None:
 def live_socket(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[Value, str]:
     """`client.PROPERTY` or `server.PROPERTY`: an option of HAProxy's own live socket."""
     side, _, name = read.arg.partition(".")
+    asked = _ASKED_BUFFERS.get(name)
 
     def look(client: Mapping[str, Any]) -> int | None:
         options = client["sockets"][side]
+        what = f"HAProxy's socket to its {side}"
         if options.get("error"):
-            raise Unread(f"HAProxy's socket to its {side}: {options['error']}")
+            raise Unread(f"{what}: {options['error']}")
+        if asked:
+            return _asked_buffer(options, name, asked, what)
         if options["link"] != "tcp":
             return None
         if name.startswith("keep") and value_of(options.get("keepalive"), "SO_KEEPALIVE") == 0:
             return 0  # the numbers of a socket that is never probed are worth nothing
-        return int(value_of(options.get(name), f"HAProxy's socket to its {side}, {name}"))
+        return int(value_of(options.get(name), f"{what}, {name}"))
 
     values = sorted(set(_each(snapshot, look)))
     if not values:
         raise Unread(f"HAProxy has no TCP connection to its {side}: the link is a unix socket")
     shown = " ".join(map(str, values))
-    off = " (0: SO_KEEPALIVE is off)" if values[0] == 0 and name.startswith("keep") else ""
-    return values[0], f"getsockopt on HAProxy's live socket to its {side}: {name} {shown}{off}"
+    off = ""
+    if values[0] == 0 and name.startswith("keep"):
+        off = " (0: SO_KEEPALIVE is off)"
+    elif values[0] == 0 and asked:
+        off = " (0: not bounded, it autotunes)"
+    # Of buffers the largest is what a stalled client may hold; one that autotunes has no bound.
+    got = values[-1] if asked and values[0] else values[0]
+    return got, f"getsockopt on HAProxy's live socket to its {side}: {name} {shown}{off}"
+
+
+_ASKED_BUFFERS = {"sndbuf": 1, "rcvbuf": 2}
+"""Buffer → its bit in SO_BUF_LOCK, set where a program has asked for a size."""
+
+
+def _asked_buffer(options: Mapping[str, Any], name: str, bit: int, what: str) -> int:
+    """Bytes a program asked for; 0 where the kernel sizes the buffer on its own."""
+    # A size alone proves nothing: an autotuned socket happens to begin with twice 65536, too.
+    if not value_of(options.get("buffers_asked"), f"{what}, SO_BUF_LOCK") & bit:
+        return 0
+    # The kernel doubles what is asked for, to make room for its own bookkeeping.
+    return int(value_of(options.get(name), f"{what}, {name}")) // 2

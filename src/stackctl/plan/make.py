@@ -28,6 +28,7 @@ from stackctl.plan.model import (
 )
 from stackctl.plan.ports import SITE_PORT
 from stackctl.plan.require import Refusal, granted_descriptors, requirements, ulimit_of
+from stackctl.plan.stalled import stalled
 from stackctl.plan.warn import warnings
 from stackctl.spec import Stack
 
@@ -79,6 +80,7 @@ def make_plan(
         network=stack.network,
         link=stack.link,
         balance=stack.balance,
+        buffers=stack.buffers,
         connections=stack.connections,
         listen_host=stack.listen.host,
         listen_port=stack.listen.port,
@@ -98,6 +100,7 @@ def make_plan(
         datacentre=_datacentre(stack, subnet),
         metrics=(stack.metrics.host, stack.metrics.port) if stack.metrics else None,
         bounds=bounds(stack),
+        stalled=stalled(stack),
         relay_buffer_bytes=relay_buffer_bytes(stack, facts),
         sizes=sizes,
         requirements=required,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from stackctl.capacity import Ceiling, Sizes
 from stackctl.limits import Place, Role, Value
+from stackctl.plan.stalled import Stalled
 
 HOST = "host"
 HAPROXY = "haproxy"
@@ -181,6 +182,7 @@ class Plan:
         datacentre: the lab's, or None where Telegram's own are used.
         metrics: host and TCP port where metrics can be read; None where nowhere.
         bounds: what one client may do.
+        stalled: what a client that stops reading may pin.
         relay_buffer_bytes: each replica's share of memory for relay buffers; 0 where the machine
             is not known, and each takes a quarter of what it sees.
         ceilings: where each limit ends the stack, the first to be hit first.
@@ -191,6 +193,7 @@ class Plan:
     network: str
     link: str
     balance: str
+    buffers: str
     connections: int
     listen_host: str
     listen_port: int
@@ -210,6 +213,7 @@ class Plan:
     datacentre: Datacentre | None
     metrics: tuple[str, int] | None
     bounds: Bounds
+    stalled: Stalled
     relay_buffer_bytes: int
     sizes: Sizes
     requirements: tuple[Requirement, ...]

@@ -13,6 +13,7 @@ from rich.text import Text
 from stackctl.capacity import Ceiling
 from stackctl.limits import TABLE, Value
 from stackctl.plan import Plan, Requirement
+from stackctl.plan.stalled import per_gib, speed
 from stackctl.report.jsontext import plain
 from stackctl.report.words import heading, shown, targets
 
@@ -101,8 +102,27 @@ def size_rows(plan: Plan) -> list[tuple[str, str]]:
             f"HAProxy {s.haproxy_bytes >> 20} MiB, kernel "
             f"{s.kernel_bytes >> 20} MiB, Telemt's own beside it",
         ),
+        ("a client that stops reading", _stalled(plan)),
+        ("speed of one connection", _speed(plan)),
         ("addresses", f"{plan.subnet}; clients at {plan.listen_host or '*'}:{plan.listen_port}"),
     ]
+
+
+def _stalled(plan: Plan) -> str:
+    s = plan.stalled
+    link = f", the link {s.link >> 10}" if s.link else ""
+    return (
+        f"pins up to {s.total >> 10} KiB: HAProxy {(s.client + s.haproxy) >> 10}{link}, its "
+        f"replica {s.replica >> 10}; {per_gib(s.total)} in a GiB (buffers: {plan.buffers})"
+    )
+
+
+def _speed(plan: Plan) -> str:
+    each = "; ".join(
+        f"{speed(plan.stalled.window, ms) / 1e6:.2f} MB/s at {ms} ms" for ms in (50, 200)
+    )
+    least = "bounded, at least " if plan.buffers == "density" else "not bounded below "
+    return f"{least}{each} to the client and back"
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:

@@ -216,6 +216,12 @@ class Stack(Part):
         default="source",
         description="source: a client's address stays on one replica. leastconn: the emptiest.",
     )
+    buffers: Annotated[Literal["throughput", "density"], one_of("throughput", "density")] = Field(
+        default="throughput",
+        description="throughput: sockets grow to the guide's 16 MB, one fast client is fast. "
+        "density: bounded, so that clients who stop reading cost little; `stackctl plan` says what "
+        "speed that leaves.",
+    )
     metrics: Annotated[Address | None, METRICS] = Field(
         default=as_written("off"),
         description="Where Prometheus may read: PORT (of 127.0.0.1), ADDRESS:PORT, or off. "

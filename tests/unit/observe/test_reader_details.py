@@ -141,6 +141,47 @@ class TestSocket:
         assert (seen.got, "keepcnt 2 5" in seen.source) == (2, True)
 
 
+class TestBuffers:
+    """A size counts only where a program asked for it: 131072 is also where autotuning begins."""
+
+    @staticmethod
+    def asked(response: dict[str, Any], *bits: int) -> None:
+        for client, bit in zip(response["clients"], bits, strict=True):
+            for side in client["sockets"].values():
+                side |= {"buffers_asked": {"value": bit}, "rcvbuf": {"value": 131072}}
+                side["sndbuf"] = {"value": 131072}
+
+    def test_the_kernel_shows_twice_what_was_asked_for(
+        self, response: dict[str, Any], logs: Logs
+    ) -> None:
+        self.asked(response, 3, 3, 3)
+        for row in ("sndbuf_client", "rcvbuf_client", "sndbuf_server", "rcvbuf_server"):
+            assert observe(response, logs, "haproxy", f"haproxy.{row}").got == 65536
+
+    def test_one_socket_that_autotunes_is_not_bounded(
+        self, response: dict[str, Any], logs: Logs
+    ) -> None:
+        self.asked(response, 3, 1, 3)
+        assert observe(response, logs, "haproxy", "haproxy.sndbuf_client").got == 65536
+        seen = observe(response, logs, "haproxy", "haproxy.rcvbuf_client")
+        assert seen.got == 0
+        assert "rcvbuf 0 65536 (0: not bounded, it autotunes)" in seen.source
+
+    def test_the_largest_of_several_counts(self, response: dict[str, Any], logs: Logs) -> None:
+        self.asked(response, 3, 3, 3)
+        response["clients"][1]["sockets"]["client"]["sndbuf"]["value"] = 4194304
+        assert observe(response, logs, "haproxy", "haproxy.sndbuf_client").got == 2097152
+
+    def test_a_kernel_that_does_not_tell_is_an_error(
+        self, response: dict[str, Any], logs: Logs
+    ) -> None:
+        self.asked(response, 3, 3, 3)
+        unknown = {"error": "ENOPROTOOPT: Protocol not available"}
+        response["clients"][0]["sockets"]["client"]["buffers_asked"] = unknown
+        seen = observe(response, logs, "haproxy", "haproxy.sndbuf_client")
+        assert (seen.got, "SO_BUF_LOCK: ENOPROTOOPT" in seen.error) == (None, True)
+
+
 class TestStat:
     """`show stat`."""
 

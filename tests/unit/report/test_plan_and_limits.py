@@ -104,6 +104,16 @@ def test_a_chosen_value_is_marked() -> None:
     assert "20 (stack.yaml)" in line
 
 
+def test_what_bounded_buffers_save_and_cost_is_said() -> None:
+    bounded = dict(size_rows(planned(link="tcp", buffers="density")))
+    assert "HAProxy 184, the link 128, its replica 168" in bounded["a client that stops reading"]
+    speed = bounded["speed of one connection"]
+    assert "1.31 MB/s at 50 ms; 0.33 MB/s at 200 ms" in speed
+    free = dict(size_rows(planned(link="tcp")))
+    assert "buffers: throughput" in free["a client that stops reading"]
+    assert "not bounded below" in free["speed of one connection"]
+
+
 @pytest.mark.parametrize(
     ("link", "words"), [("unix", "none needed"), ("tcp", "55536 for each link")]
 )
