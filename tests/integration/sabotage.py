@@ -374,6 +374,14 @@ SABOTAGES: tuple[Sabotage, ...] = (
         for key, change in DENSITY_LINES.items()
     ),
     Sabotage(
+        "haproxy.link_ports", "haproxy",
+        haproxy_cfg(r"set-dst-port rand\(2\)", "set-dst-port rand(1)"), link="tcp",
+    ),
+    Sabotage(
+        "telemt.link_ports", "telemt-1",
+        telemt_toml(r"^    \{ ip = .*, port = 9444 \},\n", ""), link="tcp",
+    ),
+    Sabotage(
         "net.ipv4.tcp_notsent_lowat", "telemt-1",
         sysctl("net.ipv4.tcp_notsent_lowat", "4294967295"), link="tcp",
     ),

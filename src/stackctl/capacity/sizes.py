@@ -70,7 +70,8 @@ class Sizes:
         server_maxconn: connections one replica is given.
         telemt_max_connections: Telemt's own cap in one replica, above server_maxconn.
         telemt_descriptors: descriptors one replica needs at that cap.
-        ports_per_link: usable source ports from one address to one replica's address:port.
+        ports_per_link: usable source ports from HAProxy to one replica, over all its ports.
+        link_ports: ports that a replica listens on for TCP links; 1 on unix links.
         conntrack_entries: tracked entries with all clients connected, in the fullest namespace;
             every namespace counts its own against the one nf_conntrack_max.
         haproxy_bytes: HAProxy's resident memory with all clients connected and idle.
@@ -85,6 +86,7 @@ class Sizes:
     telemt_max_connections: int
     telemt_descriptors: int
     ports_per_link: int
+    link_ports: int
     conntrack_entries: int
     haproxy_bytes: int
     kernel_bytes: int
@@ -146,6 +148,17 @@ def usable_ports(low: int, high: int) -> int:
     return high - low + 1
 
 
+def link_ports_for(share: int, pair: int, percent: int) -> int:
+    """Ports a replica needs, for `share` connections to take `percent` of each one's `pair`.
+
+    Args:
+        share: connections one replica must be able to take.
+        pair: usable source ports from one address to one address and port.
+        percent: of those, 1 to 100.
+    """
+    return max(1, -(-share * 100 // (percent * pair)))
+
+
 def size(
     *,
     connections: int,
@@ -155,6 +168,7 @@ def size(
     link: str,
     port_range: tuple[int, int],
     nofile: int,
+    link_ports: int = 1,
 ) -> Sizes:
     """All numbers for a stack.
 
@@ -166,12 +180,13 @@ def size(
         link: "unix" or "tcp".
         port_range: ip_local_port_range of HAProxy's namespace, inclusive.
         nofile: soft descriptors a process gets; caps what one replica is given.
+        link_ports: ports that a replica listens on for TCP links.
 
     The result is arithmetic only: whether it fits is the plan's decision.
     """
     nbthread = threads or threads_for(connections)
     maxconn = connections + ADMIN_RESERVE
-    ports = usable_ports(*port_range)
+    ports = usable_ports(*port_range) * link_ports
     server = min(replica_share(connections, replicas), max(1, server_maxconn_within(nofile)))
     if link == "tcp":
         server = min(server, ports)
@@ -185,6 +200,7 @@ def size(
         telemt_max_connections=cap,
         telemt_descriptors=telemt_descriptors(cap),
         ports_per_link=ports,
+        link_ports=link_ports,
         conntrack_entries=connections * max(CONNTRACK_ENTRIES[(network, link)].values()),
         haproxy_bytes=connections * HAPROXY_BYTES,
         kernel_bytes=connections * KERNEL_BYTES[link],

@@ -95,6 +95,7 @@ class Reader(StrEnum):
     HAPROXY_SESSION = "haproxy session"
     HAPROXY_SOCKET = "haproxy socket"
     HAPROXY_CONFIG = "haproxy config"
+    HAPROXY_SPREAD = "haproxy spread"
     TELEMT_CONFIG = "telemt config"
     TELEMT_READY = "telemt ready"
     LINK_ADDRESS = "link address"

@@ -8,7 +8,7 @@ from typing import Any
 
 from stackctl.limits import Kind, Limit, Read, Value
 from stackctl.limits.values import parse
-from stackctl.observe.configfile import haproxy_directive, haproxy_value
+from stackctl.observe.configfile import haproxy_directive, haproxy_value, spread_ports
 from stackctl.observe.evidence import reader
 from stackctl.observe.haproxy import (
     as_printed,
@@ -20,6 +20,7 @@ from stackctl.observe.haproxy import (
 )
 from stackctl.observe.limitfile import ParseError
 from stackctl.observe.model import Snapshot, Unread, text_of, value_of
+from stackctl.plan.ports import TELEMT_PORT
 
 SLACK_SECONDS = 0.05
 """A process's start is known to one clock tick (10 ms), a file's change to less."""
@@ -116,6 +117,14 @@ def config(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[V
     word = haproxy_directive(text, read.arg, asked["frontend"], asked["backend"])
     got = haproxy_value(limit.kind, word)
     return got, f"{found['config']['path']}: {read.arg} {word}"
+
+
+@reader
+def spread(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[Value, str]:
+    """How many ports of each replica the live worker's file spreads clients over."""
+    found, asked = snapshot.target(target), snapshot.asked(target)
+    ports = spread_ports(live_file(found), asked["backend"], TELEMT_PORT)
+    return ports, f"{found['config']['path']}: clients go to {ports} of each replica's ports"
 
 
 def _each(snapshot: Snapshot, look: Callable[[Mapping[str, Any]], Any]) -> list[Any]:

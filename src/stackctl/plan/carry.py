@@ -50,7 +50,7 @@ def granted_of(
         haproxy_own=sizes.haproxy_descriptors - 2 * sizes.frontend_maxconn,
         telemt_nofile=_descriptors(required, replica),
         telemt_own=TELEMT_FIXED_DESCRIPTORS,
-        link_ports=_ports(stack, wanted, HAPROXY, facts),
+        link_ports=_ports(stack, wanted, HAPROXY, facts) * sizes.link_ports,
         outward_ports=_ports(stack, wanted, replica, facts),
         conntrack_max=_host_number(wanted, TABLE_SIZE, facts),
         conntrack_used=facts.conntrack_used if facts else 0,
@@ -124,7 +124,7 @@ def remedy(stack: Stack, low: Ceiling) -> str:
             wider = f"widen limits.{PORTS}, or set {more}"
             return wider if stack.network == "bridge" else f"{PREPARE_HOST}, or set network: bridge"
         case ("net.ipv4.ip_local_port_range", where) if where == LINK:
-            return f"set `link: unix`, which has no ports, or {more}"
+            return f"set `link: unix`, which has no ports, more `link_ports`, or {more}"
         case _:
             return f"raise limits.{low.limit}, set {more}, or lower `connections`"
 

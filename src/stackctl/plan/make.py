@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 
 from stackctl import __version__
-from stackctl.capacity import Sizes, fair_share, predict, size
+from stackctl.capacity import Sizes, predict, size
 from stackctl.errors import PlanError, StrictError
 from stackctl.limits import INFINITY, TABLE, Value
 from stackctl.plan.address import (
@@ -17,6 +17,7 @@ from stackctl.plan.address import (
 )
 from stackctl.plan.bounds import bounds, relay_buffer_bytes
 from stackctl.plan.carry import granted_of, refuse_shortfall, shortfall
+from stackctl.plan.links import check_links, link_ports, port_range
 from stackctl.plan.model import (
     HAPROXY,
     Datacentre,
@@ -62,7 +63,7 @@ def make_plan(
     if starting:
         _check_overrides(stack, facts)
     sizes = sizes_of(stack, facts)
-    _check_link(stack, sizes)
+    check_links(stack, sizes)
     required, refused = requirements(stack, sizes, replicas, facts)
     if refused and stack.limits.mode == "strict":
         if starting:
@@ -180,9 +181,8 @@ def _row_value(stack: Stack, key: str) -> Value:
 def sizes_of(stack: Stack, facts: HostFacts | None) -> Sizes:
     """The stack's numbers, with the descriptors this engine can grant where that is known."""
     nofile = _row_value(stack, "nofile")
-    ports = _row_value(stack, "net.ipv4.ip_local_port_range")
-    if not isinstance(nofile, tuple) or not isinstance(ports, tuple):
-        raise TypeError("nofile and ip_local_port_range are pairs")
+    if not isinstance(nofile, tuple):
+        raise TypeError("nofile is a pair")
     ceiling = facts.ceilings.get("nofile", INFINITY) if facts else INFINITY
     return size(
         connections=stack.connections,
@@ -190,8 +190,9 @@ def sizes_of(stack: Stack, facts: HostFacts | None) -> Sizes:
         threads=stack.threads,
         network=stack.network,
         link=stack.link,
-        port_range=(ports[0], ports[1]),
+        port_range=port_range(stack),
         nofile=min(nofile[0], ceiling),
+        link_ports=link_ports(stack),
     )
 
 
@@ -218,19 +219,6 @@ def _check_slots(stack: Stack) -> None:
             "connections",
             f"{stack.connections} are too few for {stack.replicas} replicas to be verified",
             f"set at least {least}, or fewer `replicas`",
-        )
-
-
-def _check_link(stack: Stack, sizes: Sizes) -> None:
-    each = fair_share(stack.connections, stack.replicas)
-    if stack.link == "tcp" and each > sizes.ports_per_link:
-        need = -(-stack.connections // sizes.ports_per_link)
-        raise PlanError(
-            "link",
-            f"tcp cannot carry {stack.connections} connections over {stack.replicas} "
-            f"replica{'s' if stack.replicas > 1 else ''}: one source address has "
-            f"{sizes.ports_per_link} ports towards one replica",
-            f"set `link: unix`, which has no ports, or at least `replicas: {need}`",
         )
 
 

@@ -74,8 +74,8 @@ def _ports(stack: Stack, sizes: Sizes) -> Iterator[str]:
         yield (
             f"link tcp: {each} connections to each replica are "
             f"{each * 100 // sizes.ports_per_link} % of the {sizes.ports_per_link} ports of a "
-            f"link; above {PORT_SHARE:.0%} every connect() has to search for a port. "
-            "`link: unix` has no ports to run out of"
+            f"link, as port_share allows; above {PORT_SHARE:.0%} every connect() has to search for "
+            "a port. `link: unix` has no ports to run out of"
         )
 
 

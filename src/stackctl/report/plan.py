@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from math import ceil
 from typing import Any
 
 from rich import box
@@ -92,9 +93,7 @@ def size_rows(plan: Plan) -> list[tuple[str, str]]:
         ("descriptors", f"HAProxy {s.haproxy_descriptors}, each Telemt {s.telemt_descriptors}"),
         (
             "source ports",
-            "none needed (unix links)"
-            if plan.link == "unix"
-            else f"{s.ports_per_link} for each link",
+            "none needed (unix links)" if plan.link == "unix" else _link_ports(plan),
         ),
         ("conntrack entries", f"{s.conntrack_entries} in the fullest namespace, the host's"),
         (
@@ -106,6 +105,14 @@ def size_rows(plan: Plan) -> list[tuple[str, str]]:
         ("speed of one connection", _speed(plan)),
         ("addresses", f"{plan.subnet}; clients at {plan.listen_host or '*'}:{plan.listen_port}"),
     ]
+
+
+def _link_ports(plan: Plan) -> str:
+    usable = plan.sizes.ports_per_link
+    used = plan.connections / len(plan.replicas)
+    doors = plan.sizes.link_ports
+    to = f", over {doors} ports of its replica" if doors > 1 else ""
+    return f"{usable} for each link{to}; {ceil(used)} used ({used * 100 / usable:.1f} %)"
 
 
 def _stalled(plan: Plan) -> str:
