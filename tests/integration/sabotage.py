@@ -327,6 +327,7 @@ HAPROXY_LINES = {
 }
 
 TCP_LINES = {
+    "haproxy.maxpipes": (r"maxpipes 516$", "maxpipes 100"),
     "haproxy.srvtcpka_idle": (r"srvtcpka-idle \d+s", "srvtcpka-idle 300s"),
     "haproxy.srvtcpka_intvl": (r"srvtcpka-intvl \d+s", "srvtcpka-intvl 75s"),
     "haproxy.srvtcpka_cnt": (r"srvtcpka-cnt \d+", "srvtcpka-cnt 9"),

@@ -25,7 +25,9 @@ def labs(make_lab: MakeLab) -> dict[str, Lab]:
     # Together they have every row there is.
     return {
         "unix": started(make_lab(link="unix", limits=limits)),
-        "tcp": started(make_lab(link="tcp", link_ports=2, buffers="density", limits=limits)),
+        "tcp": started(
+            make_lab(link="tcp", link_ports=2, splice="auto", buffers="density", limits=limits)
+        ),
     }
 
 

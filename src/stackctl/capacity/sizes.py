@@ -66,6 +66,7 @@ class Sizes:
         frontend_maxconn: clients the frontend takes; the stack's number.
         global_maxconn: HAProxy's process-wide maxconn.
         threads: HAProxy's nbthread.
+        pipes: HAProxy's maxpipes, for splicing; 0 where nothing is spliced.
         haproxy_descriptors: the most HAProxy may compute as Maxsock.
         server_maxconn: connections one replica is given.
         telemt_max_connections: Telemt's own cap in one replica, above server_maxconn.
@@ -81,6 +82,7 @@ class Sizes:
     frontend_maxconn: int
     global_maxconn: int
     threads: int
+    pipes: int
     haproxy_descriptors: int
     server_maxconn: int
     telemt_max_connections: int
@@ -97,11 +99,20 @@ def threads_for(connections: int) -> int:
     return min(64, max(2, ceil(connections / 50_000)))
 
 
-def haproxy_descriptors(maxconn: int, threads: int, replicas: int) -> int:
-    """The Maxsock HAProxy computes for `maxconn` with no pipes: two a connection, and its own.
+CONNECTIONS_PER_PIPE = 4
+"""HAProxy's own rule. One that finds no pipe free is copied, as without splicing."""
 
-    The formula is HAProxy 3.0's: 2·maxconn + 3·nbthread + fixed + listeners + one per check,
-    with room for reloads.
+
+def pipes_for(maxconn: int, splice: str) -> int:
+    """HAProxy's maxpipes: 0 with `splice` off, else one for every fourth connection."""
+    return 0 if splice == "off" else ceil(maxconn / CONNECTIONS_PER_PIPE)
+
+
+def haproxy_descriptors(maxconn: int, threads: int, replicas: int, pipes: int = 0) -> int:
+    """The Maxsock HAProxy computes for `maxconn`: two a connection, two a pipe, and its own.
+
+    The formula is HAProxy 3.0's: 2·maxconn + 2·maxpipes + 3·nbthread + fixed + listeners + one
+    per check, with room for reloads.
     """
     own = (
         HAPROXY_FIXED_DESCRIPTORS
@@ -109,7 +120,7 @@ def haproxy_descriptors(maxconn: int, threads: int, replicas: int) -> int:
         + HAPROXY_MASTER_DESCRIPTORS
         + HAPROXY_FORMER_WORKERS
     )
-    return 2 * maxconn + 3 * threads + own + replicas
+    return 2 * (maxconn + pipes) + 3 * threads + own + replicas
 
 
 def telemt_descriptors(max_connections: int) -> int:
@@ -169,6 +180,7 @@ def size(
     port_range: tuple[int, int],
     nofile: int,
     link_ports: int = 1,
+    splice: str = "off",
 ) -> Sizes:
     """All numbers for a stack.
 
@@ -181,6 +193,7 @@ def size(
         port_range: ip_local_port_range of HAProxy's namespace, inclusive.
         nofile: soft descriptors a process gets; caps what one replica is given.
         link_ports: ports that a replica listens on for TCP links.
+        splice: "off" or "auto"; unix links are never spliced.
 
     The result is arithmetic only: whether it fits is the plan's decision.
     """
@@ -191,11 +204,13 @@ def size(
     if link == "tcp":
         server = min(server, ports)
     cap = telemt_cap(server)
+    pipes = pipes_for(maxconn, splice if link == "tcp" else "off")
     return Sizes(
         frontend_maxconn=connections,
         global_maxconn=maxconn,
         threads=nbthread,
-        haproxy_descriptors=haproxy_descriptors(maxconn, nbthread, replicas),
+        pipes=pipes,
+        haproxy_descriptors=haproxy_descriptors(maxconn, nbthread, replicas, pipes),
         server_maxconn=server,
         telemt_max_connections=cap,
         telemt_descriptors=telemt_descriptors(cap),

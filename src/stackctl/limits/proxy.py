@@ -113,6 +113,16 @@ ROWS = (
         departs="Not in the guide: two a client, plus threads, listeners and checks",
     ),
     _haproxy(
+        "haproxy.maxpipes",
+        "pipes for splicing, two descriptors each; left out, `option splice-auto` takes as many as "
+        "maxconn/4 and a full process is short of descriptors",
+        haproxy_cfg("global", "maxpipes {}"),
+        _info("Maxpipes"),
+        derive="pipes",
+        departs="Not in the guide: none, or one for every fourth connection with `splice: auto`",
+        link="tcp",
+    ),
+    _haproxy(
         "haproxy.nbthread",
         "threads follow CPU affinity, not a cgroup's quota: said explicitly",
         haproxy_cfg("global", "nbthread {}"),

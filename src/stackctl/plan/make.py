@@ -193,6 +193,7 @@ def sizes_of(stack: Stack, facts: HostFacts | None) -> Sizes:
         port_range=port_range(stack),
         nofile=min(nofile[0], ceiling),
         link_ports=link_ports(stack),
+        splice=stack.splice,
     )
 
 

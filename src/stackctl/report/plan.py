@@ -90,7 +90,12 @@ def size_rows(plan: Plan) -> list[tuple[str, str]]:
             f"{plan.telemt_image}, max_connections {s.telemt_max_connections}, "
             f"given up to {s.server_maxconn}",
         ),
-        ("descriptors", f"HAProxy {s.haproxy_descriptors}, each Telemt {s.telemt_descriptors}"),
+        (
+            "descriptors",
+            f"HAProxy {s.haproxy_descriptors}"
+            + (f" ({2 * s.pipes} of them pipes)" if s.pipes else "")
+            + f", each Telemt {s.telemt_descriptors}",
+        ),
         (
             "source ports",
             "none needed (unix links)" if plan.link == "unix" else _link_ports(plan),

@@ -23,6 +23,7 @@ _FOLLOWS = {
     "server_maxconn": "connections and replicas",
     "telemt_max_connections": "connections and replicas",
     "link_ports": "link_ports",
+    "pipes": "splice",
 }
 """Attribute of the capacity arithmetic → the keys of stack.yaml it follows from."""
 

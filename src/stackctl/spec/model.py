@@ -235,6 +235,11 @@ class Stack(Part):
         "density: bounded, so that clients who stop reading cost little; `stackctl plan` says what "
         "speed that leaves.",
     )
+    splice: Annotated[Literal["off", "auto"], one_of("off", "auto")] = Field(
+        default="off",
+        description="auto: with link: tcp, HAProxy lets the kernel move long transfers from socket "
+        "to socket; a pipe, two descriptors, for every fourth connection.",
+    )
     metrics: Annotated[Address | None, METRICS] = Field(
         default=as_written("off"),
         description="Where Prometheus may read: PORT (of 127.0.0.1), ADDRESS:PORT, or off. "

@@ -12,6 +12,7 @@ from stackctl.capacity import (
     fair_share,
     haproxy_descriptors,
     link_ports_for,
+    pipes_for,
     replica_share,
     server_maxconn_within,
     size,
@@ -215,3 +216,24 @@ def test_link_ports_are_the_fewest_that_stay_within_the_share(
     ports = link_ports_for(share, pair, percent)
     assert share * 100 <= ports * pair * percent
     assert ports == 1 or share * 100 > (ports - 1) * pair * percent
+
+
+@PROPERTY
+@given(maxconn=st.integers(1, 10_000_000), threads=st.integers(1, 64), replicas=REPLICAS)
+def test_pipes_take_two_descriptors_each_and_are_a_quarter_of_the_connections(
+    maxconn: int, threads: int, replicas: int
+) -> None:
+    pipes = pipes_for(maxconn, "auto")
+    assert pipes_for(maxconn, "off") == 0
+    assert maxconn <= 4 * pipes < maxconn + 4
+    without = haproxy_descriptors(maxconn, threads, replicas)
+    assert haproxy_descriptors(maxconn, threads, replicas, pipes) == without + 2 * pipes
+
+
+def test_a_unix_link_has_no_pipes() -> None:
+    spliced = {
+        link: size(connections=8000, replicas=2, threads=0, network="bridge", link=link,
+                   port_range=PORTS, nofile=AMPLE, splice="auto")
+        for link in ("unix", "tcp")
+    }  # fmt: skip
+    assert (spliced["unix"].pipes, spliced["tcp"].pipes) == (0, 2016)

@@ -28,6 +28,7 @@ STRUCTURE = {
         "mode tcp",
         "option clitcpka",
         "option srvtcpka",
+        "option splice-auto",
         "option redispatch 1",
         r"retries \d",
     ],
@@ -185,6 +186,17 @@ def test_a_replica_with_several_ports_is_reached_at_all_of_them(network: str) ->
     listeners = tomllib.loads(toml)["server"]["listeners"]
     address = replica.address if network == "host" else "0.0.0.0"
     assert listeners == [{"ip": address, "port": port} for port in (9443, 9444, 9445)]
+
+
+@pytest.mark.parametrize(
+    ("link", "splice", "spliced"),
+    [("tcp", "auto", True), ("tcp", "off", False), ("unix", "auto", False)],
+)
+def test_what_is_spliced_has_its_pipes_said(link: str, splice: str, spliced: bool) -> None:
+    made = sections(planned(link=link, splice=splice))
+    assert ("option splice-auto" in made["defaults"]) == spliced
+    pipes = [line for line in made["global"] if line.startswith("maxpipes")]
+    assert pipes == {"unix": []}.get(link, ["maxpipes 2016" if spliced else "maxpipes 0"])
 
 
 @EVERY_SHAPE
