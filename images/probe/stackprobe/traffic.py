@@ -14,7 +14,8 @@ from stackprobe.reading import Deadline, failure
 
 _FOR_EACH_SERVER = 64
 _COVER = 3.0
-_ECHO = 0.05
+# The kernel completes a connection and takes its bytes before HAProxy has accepted it.
+_TAKEN = 0.05
 _SEEN = 2.0
 # Replicas that end a broken client at once are read before; the others by the time of its end.
 _READ = 0.5
@@ -43,7 +44,6 @@ def collect(
     if client.get("published"):
         host, port = client["published"]
         out.append(clients.published((str(host), int(port)), deadline))
-        clients.await_echo(out, deadline.left(_ECHO))
     try:
         _recognise(admin, out, began)
         if client.get("inside"):
@@ -52,14 +52,13 @@ def collect(
             out += _cover(admin, (str(host), int(port)), target["backend"], deadline)
         for one in out:
             _look(admin, worker, one.record)
-        clients.await_echo(out, deadline.left(_ECHO))
     except (OSError, ValueError) as problem:
         records = [one.record for one in out]
         for record in records:
             if "sockets" not in record:
                 record.setdefault("error", failure(problem)["error"])
         if client.get("inside") and not any(record["via"] == "inside" for record in records):
-            nothing = {"via": "inside", "local": "", "remote": "", "echoed": False}
+            nothing = {"via": "inside", "local": "", "remote": ""}
             records.append({**nothing, **failure(problem)})
         return records
     finally:
@@ -86,6 +85,7 @@ def _recognise(admin: Admin, published: list[Client], began: float) -> None:
     for client in published:
         if "error" in client.record:
             continue
+        time.sleep(_TAKEN)
         young = admin.sessions(looks_young, lambda s: s.younger(time.monotonic() - began))
         same = [s for s in young if s.source.removeprefix("::ffff:") == client.record["local"]]
         if not same:
@@ -129,7 +129,6 @@ def _assign(admin: Admin, batch: list[Client]) -> None:
     """Wait until HAProxy has given each connection a server, at most two seconds."""
     end = time.monotonic() + _SEEN
     open_ones = {one.record["local"]: one for one in batch if "error" not in one.record}
-    clients.await_echo(batch, _ECHO)
     while open_ones and time.monotonic() < end:
         for source, session in _own_sessions(admin, set(open_ones)).items():
             _note(open_ones[source].record, session)
