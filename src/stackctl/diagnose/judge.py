@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from stackctl.counters.signs import rows_on
 from stackctl.diagnose.model import Diagnosis, Fill, Growth
 from stackctl.diagnose.signs import FILLS, SIGNS
 from stackctl.limits import Role
-from stackctl.load.attribution import rows_on
 
 Readings = Mapping[str, int]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stackctl.load.attribution import COUNTERS, Sign
+from stackctl.counters.signs import COUNTERS, Sign
 
 _ADMISSION = ("telemt.max_connections",)
 

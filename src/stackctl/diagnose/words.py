@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stackctl.load.result import haproxy_counters
+from stackctl.counters.parse import haproxy_counters
 from stackctl.observe.haproxy import parse_info, parse_stat, servers
 from stackctl.observe.limitfile import ParseError
 from stackctl.observe.model import Snapshot, Unread, text_of

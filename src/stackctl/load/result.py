@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stackctl.counters.read import Moment, Space
+from stackctl.counters.signs import Movement, movements
 from stackctl.errors import Exit
 from stackctl.limits import Role
-from stackctl.load.attribution import Movement, movements
 from stackctl.load.model import LoadPlan
-from stackctl.load.readings import Moment, Space
 from stackctl.load.run import Outcome
 
 MACHINE_GAUGES = ("file-nr.used", "sockstat.TCP.alloc", "sockstat.TCP.orphan", "sockstat.TCP.mem")
@@ -17,8 +17,6 @@ MACHINE_GAUGES = ("file-nr.used", "sockstat.TCP.alloc", "sockstat.TCP.orphan", "
 namespace's file shows them."""
 GAUGES = ("sockstat.TCP.inuse", "sockstat.TCP.tw", "conntrack.entries")
 """These are each namespace's own."""
-
-HAPROXY_COUNTERS = ("econ", "eresp", "wretr", "wredis")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +118,3 @@ def memory_uses(before: Moment, held: Moment, own_bytes: int, connections: int) 
         if where in held.memory
     ]
     return [*found, Memory("load", 0, own_bytes, own_bytes // connections)]
-
-
-def haproxy_counters(servers: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
-    """HAProxy's counters of its servers, summed; from the rows of `show stat`."""
-    found: dict[str, int] = {}
-    for row in servers.values():
-        for name in HAPROXY_COUNTERS:
-            if row.get(name, "").isdigit():
-                key = f"haproxy.{name}"
-                found[key] = found.get(key, 0) + int(row[name])
-    return found

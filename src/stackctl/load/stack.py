@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from stackctl.counters.here import cgroups_of, running_haproxy
+from stackctl.counters.parse import haproxy_counters
+from stackctl.counters.read import Moment, Space, read_moment
 from stackctl.engine import Container, Engine
 from stackctl.errors import StackNotRunningError
 from stackctl.limits import Role
+from stackctl.load.machine import read_machine
 from stackctl.load.model import Load, LoadPlan
 from stackctl.load.plan import plan_load
-from stackctl.load.readings import Moment, Space, cgroups_of, read_machine, read_moment
 from stackctl.load.result import (
     LoadResult,
     all_movements,
     gauges,
-    haproxy_counters,
     memory_uses,
 )
 from stackctl.load.run import Progress, run_load
@@ -23,7 +25,6 @@ from stackctl.load.target import (
     check_bounds,
     check_may_be_loaded,
     client_secrets,
-    running_haproxy,
     target_of,
 )
 from stackctl.observe.collect import look

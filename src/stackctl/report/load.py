@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stackctl.load.attribution import cause_sign
+from stackctl.load.causes import cause_sign
 from stackctl.load.histogram import Histogram
 from stackctl.load.model import LATE_MICROSECONDS
 from stackctl.load.result import LoadResult

@@ -1,0 +1,42 @@
+"""What a counter's movement points at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from stackctl.counters.parse import parse_conntrack, parse_netstat
+from stackctl.counters.signs import COUNTERS, Sign, movements
+from stackctl.limits import TABLE, Role
+
+Captured = Callable[[str], str]
+
+
+def test_every_counter_of_the_kernel_that_is_looked_at_exists(captured: Captured) -> None:
+    names = {**parse_netstat(captured("netstat.txt")), **parse_conntrack(captured("conntrack.txt"))}
+    assert not {s.name for s in COUNTERS if not s.name.startswith("haproxy.")} - set(names)
+
+
+@pytest.mark.parametrize("sign", COUNTERS, ids=lambda sign: sign.name)
+def test_a_sign_points_at_rows_that_exist(sign: Sign) -> None:
+    assert sign.means
+    assert set(sign.limits) <= set(TABLE)
+
+
+def test_a_movement_points_at_the_rows_of_its_own_target() -> None:
+    before, after = {"netstat.ListenOverflows": 1}, {"netstat.ListenOverflows": 5}
+
+    def rows(role: Role | None) -> tuple[str, ...]:
+        (moved,) = movements("here", role, "tcp", before, after)
+        assert moved.by == 4
+        return moved.limits
+
+    assert rows(Role.HAPROXY) == ("haproxy.backlog", "net.core.somaxconn")
+    assert rows(Role.TELEMT) == ("telemt.listen_backlog", "net.core.somaxconn")
+    assert rows(None) == ("haproxy.backlog", "telemt.listen_backlog", "net.core.somaxconn")
+    assert rows(Role.HOST) == ()
+
+
+def test_what_stands_still_is_no_movement() -> None:
+    assert not movements("here", None, "unix", {"conntrack.drop": 3}, {"conntrack.drop": 3})
