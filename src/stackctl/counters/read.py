@@ -50,7 +50,8 @@ class Moment:
 
     Attributes:
         counters: by place, then by counter.
-        memory: anonymous bytes of all processes, by place; "machine" is what is not available.
+        memory: anonymous bytes of all processes, by place; "machine" is what is in
+            use and no cache of files.
         unread: what could not be read, one clause each.
     """
 
@@ -80,8 +81,10 @@ def read_moment(
         counters[space.where] = found
     memory = {place: _memory_of(proc, id_) for place, id_ in containers.items()}
     meminfo = (proc / "meminfo").read_text()
-    memory["machine"] = parse_kilobytes(meminfo, "MemTotal") - parse_kilobytes(
-        meminfo, "MemAvailable"
+    # Not MemAvailable: that counts the inodes and names of open sockets among what can be given
+    # back, 4 KB of a connection that is held.
+    memory["machine"] = parse_kilobytes(meminfo, "MemTotal") - sum(
+        parse_kilobytes(meminfo, name) for name in ("MemFree", "Buffers", "Cached")
     )
     return Moment(counters, memory, tuple(unread))
 

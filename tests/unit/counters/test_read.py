@@ -29,7 +29,10 @@ def proc(tmp_path: Path, captured: Callable[[str], str]) -> Path:
     (tmp_path / "43").mkdir()  # it has ended meanwhile
     (tmp_path / "sys/fs").mkdir(parents=True)
     (tmp_path / "sys/fs/file-nr").write_text("500\t0\t2000\n")
-    (tmp_path / "meminfo").write_text("MemTotal: 1000 kB\nMemAvailable: 400 kB\n")
+    (tmp_path / "meminfo").write_text(
+        "MemTotal: 1000 kB\nMemFree: 300 kB\nMemAvailable: 400 kB\n"
+        "Buffers: 40 kB\nCached: 60 kB\nSReclaimable: 90 kB\n"
+    )
     return tmp_path
 
 
