@@ -8,6 +8,7 @@ import subprocess
 from typing import Any
 
 import pytest
+import yaml
 
 from .command import running, server_rows
 from .conftest import TELEMT, MakeLab, started
@@ -47,6 +48,19 @@ def test_haproxy_saw_them_and_has_none_left(lab: Lab) -> None:
         10,
         "no connection left in HAProxy",
     )
+
+
+def test_the_page_has_the_verdict_every_limit_and_no_secret(lab: Lab) -> None:
+    path = lab.folder / "load.html"
+    report = loaded(lab, "-n", "300", "--hold", "2", "--html", str(path))
+    page = path.read_text()
+    assert f"HELD: all {report['held']} connections" in page
+    assert {f["limit"] for f in report["findings"]} == {
+        f["limit"] for f in lab.verify()["findings"]
+    }
+    assert all(f">{finding['limit']}<" in page for finding in report["findings"])
+    for digits in yaml.safe_load((lab.folder / "secrets.yaml").read_text())["users"].values():
+        assert digits not in page
 
 
 def test_more_than_the_stack_takes_is_refused_before_anything_is_opened(lab: Lab) -> None:

@@ -11,6 +11,7 @@ from stackctl.errors import Exit
 from stackctl.limits import Role
 from stackctl.load.model import LoadPlan
 from stackctl.load.run import Outcome
+from stackctl.verify import Finding
 
 MACHINE_GAUGES = ("file-nr.used", "sockstat.TCP.alloc", "sockstat.TCP.orphan", "sockstat.TCP.mem")
 """Fill, not events: before, with all held, and after. These count for the whole machine, whichever
@@ -54,6 +55,7 @@ class LoadResult:
         stack: the stack's name.
         telemt: which Telemt ran.
         unread: what could not be read.
+        findings: of every limit, just before the first connection; empty where nobody asked.
     """
 
     stack: str
@@ -64,6 +66,7 @@ class LoadResult:
     gauges: tuple[Gauge, ...]
     memory: tuple[Memory, ...]
     unread: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def exit_status(self) -> Exit:

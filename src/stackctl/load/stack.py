@@ -30,8 +30,10 @@ from stackctl.load.target import (
 from stackctl.observe.collect import look
 from stackctl.observe.facts import host_facts
 from stackctl.observe.haproxy import servers
+from stackctl.observe.readers import observations
 from stackctl.plan import HAPROXY, HOST, Plan, Sources, make_plan, role_of
 from stackctl.spec import Secrets, Stack
+from stackctl.verify import verify
 
 
 def load_stack(
@@ -42,6 +44,7 @@ def load_stack(
     load: Load,
     planned: Callable[[LoadPlan], None],
     each: Callable[[Progress], None],
+    prove: bool = False,
 ) -> LoadResult:
     """Open, hold and close, and say what came of it; nothing of the load is left.
 
@@ -53,6 +56,7 @@ def load_stack(
         load: what is asked.
         planned: called with what was decided, before the first connection.
         each: called now and then.
+        prove: verify every limit first, as `verify` does.
 
     Raises:
         StackNotRunningError: it does not run.
@@ -65,13 +69,14 @@ def load_stack(
         raise StackNotRunningError(
             f"{stack.name}: its HAProxy does not say what it is", "start it anew: `stackctl up`"
         )
-    snapshot = look(engine, stack, clients=False)
+    snapshot = look(engine, stack, clients=prove)
     facts = host_facts(snapshot, engine, stack.name)
     plan = make_plan(stack, facts, sources, starting=False)
     check_may_be_loaded(plan, load)
     target = target_of(stack, plan, engine.subnets().get(stack.name, ()))
     load_plan = plan_load(load, target, read_machine())
     check_bounds(plan, load, max(1, len(load_plan.sources)), len(secrets.users))
+    findings = verify(plan, observations(snapshot, plan.requirements)) if prove else ()
     planned(load_plan)
 
     spaces = _spaces(plan, containers)
@@ -97,6 +102,7 @@ def load_stack(
         gauges=tuple(gauges(spaces, before, held, after)),
         memory=tuple(memory_uses(before, held, tally.own_bytes, tally.held_highest)),
         unread=tuple(dict.fromkeys((*before.unread, *held.unread, *after.unread))),
+        findings=findings,
     )
 
 
