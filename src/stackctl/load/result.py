@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stackctl.counters.read import Moment, Space
@@ -77,18 +77,21 @@ class LoadResult:
 
 
 def all_movements(
-    spaces: Sequence[Space], link: str, before: Moment, after: Moment
+    roles: Mapping[str, Role | None], link: str, before: Moment, after: Moment
 ) -> tuple[Movement, ...]:
-    """The counters that moved anywhere, each with its rows."""
+    """The counters that moved anywhere, each with its rows.
+
+    Args:
+        roles: whose rows count in each place; None for all, where a namespace is shared.
+        link: "unix" or "tcp".
+        before: the first reading.
+        after: the last.
+    """
     return tuple(
         movement
-        for space in spaces
+        for where, role in roles.items()
         for movement in movements(
-            space.where,
-            space.role,
-            link,
-            before.counters.get(space.where, {}),
-            after.counters.get(space.where, {}),
+            where, role, link, before.counters.get(where, {}), after.counters.get(where, {})
         )
     )
 

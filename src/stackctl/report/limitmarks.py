@@ -31,7 +31,7 @@ class Row:
         on: the targets that show the same.
         style: "good", "warn", "bad" or "soft".
         marks: what of the load points at it, the counters first; empty for most.
-        note: why it is not simply ok, and what to do.
+        note: of what is not in force, what was seen where nothing could be read, and what to do.
     """
 
     limit: str
@@ -67,8 +67,18 @@ def _rows(findings: Sequence[Finding], marks: tuple[str, ...]) -> Iterator[Row]:
             verdict=f.verdict.value,
             style=STYLES[f.verdict],
             marks=marks,
-            note="; ".join(filter(None, (seen, f.reason, f.remedy if f.verdict in _BAD else ""))),
+            note="; ".join(filter(None, (seen, f.remedy))) if f.verdict in _BAD else "",
         )
+
+
+def reasons(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Why rows are fitted or skipped, each reason once with the number of its rows."""
+    counted: dict[tuple[str, str], int] = {}
+    for f in findings:
+        if f.reason:
+            why = (f.verdict.value, f.reason)
+            counted[why] = counted.get(why, 0) + 1
+    return tuple(f"{verdict}, {n}: {reason}" for (verdict, reason), n in counted.items())
 
 
 def marked(result: LoadResult) -> dict[tuple[str, str], tuple[str, ...]]:

@@ -15,7 +15,7 @@ from stackctl.load.histogram import Histogram
 from stackctl.load.model import LATE_MICROSECONDS
 from stackctl.load.result import LoadResult
 from stackctl.report.chart import columns, curves
-from stackctl.report.limitmarks import Row, limit_rows
+from stackctl.report.limitmarks import Row, limit_rows, reasons
 from stackctl.report.words import TELEMT_WORDS, printable
 from stackctl.verify import summary
 
@@ -95,6 +95,7 @@ def load_page(result: LoadResult, when: datetime) -> str:
             times=Markup(times_chart(result)),  # noqa: S704
             rows=rows,
             limits_words=_limits_words(result, rows),
+            reasons=reasons(result.findings),
             tables=[table for table in _tables(result) if table.rows],
             unread=result.unread,
             warnings=result.plan.warnings,
@@ -175,7 +176,11 @@ def _words(result: LoadResult) -> list[Line]:
         Line(f"Failed to open: {failed:,}.", bool(failed)),
         Line(
             f"Late, over {LATE_MICROSECONDS // 1000} ms: {tally.late:,}."
-            + (" A SYN that is dropped is sent again after a second." if tally.late else ""),
+            + (
+                " A dropped SYN is sent again after a second; else the stack was that slow."
+                if tally.late
+                else ""
+            ),
             bool(tally.late),
         ),
         Line(f"Held to the end: {tally.held:,}; lost before it: {lost:,}.", bool(lost)),
