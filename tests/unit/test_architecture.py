@@ -29,8 +29,8 @@ RULES: dict[str, set[str]] = {
     # prepare.sh, run: its findings are verify's
     "host": {*CORE, "verify"},
     "counters": {*CORE, "engine"},
-    # both ask the engine what runs, and the probe what HAProxy has counted
-    "load": {*CORE, "engine", "observe", "counters", "mtproto"},
+    # both ask the engine what runs, and the probe what HAProxy has counted; load also verifies
+    "load": {*CORE, "engine", "observe", "verify", "counters", "mtproto"},
     "diagnose": {*CORE, "engine", "observe", "counters"},
     "report": {
         *CORE,

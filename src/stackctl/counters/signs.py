@@ -57,7 +57,34 @@ COUNTERS = (
     Sign("haproxy.wredis", "HAProxy gave a client to another replica", ("haproxy.server_maxconn",)),
     Sign("haproxy.eresp", "a replica answered wrongly, or ended", ("telemt.max_connections",)),
 )
-"""Counters that stand still while all goes well."""
+"""The kernel's and HAProxy's counters that stand still while all goes well."""
+
+TELEMT_COUNTERS = (
+    Sign(
+        "telemt_accept_permit_timeout_total",
+        "Telemt was at max_connections and dropped a client",
+        ("telemt.max_connections",),
+    ),
+    Sign("telemt_handshake_timeouts_total", "a client did not finish its handshake in time"),
+    Sign(
+        "telemt_connections_bad_by_class_total",
+        "Telemt refused a client: no user of its own, or a stranger",
+    ),
+    Sign(
+        "telemt_upstream_connect_fail_total",
+        "Telemt did not reach a data centre",
+        ("net.ipv4.ip_local_port_range", "nofile"),
+    ),
+)
+"""Series of a replica's metrics page, summed over their labels but for the class."""
+
+SIGNS = (*COUNTERS, *TELEMT_COUNTERS)
+
+
+def sign_of(name: str) -> Sign | None:
+    """What a counter tells; of a series with labels (`NAME{class="..."}`) what its name does."""
+    bare = name.partition("{")[0]
+    return next((sign for sign in SIGNS if sign.name == bare), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +127,13 @@ def movements(
     after: Mapping[str, int],
 ) -> tuple[Movement, ...]:
     """The counters that moved in one place, each with its rows."""
-    moved = changes(before, after)
+    if any(sign_of(name) in TELEMT_COUNTERS for name in before):
+        # The page was read: a class that was not on it had not been counted yet.
+        before = {name: 0 for name in after if "{" in name} | dict(before)
+    order = {sign.name: place for place, sign in enumerate(SIGNS)}
+    found = [(sign_of(name), name, by) for name, by in changes(before, after).items()]
+    known = sorted((order[sign.name], name, by, sign) for sign, name, by in found if sign)
     return tuple(
-        Movement(where, sign.name, moved[sign.name], sign.means, rows_on(sign.limits, role, link))
-        for sign in COUNTERS
-        if sign.name in moved
+        Movement(where, name, by, sign.means, rows_on(sign.limits, role, link))
+        for _, name, by, sign in known
     )

@@ -40,7 +40,7 @@ def result(**counts: object) -> LoadResult:
         telemt="double",
         plan=plan,
         outcome=Outcome(tally, (), ((0.2, 10),)),
-        movements=all_movements(SPACES, "unix", before, after),
+        movements=all_movements({s.where: s.role for s in SPACES}, "unix", before, after),
         gauges=tuple(gauges(SPACES, before, held, after)),
         memory=tuple(memory_uses(before, held, tally.own_bytes, 10)),
         unread=("telemt-1: net/netstat: gone",),
