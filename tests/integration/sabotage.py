@@ -321,6 +321,17 @@ TCP_LINES = {
     "haproxy.srvtcpka_cnt": (r"srvtcpka-cnt \d+", "srvtcpka-cnt 9"),
 }
 
+DENSITY_LINES = {
+    f"haproxy.{buffer}_{side}": (rf"tune\.{buffer}\.{side} 65536", f"tune.{buffer}.{side} {other}")
+    for buffer, side, other in (
+        ("sndbuf", "client", 262144),
+        ("rcvbuf", "client", 131072),
+        ("sndbuf", "server", 16384),
+    )
+}
+# The line gone: the socket autotunes, and its size on its own would look as if it had been asked.
+DENSITY_LINES["haproxy.rcvbuf_server"] = (r"^    tune\.rcvbuf\.server 65536\n", "")
+
 SABOTAGES: tuple[Sabotage, ...] = (
     *(
         Sabotage(key, target, sysctl(key, value))
@@ -357,6 +368,22 @@ SABOTAGES: tuple[Sabotage, ...] = (
     *(
         Sabotage(key, "haproxy", haproxy_cfg(*change), link="tcp")
         for key, change in TCP_LINES.items()
+    ),
+    *(
+        Sabotage(key, "haproxy", haproxy_cfg(*change), link="tcp")
+        for key, change in DENSITY_LINES.items()
+    ),
+    Sabotage(
+        "haproxy.link_ports", "haproxy",
+        haproxy_cfg(r"set-dst-port rand\(2\)", "set-dst-port rand(1)"), link="tcp",
+    ),
+    Sabotage(
+        "telemt.link_ports", "telemt-1",
+        telemt_toml(r"^    \{ ip = .*, port = 9444 \},\n", ""), link="tcp",
+    ),
+    Sabotage(
+        "net.ipv4.tcp_notsent_lowat", "telemt-1",
+        sysctl("net.ipv4.tcp_notsent_lowat", "4294967295"), link="tcp",
     ),
     Sabotage("haproxy.backlog", "haproxy", small_client_backlog),
     Sabotage("haproxy.check", "haproxy/telemt-1", failing_check),

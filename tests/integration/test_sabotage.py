@@ -22,7 +22,11 @@ pytestmark = pytest.mark.integration
 def labs(make_lab: MakeLab) -> dict[str, Lab]:
     """A running lab for each kind of link; quick health checks, for the test's own time."""
     limits = "{mode: fit, haproxy.check_inter: 1}"
-    return {link: started(make_lab(link=link, limits=limits)) for link in ("unix", "tcp")}
+    # Together they have every row there is.
+    return {
+        "unix": started(make_lab(link="unix", limits=limits)),
+        "tcp": started(make_lab(link="tcp", link_ports=2, buffers="density", limits=limits)),
+    }
 
 
 def named(sabotage: Sabotage) -> str:

@@ -24,6 +24,14 @@ _OPTIONS = {
     "sndbuf": (_SOCKET, socket.SO_SNDBUF),
     "user_timeout": (_TCP, socket.TCP_USER_TIMEOUT),
 }
+_BUF_LOCK = 72  # SO_BUF_LOCK, Linux 5.15; Python has no name for it
+_BUFFERS: dict[str, tuple[int, int]] = {
+    "rcvbuf": _OPTIONS["rcvbuf"],
+    "sndbuf": _OPTIONS["sndbuf"],
+    # Bit 1: the send buffer was asked for, bit 2: the receive buffer. The others autotune.
+    "buffers_asked": (_SOCKET, _BUF_LOCK),
+}
+"""What a unix socket has too."""
 
 
 def duplicate(pid: int, number: int) -> socket.socket:
@@ -53,8 +61,8 @@ def options(pid: int, number: int, peer: str = "") -> dict[str, Any]:
             that was closed and given out again meanwhile is thereby not mistaken for it.
 
     Returns:
-        `{"link": "unix"}` for a unix socket, which has no TCP options; `{"error": ...}` where
-        it could not be had.
+        of a unix socket `{"link": "unix"}` and its buffers alone; `{"error": ...}` where it could
+        not be had.
     """
     try:
         sock = duplicate(pid, number)
@@ -62,23 +70,27 @@ def options(pid: int, number: int, peer: str = "") -> dict[str, Any]:
         return {"error": f"pidfd_getfd: {failure(problem)['error']}"}
     with sock:
         if sock.family not in (socket.AF_INET, socket.AF_INET6):
-            return {"link": "unix"}
+            return {"link": "unix", **_readings(sock, _BUFFERS)}
         try:
             other = shown(sock.getpeername())
         except OSError as problem:
             return {"error": f"getpeername: {failure(problem)['error']}"}
         if peer and other != peer:
             return {"error": f"descriptor {number} now belongs to another connection, {other}"}
-        readings: dict[str, Reading] = {name: value(take) for name, take in _takers(sock).items()}
-        return {"link": "tcp", "peer": other, **readings}
+        readings = _readings(sock, {**_OPTIONS, **_BUFFERS})
+        return {
+            "link": "tcp",
+            "peer": other,
+            **readings,
+            "congestion": value(lambda: congestion(sock)),
+        }
 
 
-def _takers(sock: socket.socket) -> dict[str, Callable[[], object]]:
+def _readings(sock: socket.socket, wanted: dict[str, tuple[int, int]]) -> dict[str, Reading]:
     def option(level: int, name: int) -> Callable[[], object]:
         return lambda: sock.getsockopt(level, name)
 
-    takers = {name: option(*where) for name, where in _OPTIONS.items()}
-    return {**takers, "congestion": lambda: congestion(sock)}
+    return {name: value(option(*where)) for name, where in wanted.items()}
 
 
 def shown(address: tuple[Any, ...]) -> str:

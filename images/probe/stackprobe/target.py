@@ -115,7 +115,10 @@ def asked_for(row: dict[str, Any], target: Target) -> bool:
     listener = target.get("listener") or {}
     if "unix" in listener:
         return bool(row.get("path") == listener["unix"])
-    return "tcp" in listener and bool(row.get("port") == listener["tcp"][1])
+    if "tcp" not in listener or "port" not in row:
+        return False
+    first = listener["tcp"][1]
+    return bool(first <= row["port"] < first + listener.get("ports", 1))
 
 
 def _enter(pid: int) -> dict[str, Any]:

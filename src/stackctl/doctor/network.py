@@ -32,18 +32,23 @@ def _links(seen: Evidence) -> Diagnosis:
         return Diagnosis("ports", Verdict.OK, "unix links take no source ports")
     each = fair_share(stack.connections, stack.replicas)
     # A bridge gives HAProxy's namespace a range of its own; on the host's network it is the host's.
-    usable = _host_range(seen) if stack.network == "host" else seen.sizes.ports_per_link
+    ports = seen.sizes.link_ports
+    usable = _host_range(seen) * ports if stack.network == "host" else seen.sizes.ports_per_link
     says = (
         f"tcp links need {each:,} source ports towards each of {stack.replicas} replicas; "
         f"{'this host' if stack.network == 'host' else 'a link'} has {usable:,}"
     )
-    if each > usable:
+    refused = each * 100 > stack.port_share * seen.sizes.ports_per_link
+    if each > usable or refused:
         way = f"or {PREPARE_HOST}, " if stack.network == "host" else ""
-        remedy = f"set `link: unix`, {way}or `replicas: {-(-stack.connections // usable)}` or more"
+        needed = -(-stack.connections * 100 // (usable * stack.port_share))
+        remedy = f"set `link: unix`, {way}more `link_ports`, or `replicas: {needed}` or more"
+        if refused:
+            says += f"; more than {stack.port_share} % of them is not planned"
         return Diagnosis("ports", Verdict.BAD, says, remedy)
     if each > PORT_SHARE * usable:
         says += f"; above {PORT_SHARE:.0%} of them every connect() has to search"
-        return Diagnosis("ports", Verdict.ADVICE, says, "set `link: unix`, or add `replicas`")
+        return Diagnosis("ports", Verdict.ADVICE, says, "set `link: unix`, or more `link_ports`")
     return Diagnosis("ports", Verdict.OK, says)
 
 
@@ -198,10 +203,10 @@ def conntrack(seen: Evidence) -> Lines:
         tried = seen.host.tracked if seen.host else None
         why = "a connection made here is tracked" if tried else "clients may be tracked here"
     says = (
-        f"{why}: {stack.connections:,} clients make {sizes.conntrack_entries:,} entries over all "
-        f"namespaces; the table holds {most:,}, now {count:,} ({count / max(1, most):.0%})"
+        f"{why}: {stack.connections:,} clients make {sizes.conntrack_entries:,} entries in the "
+        f"host's namespace; the table holds {most:,}, now {count:,} ({count / max(1, most):.0%})"
     )
-    if stack.connections > most:
+    if sizes.conntrack_entries > most:
         yield Diagnosis(
             "conntrack", Verdict.BAD, f"{says}: later clients are dropped", PREPARE_HOST
         )

@@ -7,7 +7,7 @@ guide's section it belongs to.
 
 from __future__ import annotations
 
-from stackctl.limits import conntrack, descriptors, network, proxy
+from stackctl.limits import buffers, conntrack, descriptors, network, proxy
 from stackctl.limits.model import (
     HOST_PLACES,
     INFINITY,
@@ -25,7 +25,14 @@ from stackctl.limits.model import (
 )
 
 TABLE: dict[str, Limit] = {
-    row.key: row for row in (*descriptors.ROWS, *network.ROWS, *conntrack.ROWS, *proxy.ROWS)
+    row.key: row
+    for row in (
+        *descriptors.ROWS,
+        *network.ROWS,
+        *conntrack.ROWS,
+        *proxy.ROWS,
+        *buffers.ROWS,
+    )
 }
 
 __all__ = [

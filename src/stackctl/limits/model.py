@@ -95,6 +95,7 @@ class Reader(StrEnum):
     HAPROXY_SESSION = "haproxy session"
     HAPROXY_SOCKET = "haproxy socket"
     HAPROXY_CONFIG = "haproxy config"
+    HAPROXY_SPREAD = "haproxy spread"
     TELEMT_CONFIG = "telemt config"
     TELEMT_READY = "telemt ready"
     LINK_ADDRESS = "link address"
@@ -163,6 +164,7 @@ class Limit:
         on: what it is declared on in bridge mode. A netns limit of a stack on the host's
             network is declared on the host instead.
         link: only for this kind of link ("unix" or "tcp"); empty for both.
+        buffers: only with this `buffers` of stack.yaml; empty for any.
         ceiling: key of the limit that caps this one, in the namespace it is declared on.
         settings: every place it is written.
         reads: every way it is observed, shallow first.
@@ -184,6 +186,7 @@ class Limit:
     derive: str = ""
     departs: str = ""
     link: str = ""
+    buffers: str = ""
     ceiling: str = ""
 
     @property

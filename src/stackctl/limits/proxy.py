@@ -296,6 +296,29 @@ ROWS = (
         "(`stackctl up`)",
     ),
     _haproxy(
+        "haproxy.link_ports",
+        "one source address has one range of ports for each port of a replica; with more than half "
+        "used, every connect() searches for a free one",
+        (),
+        Read(Reader.HAPROXY_SPREAD, "", Depth.DECLARED),
+        derive="link_ports",
+        departs="Not in the guide, whose one server on one port ends at 55,536 connections",
+        link="tcp",
+    ),
+    _haproxy(
+        "telemt.link_ports",
+        "a port that HAProxy spreads clients to and the replica does not listen on refuses its "
+        "share of them",
+        (),
+        Read(Reader.LISTENER, "ports", Depth.EFFECTIVE),
+        derive="link_ports",
+        departs="Not in the guide",
+        on=Role.TELEMT,
+        scope=Scope.TELEMT,
+        link="tcp",
+        remedy="render and start again (`stackctl up`), and see `docker logs` of this replica",
+    ),
+    _haproxy(
         "telemt.ready",
         "a closed admission gate still accepts TCP; only readiness tells that users get through",
         (),

@@ -23,6 +23,7 @@ from stackctl.observe.request import (
 )
 from stackctl.plan import HAPROXY
 from stackctl.plan.address import GATEWAY_HOST, replicas_in, subnet_of
+from stackctl.plan.links import link_ports
 from stackctl.plan.ports import API_PORT, METRICS_PORT, SOCKET_PATH, TELEMT_PORT
 from stackctl.spec import Stack, load_secrets
 
@@ -160,6 +161,7 @@ def _replicas(stack: Stack, running: Sequence[Container], counters: bool) -> lis
                 if stack.link == "unix"
                 else (inside if in_host else ANY[0], TELEMT_PORT),
                 counters=counters,
+                ports=link_ports(stack),
             )
         )
     return found

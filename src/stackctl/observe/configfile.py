@@ -28,6 +28,7 @@ _MICROSECONDS = {
 }
 _SIZE = re.compile(r"(\d{1,12})([kmg])?", re.IGNORECASE)
 _SIZES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
+_SPREAD = re.compile(r"rand\((\d{1,5})\),add\((\d{1,5})\)")
 _SERVER_WORDS = frozenset({"inter", "maxconn", "fall", "rise", "fastinter", "downinter"})
 """Directives of this stack that stand in `default-server` and `server` lines."""
 
@@ -71,6 +72,36 @@ def haproxy_directive(text: str, name: str, frontend: str, backend: str) -> str:
     if found is None:
         raise ParseError(f"no `{name}` in the file")
     return found
+
+
+def spread_ports(text: str, backend: str, first: int) -> int:
+    """How many ports of each server a backend's new connections are spread over.
+
+    One where every server has a port of its own; else the range of the random port that they all
+    take over.
+
+    Args:
+        text: haproxy.cfg.
+        backend: name of the replicas' backend.
+        first: the first port of a replica.
+
+    Raises:
+        ParseError: some servers take it over and some do not, or it is no such random port.
+    """
+    ranges: list[str] = []
+    mapped: set[bool] = set()
+    for section, words in _lines(text):
+        if section == ("backend", backend):
+            if words[:3] == ["tcp-request", "content", "set-dst-port"]:
+                ranges.append(" ".join(words[3:]))
+            elif words[0] == "server" and len(words) > 2:
+                mapped.add(words[2].endswith(":+0"))
+    if mapped == {False}:
+        return 1
+    match = _SPREAD.fullmatch(ranges[0]) if mapped == {True} and len(ranges) == 1 else None
+    if match is None or int(match[2]) != first:
+        raise ParseError(f"ports of the servers of {backend}: {'; '.join(ranges) or 'none'}")
+    return int(match[1])
 
 
 def _lines(text: str) -> Iterator[tuple[tuple[str, str], list[str]]]:

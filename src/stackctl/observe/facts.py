@@ -54,6 +54,7 @@ def host_facts(snapshot: Snapshot, engine: Engine, stack: str) -> HostFacts:
         kernel=str(facts["kernel"]),
         memory_bytes=int(facts["memory"].get("value", 0)),
         tracked=tracked(facts.get("tracking", {})),
+        conntrack_used=conntrack_used(facts.get("tracking", {})),
     )
 
 
@@ -71,6 +72,12 @@ def tracked(tracking: Mapping[str, Mapping[str, Any]]) -> bool | None:
         return False
     empty = tracking.get("count", {}).get("text", "").strip() == "0"
     return False if seen["ipv4"].get("value") == 0 and empty else None
+
+
+def conntrack_used(tracking: Mapping[str, Mapping[str, Any]]) -> int:
+    """Entries in the host's table; 0 where there is none, or it could not be read."""
+    text = tracking.get("count", {}).get("text", "").strip()
+    return int(text) if text.isdigit() else 0
 
 
 def _attached(cards: Sequence[Mapping[str, Any]], own: Sequence[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from stackctl.limits import Kind, Limit, Read, Value
 from stackctl.limits.values import parse
-from stackctl.observe.configfile import haproxy_directive, haproxy_value
+from stackctl.observe.configfile import haproxy_directive, haproxy_value, spread_ports
 from stackctl.observe.evidence import reader
 from stackctl.observe.haproxy import (
     as_printed,
@@ -20,6 +20,7 @@ from stackctl.observe.haproxy import (
 )
 from stackctl.observe.limitfile import ParseError
 from stackctl.observe.model import Snapshot, Unread, text_of, value_of
+from stackctl.plan.ports import TELEMT_PORT
 
 SLACK_SECONDS = 0.05
 """A process's start is known to one clock tick (10 ms), a file's change to less."""
@@ -118,6 +119,14 @@ def config(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[V
     return got, f"{found['config']['path']}: {read.arg} {word}"
 
 
+@reader
+def spread(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[Value, str]:
+    """How many ports of each replica the live worker's file spreads clients over."""
+    found, asked = snapshot.target(target), snapshot.asked(target)
+    ports = spread_ports(live_file(found), asked["backend"], TELEMT_PORT)
+    return ports, f"{found['config']['path']}: clients go to {ports} of each replica's ports"
+
+
 def _each(snapshot: Snapshot, look: Callable[[Mapping[str, Any]], Any]) -> list[Any]:
     """What `look` makes of each of the probe's connections that HAProxy took; None is left out.
 
@@ -170,20 +179,43 @@ def _file_seconds(snapshot: Snapshot, target: str, name: str) -> int | None:
 def live_socket(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[Value, str]:
     """`client.PROPERTY` or `server.PROPERTY`: an option of HAProxy's own live socket."""
     side, _, name = read.arg.partition(".")
+    asked = _ASKED_BUFFERS.get(name)
 
     def look(client: Mapping[str, Any]) -> int | None:
         options = client["sockets"][side]
+        what = f"HAProxy's socket to its {side}"
         if options.get("error"):
-            raise Unread(f"HAProxy's socket to its {side}: {options['error']}")
+            raise Unread(f"{what}: {options['error']}")
+        if asked:
+            return _asked_buffer(options, name, asked, what)
         if options["link"] != "tcp":
             return None
         if name.startswith("keep") and value_of(options.get("keepalive"), "SO_KEEPALIVE") == 0:
             return 0  # the numbers of a socket that is never probed are worth nothing
-        return int(value_of(options.get(name), f"HAProxy's socket to its {side}, {name}"))
+        return int(value_of(options.get(name), f"{what}, {name}"))
 
     values = sorted(set(_each(snapshot, look)))
     if not values:
         raise Unread(f"HAProxy has no TCP connection to its {side}: the link is a unix socket")
     shown = " ".join(map(str, values))
-    off = " (0: SO_KEEPALIVE is off)" if values[0] == 0 and name.startswith("keep") else ""
-    return values[0], f"getsockopt on HAProxy's live socket to its {side}: {name} {shown}{off}"
+    off = ""
+    if values[0] == 0 and name.startswith("keep"):
+        off = " (0: SO_KEEPALIVE is off)"
+    elif values[0] == 0 and asked:
+        off = " (0: not bounded, it autotunes)"
+    # Of buffers the largest is what a stalled client may hold; one that autotunes has no bound.
+    got = values[-1] if asked and values[0] else values[0]
+    return got, f"getsockopt on HAProxy's live socket to its {side}: {name} {shown}{off}"
+
+
+_ASKED_BUFFERS = {"sndbuf": 1, "rcvbuf": 2}
+"""Buffer → its bit in SO_BUF_LOCK, set where a program has asked for a size."""
+
+
+def _asked_buffer(options: Mapping[str, Any], name: str, bit: int, what: str) -> int:
+    """Bytes a program asked for; 0 where the kernel sizes the buffer on its own."""
+    # A size alone proves nothing: an autotuned socket happens to begin with twice 65536, too.
+    if not value_of(options.get("buffers_asked"), f"{what}, SO_BUF_LOCK") & bit:
+        return 0
+    # The kernel doubles what is asked for, to make room for its own bookkeeping.
+    return int(value_of(options.get(name), f"{what}, {name}")) // 2

@@ -76,7 +76,10 @@ def cgroup(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[V
 
 @reader
 def listener(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[Value, str]:
-    """The smallest backlog of the listener's sockets, each shard having its own."""
+    """The smallest backlog of the listener's sockets, each shard and each port having its own.
+
+    With `ports`: how many of the ports asked about the target itself holds.
+    """
     found = snapshot.target(target)
     listeners = found["listeners"]
     if listeners["errors"]:
@@ -86,12 +89,19 @@ def listener(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple
         where = f"port {asked['port']}"
         rows = [row for row in listeners["tcp"] if row["port"] == asked["port"]]
     elif "unix" in asked["listener"]:
+        if read.arg == "ports":
+            raise Unread(f"{target} listens on a unix socket, which has no ports")
         where = str(asked["listener"]["unix"])
         rows = [row for row in listeners["unix"] if row["path"] == where]
     else:
-        address, port = asked["listener"]["tcp"]
-        where = f"{address}:{port}"
-        rows = [row for row in listeners["tcp"] if (row["address"], row["port"]) == (address, port)]
+        address, first = asked["listener"]["tcp"]
+        ports = range(first, first + asked["listener"]["ports"])
+        where = f"{address}:{first}" + (f"-{ports[-1]}" if len(ports) > 1 else "")
+        rows = [r for r in listeners["tcp"] if r["address"] == address and r["port"] in ports]
+    if read.arg == "ports":
+        held = sorted({row["port"] for row in rows if row.get("owners")})
+        seen = f"sock_diag: {target} listens on {len(held)} of {where}"
+        return len(held), f"{seen} ({_list([int(found['process']['pid'])])})"
     return _backlog(rows, where, target, int(found["process"]["pid"]))
 
 

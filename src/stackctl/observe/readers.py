@@ -26,6 +26,7 @@ READERS: dict[Reader, ReaderFunction] = {
     Reader.HAPROXY_SESSION: read_haproxy.session,
     Reader.HAPROXY_SOCKET: read_haproxy.live_socket,
     Reader.HAPROXY_CONFIG: read_haproxy.config,
+    Reader.HAPROXY_SPREAD: read_haproxy.spread,
     Reader.TELEMT_CONFIG: read_telemt.config,
     Reader.TELEMT_READY: read_telemt.ready,
     Reader.LINK_ADDRESS: read_telemt.link_address,

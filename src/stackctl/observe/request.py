@@ -46,7 +46,8 @@ class ProbeReplica:
         container: full container id.
         api: address and port of its API, as reached from its own network namespace.
         metrics: address and port of its metrics, likewise.
-        listener: path of its unix socket in the container, or (address, port).
+        listener: path of its unix socket in the container, or (address, first port).
+        ports: how many ports it listens on from there.
         config: configuration file in the container.
         users: file in the container with the API's secret and the users'.
         counters: also read what it has refused, of its metrics.
@@ -61,6 +62,7 @@ class ProbeReplica:
     config: str = "/etc/telemt/telemt.toml"
     users: str = USERS_PATH
     counters: bool = False
+    ports: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,9 @@ def _replica(target: ProbeReplica) -> dict[str, Any]:
         "counters": target.counters,
         "api": list(target.api),
         "metrics": list(target.metrics),
-        "listener": {"unix": target.listener} if unix else {"tcp": list(target.listener)},
+        "listener": {"unix": target.listener}
+        if unix
+        else {"tcp": list(target.listener), "ports": target.ports},
     }
 
 

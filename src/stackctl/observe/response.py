@@ -204,8 +204,9 @@ class Connection(TypedDict):
     """line (`show sess`), id, and text (`show sess ID`) or error."""
     sockets: NotRequired[dict[str, dict[str, Any]]]
     """"client" and "server", HAProxy's two live sockets: link ("tcp" or "unix"), peer, and
-    readings keepalive, keepidle, keepintvl, keepcnt, congestion, rcvbuf, sndbuf, user_timeout;
-    or error."""
+    readings keepalive, keepidle, keepintvl, keepcnt, congestion, rcvbuf, sndbuf, user_timeout and
+    buffers_asked (bit 1: the send buffer does not autotune, bit 2: the receive buffer); of a unix
+    socket the buffers alone; or error."""
 
 
 class Step(TypedDict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 
 from stackctl import __version__
-from stackctl.capacity import Sizes, fair_share, size
+from stackctl.capacity import Sizes, predict, size
 from stackctl.errors import PlanError, StrictError
 from stackctl.limits import INFINITY, TABLE, Value
 from stackctl.plan.address import (
@@ -16,6 +16,8 @@ from stackctl.plan.address import (
     subnet_of,
 )
 from stackctl.plan.bounds import bounds, relay_buffer_bytes
+from stackctl.plan.carry import granted_of, refuse_shortfall, shortfall
+from stackctl.plan.links import check_links, link_ports, port_range
 from stackctl.plan.model import (
     HAPROXY,
     Datacentre,
@@ -27,6 +29,7 @@ from stackctl.plan.model import (
 )
 from stackctl.plan.ports import SITE_PORT
 from stackctl.plan.require import Refusal, granted_descriptors, requirements, ulimit_of
+from stackctl.plan.stalled import stalled
 from stackctl.plan.warn import warnings
 from stackctl.spec import Stack
 
@@ -60,7 +63,7 @@ def make_plan(
     if starting:
         _check_overrides(stack, facts)
     sizes = sizes_of(stack, facts)
-    _check_link(stack, sizes)
+    check_links(stack, sizes)
     required, refused = requirements(stack, sizes, replicas, facts)
     if refused and stack.limits.mode == "strict":
         if starting:
@@ -68,12 +71,17 @@ def make_plan(
         required, _ = requirements(stack, sizes, replicas, None)
     if starting:
         _check_descriptors(stack, sizes, required)
+    ceilings = predict(granted_of(stack, sizes, required, facts))
+    low = shortfall(stack, ceilings)
+    if low and starting and stack.limits.mode == "strict":
+        refuse_shortfall(stack, low)
     return Plan(
         name=stack.name,
         mode=stack.limits.mode,
         network=stack.network,
         link=stack.link,
         balance=stack.balance,
+        buffers=stack.buffers,
         connections=stack.connections,
         listen_host=stack.listen.host,
         listen_port=stack.listen.port,
@@ -93,11 +101,13 @@ def make_plan(
         datacentre=_datacentre(stack, subnet),
         metrics=(stack.metrics.host, stack.metrics.port) if stack.metrics else None,
         bounds=bounds(stack),
+        stalled=stalled(stack),
         relay_buffer_bytes=relay_buffer_bytes(stack, facts),
         sizes=sizes,
         requirements=required,
-        warnings=warnings(stack, sizes, sources, facts),
+        warnings=warnings(stack, sizes, sources, facts, low),
         hardware=Hardware(**stack.host.model_dump()),
+        ceilings=ceilings,
     )
 
 
@@ -171,9 +181,8 @@ def _row_value(stack: Stack, key: str) -> Value:
 def sizes_of(stack: Stack, facts: HostFacts | None) -> Sizes:
     """The stack's numbers, with the descriptors this engine can grant where that is known."""
     nofile = _row_value(stack, "nofile")
-    ports = _row_value(stack, "net.ipv4.ip_local_port_range")
-    if not isinstance(nofile, tuple) or not isinstance(ports, tuple):
-        raise TypeError("nofile and ip_local_port_range are pairs")
+    if not isinstance(nofile, tuple):
+        raise TypeError("nofile is a pair")
     ceiling = facts.ceilings.get("nofile", INFINITY) if facts else INFINITY
     return size(
         connections=stack.connections,
@@ -181,8 +190,9 @@ def sizes_of(stack: Stack, facts: HostFacts | None) -> Sizes:
         threads=stack.threads,
         network=stack.network,
         link=stack.link,
-        port_range=(ports[0], ports[1]),
+        port_range=port_range(stack),
         nofile=min(nofile[0], ceiling),
+        link_ports=link_ports(stack),
     )
 
 
@@ -209,19 +219,6 @@ def _check_slots(stack: Stack) -> None:
             "connections",
             f"{stack.connections} are too few for {stack.replicas} replicas to be verified",
             f"set at least {least}, or fewer `replicas`",
-        )
-
-
-def _check_link(stack: Stack, sizes: Sizes) -> None:
-    each = fair_share(stack.connections, stack.replicas)
-    if stack.link == "tcp" and each > sizes.ports_per_link:
-        need = -(-stack.connections // sizes.ports_per_link)
-        raise PlanError(
-            "link",
-            f"tcp cannot carry {stack.connections} connections over {stack.replicas} "
-            f"replica{'s' if stack.replicas > 1 else ''}: one source address has "
-            f"{sizes.ports_per_link} ports towards one replica",
-            f"set `link: unix`, which has no ports, or at least `replicas: {need}`",
         )
 
 

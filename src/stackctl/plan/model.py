@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from stackctl.capacity import Sizes
+from stackctl.capacity import Ceiling, Sizes
 from stackctl.limits import Place, Role, Value
+from stackctl.plan.stalled import Stalled
 
 HOST = "host"
 HAPROXY = "haproxy"
@@ -31,6 +32,7 @@ class HostFacts:
         memory_bytes: the machine's memory.
         tracked: whether the host's own connections are in its conntrack table, as tried; None
             where that is not known.
+        conntrack_used: entries in the host's conntrack table, this stack's own included.
     """
 
     ceilings: Mapping[str, int]
@@ -42,6 +44,7 @@ class HostFacts:
     kernel: str = ""
     memory_bytes: int = 0
     tracked: bool | None = None
+    conntrack_used: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +182,10 @@ class Plan:
         datacentre: the lab's, or None where Telegram's own are used.
         metrics: host and TCP port where metrics can be read; None where nowhere.
         bounds: what one client may do.
+        stalled: what a client that stops reading may pin.
         relay_buffer_bytes: each replica's share of memory for relay buffers; 0 where the machine
             is not known, and each takes a quarter of what it sees.
+        ceilings: where each limit ends the stack, the first to be hit first.
     """
 
     name: str
@@ -188,6 +193,7 @@ class Plan:
     network: str
     link: str
     balance: str
+    buffers: str
     connections: int
     listen_host: str
     listen_port: int
@@ -207,10 +213,12 @@ class Plan:
     datacentre: Datacentre | None
     metrics: tuple[str, int] | None
     bounds: Bounds
+    stalled: Stalled
     relay_buffer_bytes: int
     sizes: Sizes
     requirements: tuple[Requirement, ...]
     warnings: tuple[str, ...] = field(default=())
+    ceilings: tuple[Ceiling, ...] = ()
     hardware: Hardware = field(default_factory=Hardware)
 
     @property

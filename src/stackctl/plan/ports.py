@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 TELEMT_PORT = 9443
-"""Telemt's listener on TCP links; outside the local port range, so nothing takes it first."""
+"""Telemt's first listener on TCP links, others follow it (`link_ports`); below the local port
+range, so nothing takes them first."""
 
 API_PORT = 9091
 METRICS_PORT = 9090

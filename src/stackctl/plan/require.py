@@ -85,7 +85,7 @@ def requirements(
     required: list[Requirement] = []
     refused: dict[str, Refusal] = {}
     for limit in TABLE.values():
-        if limit.link and limit.link != stack.link:
+        if limit.link not in ("", stack.link) or limit.buffers not in ("", stack.buffers):
             continue
         wanted = wanted_of(limit, stack, sizes)
         granted, refusal = _granted(limit, wanted, stack, facts)

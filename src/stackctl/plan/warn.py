@@ -4,27 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stackctl.capacity import PORT_SHARE, Sizes, fair_share
+from stackctl.capacity import PORT_SHARE, Ceiling, Sizes, fair_share
+from stackctl.plan.carry import remedy, shortfall_sentence
 from stackctl.plan.model import HostFacts, Sources
 from stackctl.spec import Stack
 
 
 def warnings(
-    stack: Stack, sizes: Sizes, sources: Sources, facts: HostFacts | None
+    stack: Stack,
+    sizes: Sizes,
+    sources: Sources,
+    facts: HostFacts | None,
+    low: Ceiling | None = None,
 ) -> tuple[str, ...]:
-    """Sentences for the plan's reader, most important first."""
+    """Sentences for the plan's reader, most important first.
+
+    Args:
+        stack: the validated file.
+        sizes: its numbers.
+        sources: which images run.
+        facts: the host, where it is known.
+        low: the first ceiling, where it is below `connections`.
+    """
     return (
+        *_shortfall(stack, low),
         *_sources(stack, sources),
         *_digests(stack, sources),
         *_ports(stack, sizes),
         *_spare(stack, sizes),
-        *_memory(sizes, facts),
-        *_conntrack(stack, sizes, facts),
+        *_conntrack(stack, facts),
         *_addresses(stack),
         *_traffic(stack),
         *_replicas(stack, sizes),
         *_bounds(stack),
     )
+
+
+def _shortfall(stack: Stack, low: Ceiling | None) -> Iterator[str]:
+    if low:
+        yield f"capacity: {shortfall_sentence(stack, low)}; {remedy(stack, low)}"
 
 
 def _sources(stack: Stack, sources: Sources) -> Iterator[str]:
@@ -56,8 +74,8 @@ def _ports(stack: Stack, sizes: Sizes) -> Iterator[str]:
         yield (
             f"link tcp: {each} connections to each replica are "
             f"{each * 100 // sizes.ports_per_link} % of the {sizes.ports_per_link} ports of a "
-            f"link; above {PORT_SHARE:.0%} every connect() has to search for a port. "
-            "`link: unix` has no ports to run out of"
+            f"link, as port_share allows; above {PORT_SHARE:.0%} every connect() has to search for "
+            "a port. `link: unix` has no ports to run out of"
         )
 
 
@@ -70,28 +88,12 @@ def _spare(stack: Stack, sizes: Sizes) -> Iterator[str]:
         )
 
 
-def _memory(sizes: Sizes, facts: HostFacts | None) -> Iterator[str]:
-    need = sizes.haproxy_bytes + sizes.kernel_bytes
-    if facts and facts.memory_bytes and need > facts.memory_bytes * 0.8:
-        yield (
-            f"memory: HAProxy and the kernel need about {need >> 20} MiB for these connections, "
-            f"idle and without Telemt; this machine has {facts.memory_bytes >> 20} MiB"
-        )
-
-
-def _conntrack(stack: Stack, sizes: Sizes, facts: HostFacts | None) -> Iterator[str]:
+def _conntrack(stack: Stack, facts: HostFacts | None) -> Iterator[str]:
     # A published port is translated, and what is translated is tracked, whatever the host does.
     if facts and facts.tracked is False and stack.network == "host":
         yield (
             "conntrack: not in the way: no rule tracks the connections of this host, so they take "
             "no entry in its table; a stateful firewall loaded later would change that"
-        )
-        return
-    table = facts.sysctls.get("net.netfilter.nf_conntrack_max", "") if facts else ""
-    if table.isdigit() and sizes.conntrack_entries > int(table):
-        yield (
-            f"conntrack: these connections make about {sizes.conntrack_entries} entries; this "
-            f"host's table holds {table}: later clients are dropped"
         )
 
 

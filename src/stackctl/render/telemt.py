@@ -141,7 +141,10 @@ def _listener(plan: Plan, replica: Replica) -> dict[str, Any]:
         }
     return {
         "port": TELEMT_PORT,
-        "listeners": [{"ip": _inside(plan, replica), "port": TELEMT_PORT}],
+        "listeners": [
+            {"ip": _inside(plan, replica), "port": TELEMT_PORT + nth}
+            for nth in range(plan.sizes.link_ports)
+        ],
     }
 
 

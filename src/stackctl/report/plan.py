@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from math import ceil
 from typing import Any
 
 from rich import box
@@ -10,8 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from stackctl.capacity import Ceiling
 from stackctl.limits import TABLE, Value
 from stackctl.plan import Plan, Requirement
+from stackctl.plan.stalled import per_gib, speed
 from stackctl.report.jsontext import plain
 from stackctl.report.words import heading, shown, targets
 
@@ -23,6 +26,7 @@ def plan_report(console: Console, plan: Plan) -> None:
     for label, value in size_rows(plan):
         sizes.add_row(label, value)
     console.print(sizes)
+    _ceilings(console, plan)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("limit", "guide", "wanted", "on", "set in"):
         table.add_column(column, overflow="fold")
@@ -44,6 +48,38 @@ def plan_report(console: Console, plan: Plan) -> None:
         console.print(Text(f"warning: {warning}", "yellow"))
 
 
+NEXT_CEILINGS = 5
+"""So many are shown; --json has all."""
+
+
+def _ceilings(console: Console, plan: Plan) -> None:
+    """What ends the stack first, and what would after it."""
+    lowest = plan.ceilings[0]
+    style = "bold" if lowest.holds >= plan.connections else "bold yellow"
+    console.print(Text(holds_sentence(plan), style))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column, justify in (("holds", "right"), ("limit", "left"), ("on", "left")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    table.add_column("what the next client sees", overflow="fold")
+    for c in plan.ceilings[:NEXT_CEILINGS]:
+        table.add_row(connections_held(c), c.limit, c.where, c.cause)
+    console.print(table)
+
+
+def holds_sentence(plan: Plan) -> str:
+    """The number, and the limit it ends at."""
+    lowest = plan.ceilings[0]
+    return (
+        f"holds: {lowest.holds} connections; first limit: {lowest.limit} of {lowest.where} "
+        f"at {connections_held(lowest)}"
+    )
+
+
+def connections_held(c: Ceiling) -> str:
+    """A ceiling's number; two where a hash of addresses spreads the clients unevenly."""
+    return str(c.holds) if c.least == c.holds else f"{c.least} to {c.holds}"
+
+
 def size_rows(plan: Plan) -> list[tuple[str, str]]:
     """The sizes in words and figures."""
     s = plan.sizes
@@ -57,18 +93,43 @@ def size_rows(plan: Plan) -> list[tuple[str, str]]:
         ("descriptors", f"HAProxy {s.haproxy_descriptors}, each Telemt {s.telemt_descriptors}"),
         (
             "source ports",
-            "none needed (unix links)"
-            if plan.link == "unix"
-            else f"{s.ports_per_link} for each link",
+            "none needed (unix links)" if plan.link == "unix" else _link_ports(plan),
         ),
-        ("conntrack entries", f"about {s.conntrack_entries}"),
+        ("conntrack entries", f"{s.conntrack_entries} in the fullest namespace, the host's"),
         (
             "memory, all idle",
             f"HAProxy {s.haproxy_bytes >> 20} MiB, kernel "
             f"{s.kernel_bytes >> 20} MiB, Telemt's own beside it",
         ),
+        ("a client that stops reading", _stalled(plan)),
+        ("speed of one connection", _speed(plan)),
         ("addresses", f"{plan.subnet}; clients at {plan.listen_host or '*'}:{plan.listen_port}"),
     ]
+
+
+def _link_ports(plan: Plan) -> str:
+    usable = plan.sizes.ports_per_link
+    used = plan.connections / len(plan.replicas)
+    doors = plan.sizes.link_ports
+    to = f", over {doors} ports of its replica" if doors > 1 else ""
+    return f"{usable} for each link{to}; {ceil(used)} used ({used * 100 / usable:.1f} %)"
+
+
+def _stalled(plan: Plan) -> str:
+    s = plan.stalled
+    link = f", the link {s.link >> 10}" if s.link else ""
+    return (
+        f"pins up to {s.total >> 10} KiB: HAProxy {(s.client + s.haproxy) >> 10}{link}, its "
+        f"replica {s.replica >> 10}; {per_gib(s.total)} in a GiB (buffers: {plan.buffers})"
+    )
+
+
+def _speed(plan: Plan) -> str:
+    each = "; ".join(
+        f"{speed(plan.stalled.window, ms) / 1e6:.2f} MB/s at {ms} ms" for ms in (50, 200)
+    )
+    least = "bounded, at least " if plan.buffers == "density" else "not bounded below "
+    return f"{least}{each} to the client and back"
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:

@@ -22,6 +22,7 @@ _FOLLOWS = {
     "threads": "threads",
     "server_maxconn": "connections and replicas",
     "telemt_max_connections": "connections and replicas",
+    "link_ports": "link_ports",
 }
 """Attribute of the capacity arithmetic → the keys of stack.yaml it follows from."""
 

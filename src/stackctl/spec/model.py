@@ -29,6 +29,9 @@ from stackctl.spec.part import Part, as_written
 from stackctl.spec.problem import refused
 from stackctl.spec.rule import TRUTH, one_of, power_of_two, some_of, whole
 
+MOST_LINK_PORTS = 64
+"""At 45 % of 55,536 ports each, one replica takes 1.6 million connections."""
+
 
 class Haproxy(Part):
     """Where HAProxy comes from."""
@@ -209,12 +212,28 @@ class Stack(Part):
         default="unix",
         description="How HAProxy reaches the replicas. A unix link has no ports to run out of.",
     )
+    link_ports: Annotated[int, whole(0, MOST_LINK_PORTS)] = Field(
+        default=0,
+        description="With link: tcp, ports that each replica listens on: HAProxy has a whole range "
+        "of source ports towards each. 0: as many as port_share asks for.",
+    )
+    port_share: Annotated[int, whole(1, 100)] = Field(
+        default=45,
+        description="With link: tcp, percent of the source ports towards a replica that may be "
+        "used; above 45 every connect() searches long for a free one. More is refused.",
+    )
     listen: Annotated[Address, ADDRESS] = Field(
         default=as_written(8443), description="Port for clients, or ADDRESS:PORT."
     )
     balance: Annotated[Literal["source", "leastconn"], one_of("source", "leastconn")] = Field(
         default="source",
         description="source: a client's address stays on one replica. leastconn: the emptiest.",
+    )
+    buffers: Annotated[Literal["throughput", "density"], one_of("throughput", "density")] = Field(
+        default="throughput",
+        description="throughput: sockets grow to the guide's 16 MB, one fast client is fast. "
+        "density: bounded, so that clients who stop reading cost little; `stackctl plan` says what "
+        "speed that leaves.",
     )
     metrics: Annotated[Address | None, METRICS] = Field(
         default=as_written("off"),

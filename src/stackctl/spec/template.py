@@ -13,9 +13,10 @@ connections: {connections}  # clients to carry at once; descriptors, ports and q
 replicas: {replicas}        # Telemt processes; what each must carry shrinks as they grow
 
 network: bridge          # bridge: a network of its own | host: the machine's, for the highest loads
-link: unix               # HAProxy to Telemt: unix | tcp (55,536 connections a replica at most)
+link: unix               # HAProxy to Telemt: unix | tcp (takes source ports, see port_share)
 listen: 8443             # port for clients, or ADDRESS:PORT
 balance: source          # source: a client's address stays on one replica | leastconn: the emptiest
+buffers: throughput      # throughput: sockets grow | density: bounded, for many slow clients
 # metrics: 9102          # PORT of 127.0.0.1 for Prometheus: /metrics, /telemt-1/metrics, ...
 # per_address: {{connections: 5000, rate: 10000}}   # held at once; new ones in 10 s
 # per_user: {{connections: 1000, addresses: 20, quota_mib: 102400}}

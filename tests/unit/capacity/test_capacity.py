@@ -11,6 +11,7 @@ from stackctl.capacity import (
     Sizes,
     fair_share,
     haproxy_descriptors,
+    link_ports_for,
     replica_share,
     server_maxconn_within,
     size,
@@ -204,3 +205,13 @@ def test_starved_of_descriptors_a_replica_is_still_a_number() -> None:
     made = sizes(8000, nofile=100)
     assert made.server_maxconn == 1
     assert made.telemt_descriptors > 100
+
+
+@PROPERTY
+@given(share=st.integers(1, 10_000_000), pair=st.integers(1, 64_512), percent=st.integers(1, 100))
+def test_link_ports_are_the_fewest_that_stay_within_the_share(
+    share: int, pair: int, percent: int
+) -> None:
+    ports = link_ports_for(share, pair, percent)
+    assert share * 100 <= ports * pair * percent
+    assert ports == 1 or share * 100 > (ports - 1) * pair * percent

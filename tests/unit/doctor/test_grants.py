@@ -181,7 +181,7 @@ class TestUlimits:
         assert "nothing is said for haproxy, telemt-1, telemt-2" in line.says
 
     def test_no_row_and_no_plan_tell_nothing(self, patient: Patient) -> None:
-        patient.stack |= {"connections": 250_000, "replicas": 1, "link": "tcp"}
+        patient.stack |= {"connections": 250_000, "replicas": 1, "link": "tcp", "link_ports": 1}
         line = patient.line("ulimits")
         assert line.verdict == "unknown"
         assert "20,000 soft" in line.says
@@ -212,8 +212,8 @@ class TestLimits:
         assert patient.verdicts("limits") == ["ok"]
 
     def test_a_topology_that_cannot_carry_it(self, patient: Patient) -> None:
-        patient.stack |= {"connections": 250_000, "replicas": 1, "link": "tcp"}
+        patient.stack |= {"connections": 250_000, "replicas": 1, "link": "tcp", "link_ports": 1}
         line = patient.line("limits")
         assert line.verdict == "bad"
-        assert "tcp cannot carry 250000" in line.says
+        assert "tcp: 250000 connections" in line.says
         assert "link: unix" in line.remedy

@@ -9,6 +9,7 @@ import pytest
 from .conftest import Patient
 
 RANGE = "net.ipv4.ip_local_port_range"
+ONE_PORT = {"link_ports": 1, "port_share": 100}
 
 
 class TestPorts:
@@ -23,14 +24,24 @@ class TestPorts:
         self, patient: Patient, connections: int, verdict: str
     ) -> None:
         patient.sysctl(RANGE, "32768 33000")
-        patient.stack |= {"connections": connections, "link": "tcp"}
+        patient.stack |= {"connections": connections, "link": "tcp", **ONE_PORT}
         line = patient.lines("ports")[0]
         assert line.verdict == verdict
         assert f"{connections // 2:,}" in line.says
         assert "55,536" in line.says
 
+    def test_what_the_plan_refuses_is_bad(self, patient: Patient) -> None:
+        patient.stack |= {"connections": 60_000, "link": "tcp", "link_ports": 1}
+        line = patient.lines("ports")[0]
+        assert (line.verdict, "more than 45 %" in line.says) == ("bad", True)
+        assert "more `link_ports`, or `replicas: 3`" in line.remedy
+
+    def test_by_itself_a_stack_has_the_ports_it_needs(self, patient: Patient) -> None:
+        patient.stack |= {"connections": 600_000, "link": "tcp"}
+        assert patient.lines("ports")[0].verdict == "ok"
+
     def test_tcp_links_on_the_host_have_the_hosts(self, patient: Patient) -> None:
-        patient.stack |= {"connections": 60_000, "link": "tcp", "network": "host"}
+        patient.stack |= {"connections": 60_000, "link": "tcp", "network": "host", **ONE_PORT}
         patient.sysctl(RANGE, "32768\t60999")
         line = patient.lines("ports")[0]
         assert (line.verdict, "28,232" in line.says) == ("bad", True)
@@ -161,7 +172,7 @@ class TestConntrack:
             ("262144", "40", "ok"),
             ("262144", "250000", "advice"),
             ("16000", "40", "advice"),
-            ("7999", "40", "bad"),
+            ("15999", "40", "bad"),
         ],
     )
     def test_a_bridge(self, patient: Patient, table: str, count: str, verdict: str) -> None:

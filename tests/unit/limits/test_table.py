@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from itertools import product
 
 import pytest
 
@@ -64,15 +65,15 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def rendered() -> dict[str, str]:
-    """Path → all texts of it, over both network modes and both kinds of link."""
+    """Path → all texts of it, over both networks, kinds of link and modes of buffers."""
     texts: dict[str, str] = {}
-    for network in ("bridge", "host"):
-        for link in ("unix", "tcp"):
-            stack = Stack.model_validate(
-                {"name": "lab", "connections": 8000, "network": network, "link": link}
-            )
-            for path, file in render(make_plan(stack), Secrets({"user": "0" * 32})).items():
-                texts[path] = texts.get(path, "") + file.text
+    for network, link, buffers in product(
+        ("bridge", "host"), ("unix", "tcp"), ("throughput", "density")
+    ):
+        keys = {"network": network, "link": link, "buffers": buffers}
+        stack = Stack.model_validate({"name": "lab", "connections": 8000, **keys})
+        for path, file in render(make_plan(stack), Secrets({"user": "0" * 32})).items():
+            texts[path] = texts.get(path, "") + file.text
     return texts
 
 
@@ -81,9 +82,9 @@ def test_each_row_stands_under_its_own_key() -> None:
 
 
 def test_no_row_hides_another_with_the_same_key() -> None:
-    from stackctl.limits import conntrack, descriptors, network, proxy
+    from stackctl.limits import buffers, conntrack, descriptors, network, proxy
 
-    rows = [*descriptors.ROWS, *network.ROWS, *conntrack.ROWS, *proxy.ROWS]
+    rows = [row for part in (descriptors, network, conntrack, proxy, buffers) for row in part.ROWS]
     assert len(rows) == len(TABLE)
 
 
@@ -181,6 +182,7 @@ def test_row_is_declared_on_what_its_scope_governs(row: Limit) -> None:
     assert set(row.on) <= ROLES[row.scope]
     assert len(set(row.on)) == len(row.on)
     assert row.link in {"", "unix", "tcp"}
+    assert row.buffers in {"", "throughput", "density"}
 
 
 @for_every_row

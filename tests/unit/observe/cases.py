@@ -204,6 +204,30 @@ CASES = [
         "timeout connect 5s",
     ),
     Case(
+        HAPROXY, "haproxy.link_ports", 0, 1,
+        each(
+            edit("telemt-1 unix@/run/telemt/1.sock", "telemt-1 172.18.0.4:+0",
+                 "targets", HAPROXY, "config", "text"),
+            edit("telemt-2 172.18.0.3:443", "telemt-2 172.18.0.3:+0",
+                 "targets", HAPROXY, "config", "text"),
+            edit("backend telemt\n",
+                 "backend telemt\n    tcp-request content set-dst-port rand(3),add(9443)\n",
+                 "targets", HAPROXY, "config", "text"),
+        ), 3,
+        edit("telemt-2 172.18.0.3:443", "telemt-2 172.18.0.3:+0",
+             "targets", HAPROXY, "config", "text"),
+        "clients go to 1 of each replica's ports",
+    ),
+    Case(
+        "telemt-2", "telemt.link_ports", 0, 1,
+        lambda response: [
+            row.update(owners=[])
+            for row in response["targets"]["telemt-2"]["listeners"]["tcp"]
+        ], 0,
+        put("targets", "telemt-2", "listeners", "errors")(["tcp AF_INET: EPERM"]),
+        "telemt-2 listens on 1 of 0.0.0.0:443",
+    ),
+    Case(
         FIRST, "telemt.max_connections", 0, 3200,
         edit("max_connections = 3200", "max_connections = 10000",
              "targets", FIRST, "config", "text"), 10000,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stackctl.observe.facts import tracked
+from stackctl.observe.facts import conntrack_used, tracked
 
 IN, OUT = {"value": 1}, {"value": 0}
 NO_TABLE = {"error": "ENOPROTOOPT: Protocol not available"}
@@ -36,3 +36,8 @@ def test_tracked(
 
 def test_a_probe_that_does_not_try_tells_nothing() -> None:
     assert tracked({}) is None
+
+
+def test_entries_in_the_hosts_table_are_counted() -> None:
+    assert conntrack_used({"count": {"text": "32393\n"}}) == 32_393
+    assert conntrack_used({"count": {"error": "ENOENT"}}) == conntrack_used({}) == 0

@@ -68,6 +68,46 @@ class TestListener:
         assert "0.0.0.0:443" in seen.source
 
 
+class TestLinkPorts:
+    """A replica may listen on several ports, and HAProxy must know of all of them."""
+
+    @staticmethod
+    def doors(response: dict[str, Any], *backlogs: int) -> None:
+        target = response["targets"]["telemt-2"]
+        (row,) = [row for row in target["listeners"]["tcp"] if row["port"] == 443]
+        target["listeners"]["tcp"] += [
+            {**row, "port": 443 + nth, "backlog": backlog}
+            for nth, backlog in enumerate(backlogs, 1)
+        ]
+        (asked,) = [t for t in response["request"]["targets"] if t["name"] == "telemt-2"]
+        asked["listener"]["ports"] = 3
+
+    def test_each_one_counts(self, response: dict[str, Any], logs: Logs) -> None:
+        self.doors(response, 65535, 128)
+        assert observe(response, logs, "telemt-2", "telemt.link_ports").got == 3
+        assert observe(response, logs, "telemt-2", "telemt.listen_backlog").got == 128
+
+    def test_one_that_is_missing(self, response: dict[str, Any], logs: Logs) -> None:
+        self.doors(response, 65535)
+        seen = observe(response, logs, "telemt-2", "telemt.link_ports")
+        assert (seen.got, "2 of 0.0.0.0:443-445" in seen.source) == (2, True)
+
+    def test_a_unix_link_has_none(self, response: dict[str, Any], logs: Logs) -> None:
+        assert "unix" in observe(response, logs, "telemt-1", "telemt.link_ports").error
+
+    @pytest.mark.parametrize("other", ["rand(3),add(9000)", "rand(3)", "int(9443)"])
+    def test_another_rule_than_stackctls_is_not_understood(
+        self, response: dict[str, Any], logs: Logs, other: str
+    ) -> None:
+        config = response["targets"]["haproxy"]["config"]
+        text = config["text"].replace("telemt-1 unix@/run/telemt/1.sock", "telemt-1 10.0.0.1:+0")
+        text = text.replace("172.18.0.3:443", "172.18.0.3:+0")
+        rule = f"    tcp-request content set-dst-port {other}\n"
+        config["text"] = text.replace("backend telemt\n", f"backend telemt\n{rule}")
+        seen = observe(response, logs, "haproxy", "haproxy.link_ports")
+        assert (seen.got, other in seen.error) == (None, True)
+
+
 class TestProcess:
     """HAProxy's worker forbids itself to fork; nobody else's zero is excused."""
 
@@ -139,6 +179,47 @@ class TestSocket:
         response["clients"][-1]["sockets"]["client"]["keepcnt"]["value"] = 2
         seen = observe(response, logs, "haproxy", "haproxy.clitcpka_cnt")
         assert (seen.got, "keepcnt 2 5" in seen.source) == (2, True)
+
+
+class TestBuffers:
+    """A size counts only where a program asked for it: 131072 is also where autotuning begins."""
+
+    @staticmethod
+    def asked(response: dict[str, Any], *bits: int) -> None:
+        for client, bit in zip(response["clients"], bits, strict=True):
+            for side in client["sockets"].values():
+                side |= {"buffers_asked": {"value": bit}, "rcvbuf": {"value": 131072}}
+                side["sndbuf"] = {"value": 131072}
+
+    def test_the_kernel_shows_twice_what_was_asked_for(
+        self, response: dict[str, Any], logs: Logs
+    ) -> None:
+        self.asked(response, 3, 3, 3)
+        for row in ("sndbuf_client", "rcvbuf_client", "sndbuf_server", "rcvbuf_server"):
+            assert observe(response, logs, "haproxy", f"haproxy.{row}").got == 65536
+
+    def test_one_socket_that_autotunes_is_not_bounded(
+        self, response: dict[str, Any], logs: Logs
+    ) -> None:
+        self.asked(response, 3, 1, 3)
+        assert observe(response, logs, "haproxy", "haproxy.sndbuf_client").got == 65536
+        seen = observe(response, logs, "haproxy", "haproxy.rcvbuf_client")
+        assert seen.got == 0
+        assert "rcvbuf 0 65536 (0: not bounded, it autotunes)" in seen.source
+
+    def test_the_largest_of_several_counts(self, response: dict[str, Any], logs: Logs) -> None:
+        self.asked(response, 3, 3, 3)
+        response["clients"][1]["sockets"]["client"]["sndbuf"]["value"] = 4194304
+        assert observe(response, logs, "haproxy", "haproxy.sndbuf_client").got == 2097152
+
+    def test_a_kernel_that_does_not_tell_is_an_error(
+        self, response: dict[str, Any], logs: Logs
+    ) -> None:
+        self.asked(response, 3, 3, 3)
+        unknown = {"error": "ENOPROTOOPT: Protocol not available"}
+        response["clients"][0]["sockets"]["client"]["buffers_asked"] = unknown
+        seen = observe(response, logs, "haproxy", "haproxy.sndbuf_client")
+        assert (seen.got, "SO_BUF_LOCK: ENOPROTOOPT" in seen.error) == (None, True)
 
 
 class TestStat:

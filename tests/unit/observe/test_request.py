@@ -48,6 +48,6 @@ def test_targets_are_asked_for_their_roles_keys() -> None:
     assert "net.ipv4.tcp_congestion_control" not in first["sysctls"]
     assert first["listener"] == {"unix": "/run/telemt/t.sock"}
     assert (first["api"], first["metrics"]) == (["127.0.0.1", 9091], ["127.0.0.1", 9090])
-    assert second["listener"] == {"tcp": ["0.0.0.0", 9443]}
+    assert second["listener"] == {"tcp": ["0.0.0.0", 9443], "ports": 1}
     assert request["client"] == {"published": ["192.0.2.2", 443], "inside": ["127.0.0.1", 8443]}
     assert json.loads(json.dumps(request)) == request

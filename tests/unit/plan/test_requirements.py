@@ -10,12 +10,20 @@ from stackctl.limits import HOST_PLACES, INFINITY, TABLE, Place, Role, Scope
 from stackctl.plan import HAPROXY, HOST, HostFacts, Plan, Requirement, make_plan, role_of
 from stackctl.spec import Stack
 
+# One replica with density, eight without: every shape of a stack that changes what is required.
 SHAPES = [
     pytest.param(network, link, replicas, id=f"{network}-{link}-{replicas}")
     for network in ("bridge", "host")
     for link in ("unix", "tcp")
     for replicas in (1, 8)
 ]
+
+
+def shaped(network: str, link: str, replicas: int) -> Plan:
+    buffers = "density" if replicas == 1 else "throughput"
+    return planned(network=network, link=link, replicas=replicas, buffers=buffers)
+
+
 EVERY_SHAPE = pytest.mark.parametrize(("network", "link", "replicas"), SHAPES)
 
 
@@ -29,17 +37,21 @@ def of(plan: Plan, limit: str, target: str = HAPROXY) -> Requirement:
 
 
 @EVERY_SHAPE
-def test_every_row_is_required_unless_it_belongs_to_the_other_link(
+def test_every_row_is_required_unless_it_belongs_to_another_link_or_mode_of_buffers(
     network: str, link: str, replicas: int
 ) -> None:
-    plan = planned(network=network, link=link, replicas=replicas)
-    expected = {key for key, row in TABLE.items() if row.link in {"", link}}
+    plan = shaped(network, link, replicas)
+    expected = {
+        key
+        for key, row in TABLE.items()
+        if row.link in {"", link} and row.buffers in {"", plan.buffers}
+    }
     assert {requirement.limit for requirement in plan.requirements} == expected
 
 
 @EVERY_SHAPE
 def test_no_limit_is_required_twice_on_one_target(network: str, link: str, replicas: int) -> None:
-    plan = planned(network=network, link=link, replicas=replicas)
+    plan = shaped(network, link, replicas)
     counts = Counter((r.limit, r.target) for r in plan.requirements)
     assert set(counts.values()) == {1}
 
@@ -55,9 +67,9 @@ def test_each_limit_is_required_on_every_target_of_its_roles(
         Role.TELEMT: set(names),
         Role.LINK: {f"haproxy/{name}" for name in names},
     }
-    plan = planned(network=network, link=link, replicas=replicas)
+    plan = shaped(network, link, replicas)
     for row in TABLE.values():
-        if row.link not in {"", link}:
+        if row.link not in {"", link} or row.buffers not in {"", plan.buffers}:
             continue
         roles = (Role.HOST,) if network == "host" and row.scope is Scope.NETNS else row.on
         expected = set().union(*(by_role[role] for role in roles))
@@ -66,7 +78,7 @@ def test_each_limit_is_required_on_every_target_of_its_roles(
 
 @EVERY_SHAPE
 def test_requirements_stand_in_the_tables_order(network: str, link: str, replicas: int) -> None:
-    plan = planned(network=network, link=link, replicas=replicas)
+    plan = shaped(network, link, replicas)
     order = list(TABLE)
     places = [order.index(requirement.limit) for requirement in plan.requirements]
     assert places == sorted(places)
@@ -76,14 +88,14 @@ def test_requirements_stand_in_the_tables_order(network: str, link: str, replica
 def test_host_files_carry_the_hosts_requirements_and_containers_their_own(
     network: str, link: str, replicas: int
 ) -> None:
-    for requirement in planned(network=network, link=link, replicas=replicas).requirements:
+    for requirement in shaped(network, link, replicas).requirements:
         for written in requirement.written:
             assert (written.place in HOST_PLACES) == (requirement.target == HOST)
 
 
 @EVERY_SHAPE
 def test_what_can_be_set_on_a_target_is_set_there(network: str, link: str, replicas: int) -> None:
-    for requirement in planned(network=network, link=link, replicas=replicas).requirements:
+    for requirement in shaped(network, link, replicas).requirements:
         on_host = requirement.target == HOST
         settings = [
             s for s in TABLE[requirement.limit].settings if (s.place in HOST_PLACES) == on_host

@@ -26,41 +26,72 @@ def warned(plan: Plan, start: str) -> str:
     return "\n".join(warning for warning in plan.warnings if warning.startswith(start))
 
 
+def on_one_port(connections: int, **keys: object) -> Plan:
+    return planned(connections=connections, link="tcp", link_ports=1, **keys)
+
+
 class TestTcpLinks:
-    def test_a_quarter_of_a_million_on_one_replica_is_refused_with_both_ways_out(self) -> None:
+    """One source address has 55,536 ports towards one port; 45 % of them are 24,991."""
+
+    def test_more_than_the_share_of_one_port_is_refused_with_every_way_out(self) -> None:
         with pytest.raises(PlanError) as raised:
-            planned(connections=250_000, link="tcp")
+            on_one_port(41_652)
         error = raised.value
         assert error.key == "link"
         assert error.exit_code is Exit.USAGE
-        for part in ("250000", "1 replica:", "55536", "`link: unix`", "`replicas: 5`"):
+        for part in ("41652", "1 replica ", "75 % of the 55536", "above 45 %", "`link: unix`",
+                     "`replicas: 2`", "`link_ports: 2`", "`port_share: 75`"):  # fmt: skip
             assert part in str(error)
 
     def test_what_the_refusal_proposes_is_accepted(self) -> None:
-        assert planned(connections=250_000, link="unix").sizes.server_maxconn == 250_000
-        assert planned(connections=250_000, link="tcp", replicas=5).sizes.server_maxconn > 50_000
+        assert planned(connections=41_652, link="unix").sizes.server_maxconn == 41_652
+        on_one_port(41_652, replicas=2)
+        on_one_port(41_652, port_share=75)
+        assert planned(connections=41_652, link="tcp", link_ports=2).sizes.ports_per_link == 111_072
 
-    def test_what_the_refusal_proposes_is_the_least_that_is_accepted(self) -> None:
-        with pytest.raises(PlanError, match="4 replicas"):
-            planned(connections=250_000, link="tcp", replicas=4)
+    def test_more_connections_than_ports_cannot_be_allowed(self) -> None:
+        with pytest.raises(PlanError) as raised:
+            on_one_port(250_000, port_share=100)
+        assert "port_share:" not in str(raised.value)
+        assert "`replicas: 5`" in str(raised.value)
+        assert "`link_ports: 5`" in str(raised.value)
 
-    @pytest.mark.parametrize(("connections", "fits"), [(55_536, True), (55_537, False)])
-    def test_the_wall_stands_at_the_last_port(self, connections: int, fits: bool) -> None:
+    @pytest.mark.parametrize(
+        ("share", "connections", "fits"),
+        [(45, 24_991, True), (45, 24_992, False), (100, 55_536, True), (100, 55_537, False)],
+    )
+    def test_the_wall_stands_at_the_last_port(
+        self, share: int, connections: int, fits: bool
+    ) -> None:
         if fits:
-            planned(connections=connections, link="tcp")
+            on_one_port(connections, port_share=share)
         else:
             with pytest.raises(PlanError):
-                planned(connections=connections, link="tcp")
+                on_one_port(connections, port_share=share)
 
     def test_a_narrower_port_range_brings_the_wall_nearer(self) -> None:
         limits = {"mode": "fit", "net.ipv4.ip_local_port_range": [20_000, 24_999]}
-        with pytest.raises(PlanError, match="has 5000 ports"):
-            planned(connections=8000, link="tcp", limits=limits)
-        assert planned(connections=8000, link="unix", limits=limits).sizes.ports_per_link == 5000
+        with pytest.raises(PlanError, match="160 % of the 5000 source ports"):
+            on_one_port(8000, limits=limits)
+        # 2,250 of each: four ports.
+        assert planned(connections=8000, link="tcp", limits=limits).sizes.link_ports == 4
 
-    def test_a_link_with_most_of_its_ports_in_use_is_warned_of(self) -> None:
-        assert "75 %" in warned(planned(connections=41_652, link="tcp"), "link tcp")
-        assert not warned(planned(connections=20_000, link="tcp"), "link tcp")
+    def test_by_itself_a_replica_gets_as_many_ports_as_it_takes(self) -> None:
+        assert planned(connections=20_000, link="tcp").sizes.link_ports == 1
+        assert planned(connections=250_000, link="tcp").sizes.link_ports == 11
+        # Enough for what a replica is given when another is lost: 1.25 * 250,000 / 7.
+        assert planned(connections=250_000, link="tcp", replicas=8).sizes.link_ports == 2
+        assert planned(connections=250_000, link="unix").sizes.link_ports == 1
+
+    def test_the_most_ports_there_are_end_it(self) -> None:
+        with pytest.raises(PlanError) as raised:
+            planned(connections=2_000_000, link="tcp")
+        assert "link_ports" not in str(raised.value)
+        assert "`port_share: 57`" in str(raised.value)
+
+    def test_a_share_that_was_allowed_is_warned_of(self) -> None:
+        assert "75 %" in warned(on_one_port(41_652, port_share=80), "link tcp")
+        assert not warned(planned(connections=41_652, link="tcp"), "link tcp")
         assert not warned(planned(connections=41_652, link="unix"), "link tcp")
 
 
@@ -206,10 +237,12 @@ class TestWarnings:
     @pytest.mark.parametrize(("table", "said"), [("8000", True), ("65536", False), ("", False)])
     def test_a_small_conntrack_table_is_said(self, table: str, said: bool) -> None:
         known = HostFacts({}, {}, {"net.netfilter.nf_conntrack_max": table})
-        text = warned(planned(known), "conntrack")
+        text = warned(planned(known), "capacity")
         assert bool(text) == said
         if said:
-            assert "16000" in text
+            # Two entries a client in the host's own namespace.
+            assert "holds 4000 of 8000 connections: net.netfilter.nf_conntrack_max of host" in text
+            assert "stackctl host apply" in text
 
     @pytest.mark.parametrize("tracked", [True, False, None])
     @pytest.mark.parametrize("network", ["bridge", "host"])
@@ -218,18 +251,20 @@ class TestWarnings:
     ) -> None:
         small = {"net.netfilter.nf_conntrack_max": "1000"}
         known = HostFacts({}, {}, small, tracked=tracked)
-        text = warned(planned(known, network=network), "conntrack")
+        plan = planned(known, network=network)
         if network == "host" and tracked is False:
-            assert "not in the way" in text
-            assert "1000" not in text
+            assert "not in the way" in warned(plan, "conntrack")
+            assert not warned(plan, "capacity")
         else:
-            assert "this host's table holds 1000" in text
-            assert "not in the way" not in text
+            assert "holds 500 of 8000" in warned(plan, "capacity")
+            assert not warned(plan, "conntrack")
 
     @pytest.mark.parametrize(("gib", "said"), [(1, True), (64, False), (0, False)])
     def test_too_little_memory_is_said(self, gib: int, said: bool) -> None:
         known = HostFacts({}, {}, {}, memory_bytes=gib << 30)
-        text = warned(planned(known, connections=250_000), "memory")
+        text = warned(planned(known, connections=250_000), "capacity")
         assert bool(text) == said
         if said:
-            assert "1024 MiB" in text
+            # 80 % of it, at 17.7 KB an idle client.
+            assert "holds 48530 of 250000 connections: memory of host" in text
+            assert "add memory" in text

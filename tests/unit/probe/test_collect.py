@@ -58,6 +58,8 @@ def test_a_process_replaced_while_it_was_read(monkeypatch: pytest.MonkeyPatch) -
         ({"port": 443}, {"listener": {"unix": "/t"}}, False),
         ({"port": 443}, {"listener": {"tcp": ["0.0.0.0", 443]}}, True),
         ({"path": "/t"}, {"listener": {"tcp": ["0.0.0.0", 443]}}, False),
+        ({"port": 445}, {"listener": {"tcp": ["0.0.0.0", 443], "ports": 3}}, True),
+        ({"port": 446}, {"listener": {"tcp": ["0.0.0.0", 443], "ports": 3}}, False),
         ({"port": 443}, {}, False),
     ],
 )

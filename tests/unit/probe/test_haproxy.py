@@ -197,18 +197,26 @@ def test_options_of_a_live_socket() -> None:
         peer = livesock.shown(sock.getpeername())
         seen = livesock.options(os.getpid(), sock.fileno(), peer)
         other = livesock.options(os.getpid(), sock.fileno(), "192.0.2.1:1")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 50000)
+        bounded = livesock.options(os.getpid(), sock.fileno(), peer)
     assert (seen["link"], seen["keepidle"], seen["keepalive"]) == (
         "tcp",
         {"value": 77},
         {"value": 1},
     )
     assert "another connection" in other["error"]
+    assert seen["buffers_asked"] == {"value": 0}
+    assert (bounded["rcvbuf"], bounded["buffers_asked"]) == ({"value": 100000}, {"value": 2})
 
 
 def test_options_of_a_unix_socket_and_of_none() -> None:
     left, right = socket.socketpair()
     with left, right:
-        assert livesock.options(os.getpid(), left.fileno()) == {"link": "unix"}
+        left.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        seen = livesock.options(os.getpid(), left.fileno())
+    assert seen.pop("link") == "unix"
+    assert set(seen) == {"rcvbuf", "sndbuf", "buffers_asked"}
+    assert (seen["sndbuf"], seen["buffers_asked"]) == ({"value": 131072}, {"value": 1})
     assert livesock.options(os.getpid(), 10**6)["error"].startswith("pidfd_getfd: EBADF")
 
 

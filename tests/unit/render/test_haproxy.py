@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter
 from functools import cache
 
@@ -48,6 +49,7 @@ STRUCTURE = {
         r'Authorization "%\[str\(authorization\),map\(/run/haproxy-secrets/api\.map\)\]"',
         "http-check expect status 200",
         r"server telemt-\d+ \S+ addr [\d.]+ port 9091",
+        r"tcp-request content set-dst-port rand\(\d+\),add\(9443\)",
     ],
     "frontend health": [
         r"bind [\d.]+:8404",
@@ -171,6 +173,19 @@ def test_each_replica_has_its_server_line(network: str, link: str, replicas: int
             else f"{replica.address}:9443"
         )
         assert line == f"server {replica.name} {where} addr {replica.address} port 9091"
+
+
+@pytest.mark.parametrize("network", ["bridge", "host"])
+def test_a_replica_with_several_ports_is_reached_at_all_of_them(network: str) -> None:
+    plan = planned(network=network, link="tcp", link_ports=3)
+    backend = sections(plan)["backend telemt"]
+    assert "tcp-request content set-dst-port rand(3),add(9443)" in backend
+    (replica,) = plan.replicas
+    assert f"server telemt-1 {replica.address}:+0 addr {replica.address} port 9091" in backend
+    toml = render(plan, Secrets({"user": "0" * 32}))["telemt/telemt-1/telemt.toml"].text
+    listeners = tomllib.loads(toml)["server"]["listeners"]
+    address = replica.address if network == "host" else "0.0.0.0"
+    assert listeners == [{"ip": address, "port": port} for port in (9443, 9444, 9445)]
 
 
 @EVERY_SHAPE

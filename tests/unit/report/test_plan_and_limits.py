@@ -13,7 +13,7 @@ from stackctl.limits import TABLE
 from stackctl.plan import Plan, Sources, make_plan
 from stackctl.report.jsontext import to_json
 from stackctl.report.limits import explain, limits_document, limits_report, row
-from stackctl.report.plan import plan_document, plan_report, size_rows
+from stackctl.report.plan import connections_held, plan_document, plan_report, size_rows
 from stackctl.spec import Stack
 
 
@@ -79,6 +79,18 @@ def test_a_plan_shows_sizes_every_row_and_every_warning() -> None:
     for warning in plan.warnings:
         assert f"warning: {warning}" in text
     assert "DOUBLE" in text
+    assert "holds: 8000 connections; first limit: haproxy.frontend_maxconn of haproxy" in text
+
+
+def test_a_plan_shows_the_next_ceilings_and_both_numbers_of_a_hashed_one() -> None:
+    console, plan = wide(), planned("double")
+    plan_report(console, plan)
+    lines = text_of(console).splitlines()
+    hashed = [c for c in plan.ceilings if c.least < c.holds]
+    assert hashed
+    for c in plan.ceilings[:5]:
+        assert any(connections_held(c) in line and c.cause in line for line in lines)
+    assert connections_held(hashed[0]) == f"{hashed[0].least} to {hashed[0].holds}"
 
 
 def test_a_chosen_value_is_marked() -> None:
@@ -90,6 +102,16 @@ def test_a_chosen_value_is_marked() -> None:
         if text.lstrip().startswith("net.ipv4.tcp_fin")
     ]
     assert "20 (stack.yaml)" in line
+
+
+def test_what_bounded_buffers_save_and_cost_is_said() -> None:
+    bounded = dict(size_rows(planned(link="tcp", buffers="density")))
+    assert "HAProxy 184, the link 128, its replica 168" in bounded["a client that stops reading"]
+    speed = bounded["speed of one connection"]
+    assert "1.31 MB/s at 50 ms; 0.33 MB/s at 200 ms" in speed
+    free = dict(size_rows(planned(link="tcp")))
+    assert "buffers: throughput" in free["a client that stops reading"]
+    assert "not bounded below" in free["speed of one connection"]
 
 
 @pytest.mark.parametrize(
@@ -108,3 +130,6 @@ def test_a_plan_as_json_is_whole_and_survives() -> None:
     assert [r["wanted"] for r in tasks] == ["infinity"]
     assert {"limit", "target", "wanted", "written", "fitted", "left"} <= set(tasks[0])
     assert made["warnings"] == list(plan.warnings)
+    assert [(c["limit"], c["where"], c["holds"]) for c in made["ceilings"]] == [
+        (c.limit, c.where, c.holds) for c in plan.ceilings
+    ]

@@ -1,4 +1,4 @@
-"""Arithmetic: from the connections to carry to descriptors, ports, table entries and memory.
+"""From the connections to carry to descriptors, ports, table entries and memory.
 
 Every constant says where it comes from. All functions are pure.
 """
@@ -38,13 +38,24 @@ HAPROXY_BYTES = 3_700
 KERNEL_BYTES = {"unix": 14_000, "tcp": 20_000}
 """Kernel slab for one idle connection by link, both ends on this machine (measured 13 to 22 KB)."""
 
-CONNTRACK_ENTRIES = {
-    ("host", "unix"): 1,
-    ("host", "tcp"): 3,
-    ("bridge", "unix"): 2,
-    ("bridge", "tcp"): 5,
+HOST, HAPROXY, TELEMT = "host", "haproxy", "telemt"
+"""Whose network namespace: the host's, HAProxy's, a replica's."""
+
+CONNTRACK_ENTRIES: dict[tuple[str, str], dict[str, int]] = {
+    # client to HAProxy, replica to data centre
+    ("host", "unix"): {HOST: 2},
+    # and HAProxy to replica
+    ("host", "tcp"): {HOST: 3},
+    # The host translates the client's, and sees what crosses the stack's bridge.
+    ("bridge", "unix"): {HOST: 2, HAPROXY: 1, TELEMT: 1},
+    ("bridge", "tcp"): {HOST: 3, HAPROXY: 2, TELEMT: 2},
 }
-"""Tracked entries a client makes over all namespaces, by network mode and link."""
+"""Entries a client makes in each namespace's table, by network mode and link.
+
+Counted in /proc/net/nf_conntrack with 1,000 held on a Docker host: 1,000 of each leg named above,
+none of a unix link. A replica's are for each client of its own. The leg to the data centre is in it
+(`datacentre_entries`); through middle proxies many clients share one.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +70,10 @@ class Sizes:
         server_maxconn: connections one replica is given.
         telemt_max_connections: Telemt's own cap in one replica, above server_maxconn.
         telemt_descriptors: descriptors one replica needs at that cap.
-        ports_per_link: usable source ports from one address to one replica's address:port.
-        conntrack_entries: tracked entries over all namespaces with all clients connected.
+        ports_per_link: usable source ports from HAProxy to one replica, over all its ports.
+        link_ports: ports that a replica listens on for TCP links; 1 on unix links.
+        conntrack_entries: tracked entries with all clients connected, in the fullest namespace;
+            every namespace counts its own against the one nf_conntrack_max.
         haproxy_bytes: HAProxy's resident memory with all clients connected and idle.
         kernel_bytes: kernel memory for the same.
     """
@@ -73,6 +86,7 @@ class Sizes:
     telemt_max_connections: int
     telemt_descriptors: int
     ports_per_link: int
+    link_ports: int
     conntrack_entries: int
     haproxy_bytes: int
     kernel_bytes: int
@@ -134,6 +148,17 @@ def usable_ports(low: int, high: int) -> int:
     return high - low + 1
 
 
+def link_ports_for(share: int, pair: int, percent: int) -> int:
+    """Ports a replica needs, for `share` connections to take `percent` of each one's `pair`.
+
+    Args:
+        share: connections one replica must be able to take.
+        pair: usable source ports from one address to one address and port.
+        percent: of those, 1 to 100.
+    """
+    return max(1, -(-share * 100 // (percent * pair)))
+
+
 def size(
     *,
     connections: int,
@@ -143,6 +168,7 @@ def size(
     link: str,
     port_range: tuple[int, int],
     nofile: int,
+    link_ports: int = 1,
 ) -> Sizes:
     """All numbers for a stack.
 
@@ -154,12 +180,13 @@ def size(
         link: "unix" or "tcp".
         port_range: ip_local_port_range of HAProxy's namespace, inclusive.
         nofile: soft descriptors a process gets; caps what one replica is given.
+        link_ports: ports that a replica listens on for TCP links.
 
     The result is arithmetic only: whether it fits is the plan's decision.
     """
     nbthread = threads or threads_for(connections)
     maxconn = connections + ADMIN_RESERVE
-    ports = usable_ports(*port_range)
+    ports = usable_ports(*port_range) * link_ports
     server = min(replica_share(connections, replicas), max(1, server_maxconn_within(nofile)))
     if link == "tcp":
         server = min(server, ports)
@@ -173,7 +200,8 @@ def size(
         telemt_max_connections=cap,
         telemt_descriptors=telemt_descriptors(cap),
         ports_per_link=ports,
-        conntrack_entries=connections * CONNTRACK_ENTRIES[(network, link)],
+        link_ports=link_ports,
+        conntrack_entries=connections * max(CONNTRACK_ENTRIES[(network, link)].values()),
         haproxy_bytes=connections * HAPROXY_BYTES,
         kernel_bytes=connections * KERNEL_BYTES[link],
     )
