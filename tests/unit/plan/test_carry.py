@@ -97,6 +97,15 @@ def test_what_the_host_is_short_of_is_left_to_its_own_requirement() -> None:
     assert "stackctl host apply" in capacity_warnings(plan)[0]
 
 
+def test_a_cap_of_the_operators_own_on_each_replica_is_taken_as_it_is() -> None:
+    own = {"limits": {"telemt.max_connections": 400}, "replicas": 2}
+    plan = planned(**own)
+    assert {r.wanted for r in plan.requirements if r.limit == "telemt.max_connections"} == {400}
+    assert of(plan, "telemt.max_connections", "telemt").holds == plan.ceilings[0].holds == 800
+    (warning,) = capacity_warnings(plan)
+    assert "raise limits.telemt.max_connections, set `replicas: 8`" in warning
+
+
 def test_entries_of_others_in_the_hosts_table_are_taken_off() -> None:
     known = facts(used=1000, **{TABLE_SIZE: "9000"})
     plan = planned(known)
