@@ -12,9 +12,9 @@ import sys
 from dataclasses import replace
 from ipaddress import IPv4Address
 
+from stackctl.load.machine import read_machine
 from stackctl.load.model import Load, Target
 from stackctl.load.plan import plan_load
-from stackctl.load.readings import read_machine
 from stackctl.load.run import Progress, run_load
 
 TIMEOUT = 60.0

@@ -42,8 +42,8 @@ class Limits(Part):
 def overridable(row: Limit) -> bool:
     """Whether stack.yaml may give this row another value.
 
-    Rows that follow from other keys may not, but where they say so, nor the flags and words of section 4: those are what
-    the stack is made of, not numbers to tune.
+    Rows that follow from other keys may not, except where they say so; nor may the flags and words
+    of section 4: those are what the stack is made of, not numbers to tune.
     """
     return (not row.derive or row.own_number) and not _made_of(row)
 
