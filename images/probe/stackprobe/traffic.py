@@ -14,8 +14,8 @@ from stackprobe.reading import Deadline, failure
 
 _FOR_EACH_SERVER = 64
 _COVER = 3.0
-# The kernel completes a connection and takes its bytes before HAProxy has accepted it.
-_TAKEN = 0.05
+# The kernel completes a connection and takes its bytes before HAProxy has accepted it, and on a
+# busy machine long before HAProxy gives it a server.
 _SEEN = 2.0
 # Replicas that end a broken client at once are read before; the others by the time of its end.
 _READ = 0.5
@@ -85,16 +85,27 @@ def _recognise(admin: Admin, published: list[Client], began: float) -> None:
     for client in published:
         if "error" in client.record:
             continue
-        time.sleep(_TAKEN)
-        young = admin.sessions(looks_young, lambda s: s.younger(time.monotonic() - began))
-        same = [s for s in young if s.source.removeprefix("::ffff:") == client.record["local"]]
-        if not same:
-            same = [s for s in young[-_CANDIDATES:] if _carried(admin, s) == len(client.payload)]
-            client.record["recognised_by"] = f"{len(client.payload)} bytes sent"
+        end = time.monotonic() + _SEEN
+        while True:
+            time.sleep(_POLL)
+            same = _same(admin, client, began)
+            given = len(same) == 1 and same[0].server not in _UNASSIGNED
+            if given or time.monotonic() >= end:
+                break
         if len(same) == 1:
             _note(client.record, same[0])
         else:
             client.record["error"] = f"{len(same)} of HAProxy's sessions look like this connection"
+
+
+def _same(admin: Admin, client: Client, began: float) -> list[Session]:
+    young = admin.sessions(looks_young, lambda s: s.younger(time.monotonic() - began))
+    same = [s for s in young if s.source.removeprefix("::ffff:") == client.record["local"]]
+    if same:
+        client.record.pop("recognised_by", None)
+        return same
+    client.record["recognised_by"] = f"{len(client.payload)} bytes sent"
+    return [s for s in young[-_CANDIDATES:] if _carried(admin, s) == len(client.payload)]
 
 
 def _carried(admin: Admin, session: Session) -> int:
