@@ -28,7 +28,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { CHUNK = 65536, EVENTS = 512, ACCEPTS = 64 };
+enum { CHUNK = 65536, EVENTS = 512, ACCEPTS = 64, MOST_DOORS = 64 };
 
 /* Edges, so that half a PROXY header waits for its other half without a turn of the loop. */
 static const unsigned HEARS = EPOLLIN | EPOLLRDHUP | EPOLLET;
@@ -43,7 +43,8 @@ struct rest {
 
 static unsigned char *kind;
 static struct rest **unsent;
-static int tables, poller, door = -1, paused;
+static int doors[MOST_DOORS], ways_in; /* where clients come in: a unix socket, or TCP ports */
+static int tables, poller, paused;
 static long held, most = 1 << 30, proxied;
 static volatile sig_atomic_t stop;
 static char chunk[CHUNK], zeros[CHUNK];
@@ -77,7 +78,8 @@ static void end(int fd)
     close(fd);
     if (paused) { /* It was out of descriptors: now there is one. */
         paused = 0;
-        watch(door, EPOLLIN, EPOLL_CTL_ADD);
+        for (int i = 0; i < ways_in; i++)
+            watch(doors[i], EPOLLIN, EPOLL_CTL_ADD);
     }
 }
 
@@ -127,8 +129,8 @@ static int listen_at(const char *where, int backlog)
 /* --- telemt.toml, as stackctl writes it ----------------------------------------------------------- */
 
 struct config {
-    char listen[160], api[80], metrics[80];
-    int backlog, proxy;
+    char listen[MOST_DOORS][160], api[80], metrics[80];
+    int ways_in, backlog, proxy;
 };
 
 static int value_of(const char *line, const char *key, char *into, size_t room)
@@ -140,7 +142,7 @@ static int value_of(const char *line, const char *key, char *into, size_t room)
     line += length + 3;
     if (*line == '"')
         line++;
-    size_t size = strcspn(line, "\",\n}");
+    size_t size = strcspn(line, "\", \n}");
     if (size >= room)
         size = room - 1;
     memcpy(into, line, size);
@@ -162,9 +164,15 @@ static struct config read_config(const char *path)
             value_of(line, "listen", found.api, sizeof found.api);
         } else if (!strncmp(section, "[server]", 8) || !strncmp(section, "[[server.listeners]]", 20)) {
             if (value_of(line, "listen_unix_sock", value, sizeof value))
-                snprintf(found.listen, sizeof found.listen, "unix:%.150s", value);
-            if (value_of(line, "ip", value, sizeof value))
+                snprintf(found.listen[found.ways_in++], sizeof *found.listen, "unix:%.150s", value);
+            if (value_of(line, "ip", value, sizeof value)) {
                 snprintf(address, sizeof address, "%.63s", value);
+                const char *own = strstr(line, ", "); /* { ip = "A", port = N }: one of several */
+                if (own && found.ways_in < MOST_DOORS &&
+                    value_of(own + 1, "port", value, sizeof value))
+                    snprintf(found.listen[found.ways_in++], sizeof *found.listen, "%.63s:%.15s",
+                             address, value);
+            }
             if (value_of(line, "port", value, sizeof value))
                 snprintf(port, sizeof port, "%.15s", value);
             if (!found.metrics[0])
@@ -178,9 +186,9 @@ static struct config read_config(const char *path)
         }
     }
     fclose(file);
-    if (!found.listen[0] && address[0] && port[0])
-        snprintf(found.listen, sizeof found.listen, "%s:%s", address, port);
-    if (!found.listen[0] || !found.api[0]) {
+    if (!found.ways_in && address[0] && port[0])
+        snprintf(found.listen[found.ways_in++], sizeof *found.listen, "%s:%s", address, port);
+    if (!found.ways_in || !found.api[0]) {
         fprintf(stderr, "sink: %s names no listener or no [server.api] listen\n", path);
         exit(2);
     }
@@ -383,9 +391,10 @@ static void let_in(int listener)
     for (int i = 0; i < ACCEPTS; i++) {
         int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            if ((errno == EMFILE || errno == ENFILE) && listener == door) {
+            if ((errno == EMFILE || errno == ENFILE) && !api && !paused) {
                 paused = 1;
-                watch(door, 0, EPOLL_CTL_DEL);
+                for (int door = 0; door < ways_in; door++)
+                    watch(doors[door], 0, EPOLL_CTL_DEL);
             }
             return;
         }
@@ -415,18 +424,20 @@ static void serve(const struct config *config)
     sigaction(SIGTERM, &ending, NULL);
     sigaction(SIGINT, &ending, NULL);
     proxied = config->proxy;
-    door = listen_at(config->listen, config->backlog);
-    kind[door] = CLIENTS;
-    watch(door, EPOLLIN, EPOLL_CTL_ADD);
-    const char *doors[] = {config->api, config->metrics};
+    for (; ways_in < config->ways_in; ways_in++) {
+        int door = doors[ways_in] = listen_at(config->listen[ways_in], config->backlog);
+        kind[door] = CLIENTS;
+        watch(door, EPOLLIN, EPOLL_CTL_ADD);
+        printf("sink: listening on %s\n", config->listen[ways_in]);
+    }
+    const char *pages[] = {config->api, config->metrics};
     for (int i = 0; i < 2; i++) {
-        if (!doors[i][0])
+        if (!pages[i][0])
             continue;
-        int api = listen_at(doors[i], 128);
+        int api = listen_at(pages[i], 128);
         kind[api] = API_DOOR;
         watch(api, EPOLLIN, EPOLL_CTL_ADD);
     }
-    printf("sink: listening on %s\n", config->listen);
     fflush(stdout);
     struct epoll_event events[EVENTS];
     while (!stop) {
@@ -461,13 +472,13 @@ int main(int argc, char **argv)
             if (!strcmp(argv[i], "--proxy"))
                 config.proxy = 1;
             else if (!strcmp(argv[i], "--listen") && i + 1 < argc)
-                snprintf(config.listen, sizeof config.listen, "%.159s", argv[++i]);
+                config.ways_in = 1, snprintf(*config.listen, sizeof *config.listen, "%.159s", argv[++i]);
             else if (!strcmp(argv[i], "--backlog") && i + 1 < argc)
                 config.backlog = atoi(argv[++i]);
             else
-                config.listen[0] = 0, i = argc;
+                config.ways_in = 0, i = argc;
         }
-        if (!config.listen[0]) {
+        if (!config.ways_in) {
             fprintf(stderr, "usage: sink CONFIG | sink healthcheck CONFIG | "
                             "sink --listen unix:PATH|ADDRESS:PORT [--backlog N] [--proxy]\n");
             return 2;

@@ -120,6 +120,17 @@ def haproxy_cfg(pattern: str, replacement: str) -> Break:
 
 
 @contextmanager
+def other_congestion(lab: Lab, target: str) -> Iterator[None]:
+    """Another congestion control than the plan's reno, whichever this host lets containers use."""
+    key = "net.ipv4.tcp_congestion_control"
+    words = lab.in_netns("haproxy", "sysctl", "-n", "net.ipv4.tcp_available_congestion_control")
+    allowed = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control").read_text().split()
+    other = next(word for word in words.split() if word != "reno" and word in allowed)
+    with sysctl(key, other)(lab, target):
+        yield
+
+
+@contextmanager
 def small_client_backlog(lab: Lab, target: str) -> Iterator[None]:
     """A client listener made with a small backlog: a reload would inherit the old one."""
     path = lab.rendered / "haproxy/haproxy.cfg"
@@ -373,6 +384,7 @@ SABOTAGES: tuple[Sabotage, ...] = (
         Sabotage(key, "haproxy", haproxy_cfg(*change), link="tcp")
         for key, change in DENSITY_LINES.items()
     ),
+    Sabotage("telemt.congestion_control", "telemt-1", other_congestion, link="tcp"),
     Sabotage(
         "haproxy.link_ports", "haproxy",
         haproxy_cfg(r"set-dst-port rand\(2\)", "set-dst-port rand(1)"), link="tcp",

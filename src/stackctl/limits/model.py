@@ -165,6 +165,7 @@ class Limit:
         on: what it is declared on in bridge mode. A netns limit of a stack on the host's
             network is declared on the host instead.
         link: only for this kind of link ("unix" or "tcp"); empty for both.
+        network: only in this network mode ("bridge" or "host"); empty for both.
         buffers: only with this `buffers` of stack.yaml; empty for any.
         ceiling: key of the limit that caps this one, in the namespace it is declared on.
         settings: every place it is written.
@@ -188,6 +189,7 @@ class Limit:
     own_number: bool = False
     departs: str = ""
     link: str = ""
+    network: str = ""
     buffers: str = ""
     ceiling: str = ""
 

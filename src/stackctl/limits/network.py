@@ -225,8 +225,8 @@ ROWS = (
         guide="bbr",
         wanted="bbr",
         why="keeps throughput on lossy mobile paths; reaches only sockets made afterwards",
-        departs="set on the side that faces clients only: on an inner hop over loopback or veth "
-        "bbr cost more than half the bandwidth",
+        departs="for the side that faces clients: HAProxy's namespace. HAProxy 3.0 has no `cc` for "
+        "a bind or server line, so what it sends to a replica over TCP uses it too",
         # On the host too: a container is only given what the host itself allows.
         on=(Role.HOST, Role.HAPROXY),
         settings=(
@@ -239,5 +239,28 @@ ROWS = (
             fresh_socket("congestion"),
         ),
         remedy=RECREATE,
+    ),
+    Limit(
+        key="telemt.congestion_control",
+        section="2",
+        kind=Kind.WORD,
+        compare=Compare.EQUAL,
+        scope=Scope.TELEMT,
+        guide="",
+        wanted="reno",
+        why="a replica inherits the host's, and the hop to HAProxy has no loss and no distance: "
+        "there bbr cost 1.8 to 2.4 times the bandwidth",
+        departs="Not in the guide, which sets bbr for the whole machine; reno is what every "
+        "container may use",
+        on=(Role.TELEMT,),
+        settings=(Setting(Place.COMPOSE_SYSCTL, "net.ipv4.tcp_congestion_control"),),
+        reads=(
+            sysctl("net.ipv4.tcp_congestion_control"),
+            fresh_socket("congestion"),
+        ),
+        remedy=RECREATE,
+        link="tcp",
+        # On the host's network there is one namespace, and clients are in it.
+        network="bridge",
     ),
 )

@@ -85,7 +85,7 @@ def requirements(
     required: list[Requirement] = []
     refused: dict[str, Refusal] = {}
     for limit in TABLE.values():
-        if limit.link not in ("", stack.link) or limit.buffers not in ("", stack.buffers):
+        if not _applies(limit, stack):
             continue
         wanted = wanted_of(limit, stack, sizes)
         granted, refusal = _granted(limit, wanted, stack, facts)
@@ -112,6 +112,14 @@ def requirements(
                 )
             )
     return tuple(required), tuple(refused.values())
+
+
+def _applies(limit: Limit, stack: Stack) -> bool:
+    return (
+        limit.link in ("", stack.link)
+        and limit.network in ("", stack.network)
+        and limit.buffers in ("", stack.buffers)
+    )
 
 
 def _left(stack: Stack, refusal: Refusal | None, in_container: bool) -> str:

@@ -34,6 +34,7 @@ def warnings(
         *_spare(stack, sizes),
         *_conntrack(stack, facts),
         *_addresses(stack),
+        *_inner_hop(stack),
         *_traffic(stack),
         *_replicas(stack, sizes),
         *_bounds(stack),
@@ -102,6 +103,15 @@ def _addresses(stack: Stack) -> Iterator[str]:
         yield (
             "network bridge: a client on this machine's 127.0.0.1 passes the userland proxy and "
             "arrives with the bridge's address; others keep their own"
+        )
+
+
+def _inner_hop(stack: Stack) -> Iterator[str]:
+    if stack.link == "tcp" and stack.network == "host":
+        yield (
+            "link tcp on the host's network: one namespace has one congestion control, so the hop "
+            "between HAProxy and its replicas uses the clients' bbr, at about half its bandwidth; "
+            "`link: unix` has none"
         )
 
 

@@ -182,6 +182,7 @@ def test_row_is_declared_on_what_its_scope_governs(row: Limit) -> None:
     assert set(row.on) <= ROLES[row.scope]
     assert len(set(row.on)) == len(row.on)
     assert row.link in {"", "unix", "tcp"}
+    assert row.network in {"", "bridge", "host"}
     assert row.buffers in {"", "throughput", "density"}
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from stackctl.limits import HOST_PLACES, INFINITY, TABLE, Place, Role, Scope
+from stackctl.limits import HOST_PLACES, INFINITY, TABLE, Limit, Place, Role, Scope
 from stackctl.plan import HAPROXY, HOST, HostFacts, Plan, Requirement, make_plan, role_of
 from stackctl.spec import Stack
 
@@ -31,6 +31,14 @@ def planned(facts: HostFacts | None = None, **keys: object) -> Plan:
     return make_plan(Stack.model_validate({"name": "lab", "connections": 8000, **keys}), facts)
 
 
+def applies(row: Limit, plan: Plan) -> bool:
+    return (
+        row.link in {"", plan.link}
+        and row.network in {"", plan.network}
+        and row.buffers in {"", plan.buffers}
+    )
+
+
 def of(plan: Plan, limit: str, target: str = HAPROXY) -> Requirement:
     (found,) = [r for r in plan.requirements if (r.limit, r.target) == (limit, target)]
     return found
@@ -41,11 +49,7 @@ def test_every_row_is_required_unless_it_belongs_to_another_link_or_mode_of_buff
     network: str, link: str, replicas: int
 ) -> None:
     plan = shaped(network, link, replicas)
-    expected = {
-        key
-        for key, row in TABLE.items()
-        if row.link in {"", link} and row.buffers in {"", plan.buffers}
-    }
+    expected = {key for key, row in TABLE.items() if applies(row, plan)}
     assert {requirement.limit for requirement in plan.requirements} == expected
 
 
@@ -69,7 +73,7 @@ def test_each_limit_is_required_on_every_target_of_its_roles(
     }
     plan = shaped(network, link, replicas)
     for row in TABLE.values():
-        if row.link not in {"", link} or row.buffers not in {"", plan.buffers}:
+        if not applies(row, plan):
             continue
         roles = (Role.HOST,) if network == "host" and row.scope is Scope.NETNS else row.on
         expected = set().union(*(by_role[role] for role in roles))
@@ -127,6 +131,15 @@ def test_congestion_control_is_set_where_clients_are_faced_only() -> None:
     }
     assert "telemt-1" not in targets
     assert HAPROXY in targets
+
+
+def test_a_replica_does_not_inherit_the_clients_congestion_control_on_its_link() -> None:
+    own = of(planned(link="tcp"), "telemt.congestion_control", "telemt-1")
+    assert own.wanted == "reno"
+    assert {(w.where, w.text) for w in own.written} == {("net.ipv4.tcp_congestion_control", "reno")}
+    one_namespace = planned(link="tcp", network="host")
+    assert "telemt.congestion_control" not in {r.limit for r in one_namespace.requirements}
+    assert any("uses the clients' bbr" in warning for warning in one_namespace.warnings)
 
 
 def test_sizes_are_what_derived_rows_want() -> None:
