@@ -45,14 +45,11 @@ LIMIT = 0.03
 BEYOND = 1.1
 """So many times the predicted clients come."""
 
-RATE = 100
-"""New clients a second. Far below what a stack takes: one under way has buffers and descriptors
-that an idle one has not, and a queue would be a cause of its own."""
-
-TIMEOUT = 8
+TIMEOUT = 30
+"""Seconds: a machine that is busy with others answers late, and that is no limit."""
 HOLD = 4
 """Long enough for a line of progress, every two seconds."""
-SETTLE_SECONDS = 75.0
+SETTLE_SECONDS = 120.0
 """A replica that could not reach the data centre tries again after 30 s, and is up three good
 checks later."""
 
@@ -106,7 +103,7 @@ def measure(repeats: int, cases: Sequence[Narrow] = CASES) -> None:
 
 def _break(engine: Engine, case: Narrow, repeats: int) -> list[Break]:
     with lab(engine, REPLICAS, case.template) as one:
-        run(stackctl_command("up", "-f", one.file))
+        _up(one)
         idle = [descriptors(c.pid) for c in replicas(one)]
         found = []
         for number in range(repeats):
@@ -114,6 +111,18 @@ def _break(engine: Engine, case: Narrow, repeats: int) -> list[Break]:
             print(f"  {case.name}, {number + 1} of {repeats}: {found[-1]}", file=sys.stderr)
             _settle(one, idle)
         return found
+
+
+def _up(one: Lab) -> None:
+    """Start it; a busy machine's handshakes may take longer than its proof allows, so try again."""
+    for attempt in range(3):
+        try:
+            run(stackctl_command("up", "-f", one.file))
+        except BenchmarkError:
+            if attempt == 2:
+                raise
+        else:
+            return
 
 
 def _once(one: Lab, case: Narrow) -> Break:
@@ -147,7 +156,7 @@ def _once(one: Lab, case: Narrow) -> Break:
 
 def _load(one: Lab, case: Narrow, came: int) -> tuple[dict[str, Any], Fill | None]:
     """The load's own account, and how full the place was while the load held."""
-    pace = ["--rate", str(RATE), "--timeout", str(TIMEOUT), "--hold", str(HOLD)]
+    pace = ["--rate", str(case.rate), "--timeout", str(TIMEOUT), "--hold", str(HOLD)]
     argv = stackctl_command("load", "-f", one.file, "-n", str(came), *pace, "--json")
     fill = None
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -158,7 +167,7 @@ def _load(one: Lab, case: Narrow, came: int) -> tuple[dict[str, Any], Fill | Non
             words.append(line)
             if case.fill and "holding" in line and fill is None:
                 fill = case.fill(one)
-        text, _ = process.communicate(timeout=60)
+        text, _ = process.communicate(timeout=120)
     finally:
         if process.poll() is None:
             process.terminate()
