@@ -5,7 +5,7 @@ from __future__ import annotations
 from stackctl.counters.signs import QUEUE, Sign
 
 CAUSES = (
-    Sign("connect-timeout", "no answer to a SYN", QUEUE),
+    Sign("connect-timeout", "no answer to a SYN", (*QUEUE, "net.netfilter.nf_conntrack_max")),
     Sign("answer-timeout", "nothing came back", ("telemt.max_connections", "nofile")),
     Sign("no-port", "no source port was left", ("net.ipv4.ip_local_port_range",)),
     Sign("no-descriptor", "no descriptor was left to this process", ("nofile", "fs.file-max")),
@@ -13,7 +13,10 @@ CAUSES = (
     Sign(
         "closed",
         "the peer closed it",
-        ("haproxy.frontend_maxconn", "haproxy.server_maxconn", "telemt.max_connections"),
+        (
+            *("haproxy.frontend_maxconn", "haproxy.server_maxconn", "telemt.max_connections"),
+            *("nofile", "net.ipv4.ip_local_port_range"),
+        ),
     ),
     Sign("refused", "nobody listens there"),
     Sign("no-memory", "the kernel had no memory for it"),
