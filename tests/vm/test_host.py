@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.sink import build
 
-from .deployment import SCRIPT, Deployment, deploy, deploy_sinks, sink_image
+from .deployment import REPLICAS, SCRIPT, Deployment, deploy, deploy_sinks, sink_image
 from .image import Image, Suite
 from .loading import NOT_A_SINKS, bytes_each, loading, put_stackctl
 from .machine import Machine
@@ -23,7 +23,6 @@ from .snapshot import Snapshot, take
 STATE = "/var/lib/stackctl"
 HELD = 100_000
 HOLD_SECONDS = 60
-REPLICAS = [f"telemt-{number}" for number in range(1, 9)]
 
 FINE_WHEN_FRESH = {
     Suite.TRIXIE: {"engine.nproc", "engine.tasks", "net.ipv4.tcp_syncookies"},
