@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 3
 SHELL_FILES = scripts/engine images/base/build .ci/run compose/production/host/prepare.sh $(wildcard scripts/*.sh tests/vm/*.sh tests/script/host/fakes/* tests/script/host/killing/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv engine up demo down clean test lint unit peers fuzz script integration test-vm machines bench lock
+.PHONY: help venv engine up demo down clean test lint unit peers browser fuzz script integration test-vm machines bench bench-vm lock
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -51,11 +51,11 @@ down: venv ## stop the stack, then the engine if `make` started it
 	@if $(ENGINE) status >/dev/null 2>&1; then for stack in $(STACK) stack/demo.yaml; do $(VENV)/bin/stackctl down --volumes --file $$stack || exit; done; else echo "make: no engine answers, so no stack runs"; fi
 	@$(ENGINE) down
 
-test: venv ## everything: lint, unit, fuzz, integration, whole machines; starts an engine if none runs, and stops that one again
+test: venv ## everything: lint, unit, browser, fuzz, integration, whole machines; starts an engine if none runs, and stops that one again
 	@[ $$(id -u) = 0 ] || { echo "make: the integration tests enter other users' namespaces and processes: run this as root (sudo make test)" >&2; exit 2; }
 	@$(ENGINE) status >/dev/null 2>&1 || trap '$(ENGINE) down' EXIT; \
 	trap 'exit 130' INT; trap 'exit 143' TERM; \
-	$(ENGINE) up && $(ENGINE) tools && $(MAKE) --no-print-directory lint unit peers fuzz script integration machines
+	$(ENGINE) up && $(ENGINE) tools && $(MAKE) --no-print-directory lint unit peers browser fuzz script integration machines
 
 lint: venv ## ruff, mypy, shellcheck
 	$(VENV)/bin/ruff check .
@@ -69,6 +69,10 @@ unit: venv ## tests that need no engine, with coverage
 
 peers: venv ## the client of MTProto against proxies and clients that others wrote, on loopback
 	$(VENV)/bin/pytest tests/peers
+
+browser: venv ## the page of `load --html` in headless Chromium, Debian's; a minute, and 100 MB the first time
+	@$(ENGINE) tools chromium
+	$(VENV)/bin/pytest tests/browser
 
 # The names first and on their own: a list that cannot be had must not be an empty one.
 fuzz: venv ## every parser of bytes from the network, FUZZ_SECONDS=3 on each
@@ -100,6 +104,12 @@ machines: venv
 
 bench: venv ## measurements on this machine (`make engine` first)
 	$(VENV)/bin/python -m benchmarks
+
+bench-vm: venv ## 250,000 connections held by the production stack in a machine of 8 GiB; a quarter of an hour
+	@[ $$(id -u) = 0 ] || { echo "make: building the machine needs root: run this as root (sudo make bench-vm)" >&2; exit 2; }
+	@$(ENGINE) status >/dev/null 2>&1 || trap '$(ENGINE) down' EXIT; \
+	trap 'exit 130' INT; trap 'exit 143' TERM; \
+	$(ENGINE) up && $(ENGINE) tools vm && $(VENV)/bin/python -m benchmarks.vm
 
 lock: ## write requirements.lock anew, to the newest releases pyproject.toml allows
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(PYTHON) -m venv "$$scratch" && \

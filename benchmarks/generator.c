@@ -72,7 +72,16 @@ int main(int argc, char **argv)
                 close(fd);
                 continue;
             }
-            struct epoll_event wanted = {EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {.fd = fd}};
+            struct epoll_event wanted = {EPOLLIN | EPOLLRDHUP | EPOLLET, {.fd = fd}};
+            if (write(fd, request, sizeof request - 1) > 0)
+                asked[fd] = 1;
+            else if (errno == EAGAIN)
+                wanted.events |= EPOLLOUT;
+            else {
+                failed++;
+                close(fd);
+                continue;
+            }
             epoll_ctl(poll, EPOLL_CTL_ADD, fd, &wanted);
         }
         int count = epoll_wait(poll, events, 512, 50);

@@ -57,15 +57,24 @@ class Lab:
 
 
 @contextmanager
-def lab(engine: Engine, replicas: int) -> Iterator[Lab]:
+def lab(
+    engine: Engine, replicas: int, template: str = _STACK, port: int | None = None
+) -> Iterator[Lab]:
     """A stack file with secrets in a temporary folder; nothing is started yet.
 
     What was started of it is removed in the end, also on failure, Ctrl-C, SIGTERM and SIGHUP.
+
+    Args:
+        engine: where it will run.
+        replicas: how many.
+        template: of the file; {name}, {replicas} and {port} are filled in.
+        port: for clients; None: a free one.
     """
     name = f"bench-{secrets.token_hex(4)}"
-    with _signals_as_interrupts(), tempfile.TemporaryDirectory(prefix="stackctl-bench-") as folder:
+    with signals_as_interrupts(), tempfile.TemporaryDirectory(prefix="stackctl-bench-") as folder:
         file = Path(folder) / "stack.yaml"
-        file.write_text(_STACK.format(name=name, replicas=replicas, port=free_port()))
+        filled = {"name": name, "replicas": replicas, "port": port or free_port()}
+        file.write_text(template.format_map(filled))
         subprocess.run(
             stackctl_command("init", "--secrets-only", "-f", file), check=True, capture_output=True
         )
@@ -73,17 +82,26 @@ def lab(engine: Engine, replicas: int) -> Iterator[Lab]:
         try:
             yield made
         finally:
-            before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
-            try:
+            with signals_ignored():
                 # What was interrupted may have been creating still.
                 made.remove(quiet=2.0)
-            finally:
-                for number, handler in before.items():
-                    signal.signal(number, handler)
 
 
 @contextmanager
-def _signals_as_interrupts() -> Iterator[None]:
+def signals_ignored() -> Iterator[None]:
+    """A second Ctrl-C must not stop a removal half way."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def signals_as_interrupts() -> Iterator[None]:
+    """SIGTERM and SIGHUP unwind like Ctrl-C, so that what was started is removed."""
+
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 

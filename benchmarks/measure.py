@@ -16,12 +16,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import stackctl
 
 RESULTS = Path(__file__).parent / "results"
 LEAST_REPEATS = 5
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,10 @@ class Figure:
     Attributes:
         name: what it is.
         value: as measured, in `unit`.
-        limit: what it may be at most.
+        limit: what it may be at most, or must be at least.
         unit: "s" or "times".
         reason: why it was not reached; not shown where it was.
+        at_least: the limit is the least, and not the most.
     """
 
     name: str
@@ -63,15 +65,17 @@ class Figure:
     limit: float
     unit: str
     reason: str
+    at_least: bool = False
 
     @property
     def reached(self) -> bool:
         """Whether the value is within the limit."""
-        return self.value <= self.limit
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
 
     def sentence(self) -> str:
         """The figure as one line."""
-        words = f"{self.name}: {self.value:.3f} {self.unit}, at most {self.limit:g}"
+        bound = "at least" if self.at_least else "at most"
+        words = f"{self.name}: {self.value:.3f} {self.unit}, {bound} {self.limit:g}"
         return f"{words}: reached" if self.reached else f"{words}: NOT REACHED: {self.reason}"
 
 
@@ -144,7 +148,7 @@ def _children_cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def interleave(cases: Mapping[str, Callable[[], Taken]], repeats: int) -> Samples:
+def interleave(cases: Mapping[str, Callable[[], T]], repeats: int) -> dict[str, list[T]]:
     """Every case once a round, so that what else the machine does falls on all of them alike.
 
     Every other round goes backwards: no case is always the one behind a certain other.
@@ -153,7 +157,7 @@ def interleave(cases: Mapping[str, Callable[[], Taken]], repeats: int) -> Sample
         cases: name → runs it once.
         repeats: rounds that count; one more before them, which does not, warms the caches.
     """
-    samples: dict[str, list[Taken]] = {name: [] for name in cases}
+    samples: dict[str, list[T]] = {name: [] for name in cases}
     for number in range(repeats + 1):
         names = list(cases) if number % 2 == 0 else list(reversed(list(cases)))
         for name in names:
@@ -237,15 +241,22 @@ def publish(
         "machine": dict(about),
         "repeats": len(next(iter(samples.values()))),
         "cases": cases,
-        "figures": [
-            {
-                **{key: value for key, value in asdict(figure).items() if key != "reason"},
-                "value": round(figure.value, 4),
-                "reached": figure.reached,
-                **({} if figure.reached else {"reason": figure.reason}),
-            }
-            for figure in figures
-        ],
+        "figures": [described(figure) for figure in figures],
     }
+    write(name, document)
+
+
+def described(figure: Figure) -> dict[str, Any]:
+    """A figure as it stands in results/."""
+    return {
+        **{key: value for key, value in asdict(figure).items() if key != "reason"},
+        "value": round(figure.value, 4),
+        "reached": figure.reached,
+        **({} if figure.reached else {"reason": figure.reason}),
+    }
+
+
+def write(name: str, document: Mapping[str, Any]) -> None:
+    """Write results/NAME.json."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from .command import running, server_rows
 from .conftest import TELEMT, MakeLab, started
 from .lab import Lab, until
+from .sabotage import other_max_connections
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +53,31 @@ def test_haproxy_saw_them_and_has_none_left(lab: Lab) -> None:
     )
 
 
+def test_the_page_has_the_verdict_every_limit_and_no_secret(lab: Lab) -> None:
+    path = lab.folder / "load.html"
+    report = loaded(lab, "-n", "300", "--hold", "2", "--html", str(path))
+    page = path.read_text()
+    assert f"HELD: all {report['held']} connections" in page
+    assert {f["limit"] for f in report["findings"]} == {
+        f["limit"] for f in lab.verify()["findings"]
+    }
+    assert all(f">{finding['limit']}<" in page for finding in report["findings"])
+    for digits in yaml.safe_load((lab.folder / "secrets.yaml").read_text())["users"].values():
+        assert digits not in page
+
+
+def test_a_replica_that_has_no_permit_left_is_named_with_its_limit(lab: Lab) -> None:
+    with other_max_connections(lab, "telemt-1"):
+        report = loaded(lab, "-n", "400", "--hold", "1", "--timeout", "5")
+    moved = {(c["where"], c["name"]): c for c in report["counters"]}
+    timeouts = moved["telemt-1", "telemt_accept_permit_timeout_total"]
+    assert timeouts["by"] > 0
+    assert timeouts["limits"] == ["telemt.max_connections"]
+    assert ("telemt-2", "telemt_accept_permit_timeout_total") not in moved
+    assert report["opened"] < 400
+    assert report["unread"] == []
+
+
 def test_more_than_the_stack_takes_is_refused_before_anything_is_opened(lab: Lab) -> None:
     before = server_rows(lab)
     done = lab.run("load", "-n", "100000000")
@@ -71,6 +100,7 @@ def test_ctrl_c_leaves_no_process_and_no_connection(lab: Lab) -> None:
             40,
             "all of them open",
         )
+        assert [*workers_of(lab)]
         command.ctrl_c()
         assert command.wait() == 128 + signal.SIGINT
     until(
@@ -78,7 +108,15 @@ def test_ctrl_c_leaves_no_process_and_no_connection(lab: Lab) -> None:
         10,
         "no connection left",
     )
-    left = subprocess.run(
-        ["pgrep", "-f", "stackctl.load.worker"], capture_output=True, text=True, check=False
-    )
-    assert left.stdout == ""
+    assert [*workers_of(lab)] == []
+
+
+def workers_of(lab: Lab) -> Iterator[int]:
+    """Processes of loads started in this lab's folder, and of no other load on the machine."""
+    for process in Path("/proc").iterdir():
+        # They come and go while they are read.
+        with suppress(OSError):
+            if (process / "cwd").readlink() == lab.folder.resolve():
+                command = (process / "cmdline").read_bytes()
+                if b"stackctl.load.worker" in command:
+                    yield int(process.name)

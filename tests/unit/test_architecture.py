@@ -28,10 +28,10 @@ RULES: dict[str, set[str]] = {
     "doctor": {*CORE, "observe"},
     # prepare.sh, run: its findings are verify's
     "host": {*CORE, "verify"},
-    # it asks the engine what runs, and the probe what HAProxy has counted
-    "load": {*CORE, "engine", "observe", "mtproto"},
-    # the load's counters, read twice without a load
-    "diagnose": {*CORE, "engine", "observe", "load"},
+    "counters": {*CORE, "engine"},
+    # both ask the engine what runs, and the probe what HAProxy has counted; load also verifies
+    "load": {*CORE, "engine", "observe", "verify", "counters", "mtproto"},
+    "diagnose": {*CORE, "engine", "observe", "counters"},
     "report": {
         *CORE,
         *("observe", "verify", "doctor", "host", "mtproto", "linkprobe", "load", "diagnose"),
@@ -43,7 +43,7 @@ RULES: dict[str, set[str]] = {
     "cli": {
         *CORE,
         *("render", "engine", "images", "observe", "verify", "doctor", "host", "report", "apply"),
-        *("mtproto", "linkprobe", "load", "diagnose"),
+        *("mtproto", "linkprobe", "counters", "load", "diagnose"),
     },
 }
 """Room → the rooms it may import from, beside itself; nobody imports cli."""

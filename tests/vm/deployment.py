@@ -7,13 +7,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from stackctl.apply.sources import ensure, ensure_probe
 from stackctl.engine import PROBE_IMAGE, Engine
+from stackctl.images import ensure_base, ensure_image
 from stackctl.plan import Sources
 from stackctl.plan.make import haproxy_image, lab_datacentre_image, telemt_image
 from stackctl.spec import load
@@ -22,6 +23,12 @@ from .machine import Machine
 
 ROOT = Path(__file__).parents[2]
 FOLDER = "/opt/stackctl/production"
+SINK_IMAGE = "stackctl/telemt:production"
+UP_SECONDS = 600
+HEALTH_SECONDS = 20
+OVERLAY = "emulated.yaml"
+REPLICAS = [f"telemt-{number}" for number in range(1, 9)]
+SINKS = "/opt/stackctl/sinks"
 SCRIPT = f"{FOLDER}/host/prepare.sh"
 STACKCTL = [sys.executable, "-m", "stackctl"]
 
@@ -56,11 +63,15 @@ class Deployment:
 
     machine: Machine
     stack_file: Path
+    folder: str = FOLDER
+    overlay: str = ""
 
     def prepare(self, words: str, shell: str = "sh", timeout: float = 300) -> Said:
         """Run prepare.sh in the machine."""
         done = self.machine.run(
-            f"{shell} {SCRIPT} --porcelain {words}", check=False, timeout=timeout
+            f"{shell} {self.folder}/host/prepare.sh --porcelain {words}",
+            check=False,
+            timeout=timeout,
         )
         lines = [line.split("\t") for line in done.stdout.splitlines()]
         assert lines, done.stderr
@@ -91,6 +102,16 @@ class Deployment:
             check=False,
         )
 
+    def up(self) -> None:
+        """Start it, and wait until each of its containers is healthy."""
+        files = f"-f compose.yaml -f {self.overlay}" if self.overlay else ""
+        command = f"docker compose {files} up --detach --wait --remove-orphans"
+        self.machine.run(f"cd {self.folder} && {command}", timeout=UP_SECONDS)
+
+    def down(self) -> None:
+        """Take it away, volumes and all."""
+        self.machine.run(f"cd {self.folder} && docker compose down --volumes", timeout=200)
+
     def verify(self, *args: str) -> dict[str, Any]:
         """The JSON of `stackctl verify` through the machine's own engine."""
         with self.machine.docker_host() as engine:
@@ -100,21 +121,73 @@ class Deployment:
         return found
 
 
-def deploy(machine: Machine, scratch: Path) -> Deployment:
+def deploy(machine: Machine, scratch: Path, images: Sequence[str] = ()) -> Deployment:
     """Render stack/production.yaml with images that can be had here, and put it all there.
 
     Two replicas and the lab double: what the host gives them is what Telemt would be given.
+
+    Args:
+        machine: where to.
+        scratch: a folder for the stack file and what is rendered.
+        images: further ones to send with these; layers they share are sent once.
     """
+    return _deploy(machine, scratch, FOLDER, {"replicas": 2}, "source: double", images)
+
+
+def sink_image(sink: Path) -> str:
+    """Build the image that `deploy_sinks` runs, on the engine here."""
+    engine = Engine.connect()
+    base = ensure_base(engine.client, print)
+    return ensure_image(engine.client, "telemt", SINK_IMAGE, base, print, {"telemt": sink})
+
+
+def deploy_sinks(
+    machine: Machine, scratch: Path, sink: Path, connections: int = 250_000
+) -> Deployment:
+    """The same with all of its replicas, each of them the sink of benchmarks/sink.
+
+    A sink is packaged as a Telemt binary is and stands in for Telemt where numbers are measured
+    that no double in Python could hold. Everything else is what production.yaml renders: compose
+    file, HAProxy, links, limits. It shows what HAProxy, the kernel and the host carry; it shows
+    nothing of what Telemt itself takes for a connection, and shakes no hands.
+
+    One thing is not as rendered: containers are asked for their health every 20 s, not every two.
+    Docker starts two processes each time, and here five of that a second are more than both cores.
+
+    Args:
+        machine: where to.
+        scratch: a folder that is not there yet, for the stack file and what is rendered.
+        sink: the executable.
+        connections: the stack's number.
+    """
+    source = f"source: binary\n  binary: {sink}"
+    made = _deploy(machine, scratch, SINKS, {"connections": connections}, source, ())
+    asked = {"healthcheck": {"interval": f"{HEALTH_SECONDS}s"}}
+    services = ("haproxy", "datacentre", *REPLICAS)
+    text = json.dumps({"services": dict.fromkeys(services, asked)})
+    machine.run(f"cat >{SINKS}/{OVERLAY}", input=text)
+    return replace(made, overlay=OVERLAY)
+
+
+def _deploy(
+    machine: Machine,
+    scratch: Path,
+    folder: str,
+    numbers: Mapping[str, int],
+    telemt: str,
+    more: Sequence[str],
+) -> Deployment:
     text = (ROOT / "stack/production.yaml").read_text()
     for pattern, instead in (
-        (r"^replicas: \d+", "replicas: 2"),
+        *((rf"^{key}: \d+", f"{key}: {number}") for key, number in numbers.items()),
         (r"^(haproxy:\n  source: )official", r"\1build"),
-        (r"^(telemt:\n  source: )official", r"\1double"),
+        (r"^(telemt:\n  )source: official", rf"\1{telemt}"),
         # The machine has no internet: the whole path ends in the stack itself.
         (r"^  middle_proxy: false", "  middle_proxy: false\n  datacentre: lab"),
     ):
         text, count = re.subn(pattern, instead, text, flags=re.MULTILINE)
         assert count == 1, pattern
+    scratch.mkdir(exist_ok=True)
     stack_file = scratch / "stack.yaml"
     stack_file.write_text(text)
     for command in (("init", "--secrets-only"), ("render", "-o", str(scratch / "production"))):
@@ -126,11 +199,11 @@ def deploy(machine: Machine, scratch: Path) -> Deployment:
         )
         assert done.returncode == 0, done.stderr
     stack = load(stack_file)
-    sources = Sources(telemt="double", haproxy="build")
+    sources = Sources(telemt=stack.telemt.source, haproxy="build")
     engine = Engine.connect()
     ensure(stack, sources, engine, print)
     ensure_probe(engine, print)
-    machine.put(scratch / "production", FOLDER)
+    machine.put(scratch / "production", folder)
     images = [haproxy_image(stack, sources), telemt_image(stack, sources), lab_datacentre_image()]
-    machine.put_images([*images, PROBE_IMAGE])
-    return Deployment(machine, stack_file)
+    machine.put_images([*images, PROBE_IMAGE, *more])
+    return Deployment(machine, stack_file, folder)

@@ -24,7 +24,9 @@ PACKAGES=$PACKAGES,openssh-server,iproute2,iptables,ethtool,apparmor,linux-image
 [ $# -ge 2 ] || { sed -n '2,/^set -eu/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
 suite=$1 folder=$2 compose=${3:-}
 case $suite in
-    trixie) PACKAGES=$PACKAGES,docker-cli,docker-compose ;; # split off in Debian 13, and compose there is v2
+    # Both are split off in Debian 13, and compose there is v2. python3 is for `stackctl load`, which is
+    # no part of a server: what prepare.sh needs is in bookworm's machine, which has none.
+    trixie) PACKAGES=$PACKAGES,docker-cli,docker-compose,python3 ;;
     bookworm) [ -n "$compose" ] || { echo "$0: bookworm has no compose v2; give its plugin as COMPOSE" >&2; exit 2; } ;;
     *) echo "$0: SUITE is trixie or bookworm, not $suite" >&2; exit 2 ;;
 esac

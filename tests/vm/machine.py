@@ -20,6 +20,7 @@ from .ssh import CommandError, Shell
 QEMU = "qemu-system-x86_64"
 BOOT_SECONDS = 600  # it takes some 100 s of CPU, on cores that others may be using
 COPY_SECONDS = 600  # an image of 90 MB takes some 100 s of CPU to arrive and load
+LIST_IMAGES = ["docker", "images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"]
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 # The mitigations protect nobody in here and cost a seventh of a boot. On a busy host the kernel
 # takes the emulated TSC for unstable and falls back to the HPET, which is slow to read.
@@ -132,11 +133,16 @@ class Machine:
     def put_images(self, references: Sequence[str]) -> None:
         """Give the machine's engine images of this host's, under the same names.
 
-        All in one call: layers they share are then sent and unpacked once.
+        All in one call: layers they share are then sent and unpacked once. What it has is not sent.
         """
         if not references:
             raise MachineError("no image named: name those the machine should have")
-        self.shell.feed(["docker", "save", "--", *references], "docker load -q", COPY_SECONDS)
+        here = subprocess.run(LIST_IMAGES, capture_output=True, text=True, check=True).stdout
+        there = self.run(shlex.join(LIST_IMAGES)).stdout
+        both = set(here.splitlines()) & set(there.splitlines())
+        has = {line.partition(" ")[2] for line in both}
+        if missing := [reference for reference in references if reference not in has]:
+            self.shell.feed(["docker", "save", "--", *missing], "docker load -q", COPY_SECONDS)
 
     @contextmanager
     def docker_host(self) -> Iterator[str]:

@@ -7,33 +7,36 @@ import time
 import tomllib
 from typing import Any
 
-from stackprobe.reading import Deadline, failure
+from stackprobe import procs
+from stackprobe.reading import Deadline, failure, read_text
 
 _STEP = 2.0
 _MOST = 64 << 10
 PATHS = ("/v1/health", "/v1/health/ready")
 
 
-def authorization(users: str) -> str:
+def authorization(pid: int, path: str) -> str:
     """The Authorization header that the replica's own file asks for; "" where there is none.
 
     Args:
-        users: the file, as this process reaches it.
+        pid: the replica's process.
+        path: the file with its secrets, inside the process's root.
 
     Raises:
         OSError, ValueError: it cannot be read, or is not TOML.
     """
-    with open(users, "rb") as file:
-        return str(tomllib.load(file).get("auth_header", ""))
+    return str(tomllib.loads(read_text(procs.inside(pid, path))).get("auth_header", ""))
 
 
-def readings(address: tuple[str, int], users: str, deadline: Deadline) -> dict[str, Any]:
+def readings(
+    address: tuple[str, int], pid: int, secrets: str, deadline: Deadline
+) -> dict[str, Any]:
     """Each path's `{"status": 200, "body": ...}` or `{"error": ...}`.
 
     The secret is read where the replica reads it, and stays in this process.
     """
     try:
-        shown = authorization(users)
+        shown = authorization(pid, secrets)
     except (OSError, ValueError) as problem:
         return {path: failure(problem) for path in PATHS}
     found: dict[str, Any] = {}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import select
 import socket
-import time
 from typing import Any, NamedTuple
 
 from stackprobe.livesock import shown
@@ -14,8 +12,10 @@ from stackprobe.reading import Deadline, failure
 # Not HTTP, not a TLS record (0x16), not an MTProto tag (0xef, 0xee, 0xdd).
 _FIRST = b"\xa5"
 # Below the 64 bytes of MTProto's first message: Telemt waits for the rest and keeps the connection
-# where a whole wrong message would end it. No real client stays at such a number either.
-_INSIDE_BYTES = 31
+# where a whole wrong message would end it. And below the 16 bytes of the shortest PROXY v2 header:
+# where HAProxy sends none, Telemt waits for the rest of what it takes for one, and the connection
+# is still there when HAProxy is asked for it. No real client stays at such a number either.
+_INSIDE_BYTES = 11
 _PUBLISHED_BYTES = range(33, 63)
 _BIND_ADDRESS_NO_PORT = 24
 _STEP = 3.0
@@ -45,12 +45,7 @@ def connect(
     """Connect and send the payload; a failure stands in the record under "error"."""
     family = socket.AF_INET6 if ":" in to[0] else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
-    record: dict[str, Any] = {
-        "via": via,
-        "remote": f"{to[0]}:{to[1]}",
-        "local": "",
-        "echoed": False,
-    }
+    record: dict[str, Any] = {"via": via, "remote": f"{to[0]}:{to[1]}", "local": ""}
     data = payload(size)
     client = Client(sock, data, record)
     try:
@@ -66,24 +61,6 @@ def connect(
     except OSError as problem:
         record.update(failure(problem))
     return client
-
-
-def await_echo(clients: list[Client], seconds: float) -> None:
-    """Note which connections gave bytes back, or ended, within this time."""
-    waiting = {c.sock: c for c in clients if "error" not in c.record and not c.record["echoed"]}
-    end = time.monotonic() + seconds
-    while waiting and (left := end - time.monotonic()) > 0:
-        ready, _, _ = select.select(list(waiting), [], [], left)
-        for sock in ready:
-            record = waiting.pop(sock).record
-            try:
-                received = sock.recv(65536)
-            except OSError as problem:
-                record["ended"] = failure(problem)["error"]
-                continue
-            record["echoed"] = bool(received)
-            if not received:
-                record["ended"] = "closed by the other side"
 
 
 def sources(count: int) -> list[str]:

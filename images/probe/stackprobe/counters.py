@@ -109,25 +109,20 @@ class Running:
         users: for each of the operator's users "same", "other" (another secret) or "none" (no such
             user), as digests compare; or "error" where the files cannot be read.
         most: connections that a user may have; users without a limit are left out.
-        authorization: what the replica's API wants to be shown; "" for nothing.
     """
 
     def __init__(self, pid: int, path: str, ours: Mapping[str, str]) -> None:
         """Read its configuration inside the root of the process, with the files it includes."""
         self.users: dict[str, str] = {}
         self.most: dict[str, int] = {}
-        self.authorization = ""
         try:
-            document = tomllib.loads(_whole(pid, path))
-            access = document["access"]
+            access = tomllib.loads(_whole(pid, path))["access"]
             theirs = access["users"]
             self.users = {who: _compared(secret, theirs.get(who)) for who, secret in ours.items()}
             every = int(access.get("user_max_tcp_conns_global_each", 0))
             limits = access.get("user_max_tcp_conns", {})
             most = {who: int(limits.get(who, 0)) or every for who in ours}
             self.most = {who: number for who, number in most.items() if number}
-            api = document.get("server", {}).get("api", {})
-            self.authorization = str(api.get("auth_header", ""))
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as problem:
             # A parser's words may quote what it could not read.
             known = isinstance(problem, OSError)

@@ -17,12 +17,22 @@ _INSTEAD = 3
 
 
 class Place(NamedTuple):
-    """A replica: the live process, the way HAProxy reaches it, its pages, the users it has."""
+    """A replica.
+
+    Attributes:
+        pid: the live process.
+        way: how HAProxy reaches it.
+        api: where its API answers, in its own network namespace.
+        metrics: where its metrics page is, likewise.
+        secrets: path, in its root, of the file with what its API wants to be shown.
+        running: the users it has.
+    """
 
     pid: int
     way: Way
     api: Address
     metrics: Address
+    secrets: str
     running: counters.Running
 
 
@@ -46,7 +56,8 @@ def place(this: Round, target: dict[str, Any], pid: int, worker: int) -> Place:
         # From HAProxy's namespace: its address alone may name clients.
         way = Way(lambda: netns.inside(worker, socket.socket), address(link["tcp"]))
     running = counters.Running(pid, target["config"], this.asked["users"])
-    return Place(pid, way, address(target["api"]), address(target["metrics"]), running)
+    pages = address(target["api"]), address(target["metrics"])
+    return Place(pid, way, *pages, target["users"], running)
 
 
 def run(this: Round, name: str, where: Place | str) -> None:
@@ -88,7 +99,6 @@ def arrived(this: Round, where: Place, user: str, own: str) -> dict[str, Any]:
     ip = own.rpartition(":")[0]
 
     def ask() -> list[str]:
-        shown = where.running.authorization
         answer = api.get(where.api, counters.ACTIVE, this.deadline, counters.MOST, shown)
         status, body = api.parse(answer)
         if status != 200:
@@ -97,6 +107,7 @@ def arrived(this: Round, where: Place, user: str, own: str) -> dict[str, Any]:
 
     end = time.monotonic() + _SHOWN
     try:
+        shown = api.authorization(where.pid, where.secrets)
         while ip not in (seen := netns.inside(where.pid, ask)):
             if time.monotonic() > end:
                 return {"value": 0, "instead": seen[:_INSTEAD]}

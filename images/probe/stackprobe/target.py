@@ -149,8 +149,7 @@ def _in_namespace(
     found["listeners"] = netns.listeners(members, lambda row: asked_for(row, target))
     if target.get("api"):
         host, port = target["api"]
-        users = f"/proc/{pid}/root{target['users']}"
-        found["api"] = api.readings((str(host), int(port)), users, deadline)
+        found["api"] = api.readings((str(host), int(port)), pid, target["users"], deadline)
     if target.get("counters"):
         host, port = target["metrics"]
         found["counters"] = counters.refused((str(host), int(port)), deadline)

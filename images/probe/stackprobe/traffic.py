@@ -14,7 +14,8 @@ from stackprobe.reading import Deadline, failure
 
 _FOR_EACH_SERVER = 64
 _COVER = 3.0
-_ECHO = 0.05
+# The kernel completes a connection and takes its bytes before HAProxy has accepted it, and on a
+# busy machine long before HAProxy gives it a server.
 _SEEN = 2.0
 # Replicas that end a broken client at once are read before; the others by the time of its end.
 _READ = 0.5
@@ -43,7 +44,6 @@ def collect(
     if client.get("published"):
         host, port = client["published"]
         out.append(clients.published((str(host), int(port)), deadline))
-        clients.await_echo(out, deadline.left(_ECHO))
     try:
         _recognise(admin, out, began)
         if client.get("inside"):
@@ -52,14 +52,13 @@ def collect(
             out += _cover(admin, (str(host), int(port)), target["backend"], deadline)
         for one in out:
             _look(admin, worker, one.record)
-        clients.await_echo(out, deadline.left(_ECHO))
     except (OSError, ValueError) as problem:
         records = [one.record for one in out]
         for record in records:
             if "sockets" not in record:
                 record.setdefault("error", failure(problem)["error"])
         if client.get("inside") and not any(record["via"] == "inside" for record in records):
-            nothing = {"via": "inside", "local": "", "remote": "", "echoed": False}
+            nothing = {"via": "inside", "local": "", "remote": ""}
             records.append({**nothing, **failure(problem)})
         return records
     finally:
@@ -86,15 +85,27 @@ def _recognise(admin: Admin, published: list[Client], began: float) -> None:
     for client in published:
         if "error" in client.record:
             continue
-        young = admin.sessions(looks_young, lambda s: s.younger(time.monotonic() - began))
-        same = [s for s in young if s.source.removeprefix("::ffff:") == client.record["local"]]
-        if not same:
-            same = [s for s in young[-_CANDIDATES:] if _carried(admin, s) == len(client.payload)]
-            client.record["recognised_by"] = f"{len(client.payload)} bytes sent"
+        end = time.monotonic() + _SEEN
+        while True:
+            time.sleep(_POLL)
+            same = _same(admin, client, began)
+            given = len(same) == 1 and same[0].server not in _UNASSIGNED
+            if given or time.monotonic() >= end:
+                break
         if len(same) == 1:
             _note(client.record, same[0])
         else:
             client.record["error"] = f"{len(same)} of HAProxy's sessions look like this connection"
+
+
+def _same(admin: Admin, client: Client, began: float) -> list[Session]:
+    young = admin.sessions(looks_young, lambda s: s.younger(time.monotonic() - began))
+    same = [s for s in young if s.source.removeprefix("::ffff:") == client.record["local"]]
+    if same:
+        client.record.pop("recognised_by", None)
+        return same
+    client.record["recognised_by"] = f"{len(client.payload)} bytes sent"
+    return [s for s in young[-_CANDIDATES:] if _carried(admin, s) == len(client.payload)]
 
 
 def _carried(admin: Admin, session: Session) -> int:
@@ -129,7 +140,6 @@ def _assign(admin: Admin, batch: list[Client]) -> None:
     """Wait until HAProxy has given each connection a server, at most two seconds."""
     end = time.monotonic() + _SEEN
     open_ones = {one.record["local"]: one for one in batch if "error" not in one.record}
-    clients.await_echo(batch, _ECHO)
     while open_ones and time.monotonic() < end:
         for source, session in _own_sessions(admin, set(open_ones)).items():
             _note(open_ones[source].record, session)

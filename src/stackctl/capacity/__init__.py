@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackctl.capacity.predict import Budget, Ceiling, Granted, budgets, predict
+from stackctl.capacity.predict import MEMORY, Budget, Ceiling, Granted, budgets, predict
 from stackctl.capacity.sizes import (
     ADMIN_RESERVE,
     CONNTRACK_ENTRIES,
@@ -32,6 +32,7 @@ __all__ = [
     "HAPROXY_BYTES",
     "HAPROXY_FORMER_WORKERS",
     "KERNEL_BYTES",
+    "MEMORY",
     "PORT_SHARE",
     "SKEW",
     "TELEMT_FIXED_DESCRIPTORS",

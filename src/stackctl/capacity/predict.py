@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from stackctl.capacity.sizes import (
     CONNTRACK_ENTRIES,
     HAPROXY,
+    HAPROXY_CHARGED_BYTES,
     HOST,
     SKEW,
     TELEMT,
@@ -58,6 +59,7 @@ class Granted:
         file_max: open files of the whole machine.
         memory: bytes of the machine that connections may take.
         client_bytes: bytes the machine spends on an idle client.
+        haproxy_memory: bytes that clients may take of HAProxy's container; a plan sets no limit.
     """
 
     network: str
@@ -83,6 +85,7 @@ class Granted:
     file_max: int | None
     memory: int | None
     client_bytes: int
+    haproxy_memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +198,15 @@ def _haproxy(g: Granted) -> Iterator[Budget]:
         "it waits in HAProxy's queue for `timeout connect`, then is closed",
         places=g.replicas,
     )
+
+    if g.haproxy_memory is not None:
+        yield Budget(
+            MEMORY,
+            HAPROXY,
+            g.haproxy_memory,
+            HAPROXY_CHARGED_BYTES[g.link],
+            "the kernel ends HAProxy for memory, and every client with it",
+        )
 
 
 def _replica(g: Granted) -> Iterator[Budget]:

@@ -24,11 +24,10 @@ def diagnose(
 
     Two samples of this machine and of every namespace of the stack that runs on it.
     """
+    from stackctl.counters.here import cgroups_of, running_haproxy
     from stackctl.diagnose.judge import diagnose as judge
     from stackctl.diagnose.sample import roles_of, take
     from stackctl.engine import Engine
-    from stackctl.load.readings import cgroups_of
-    from stackctl.load.target import running_haproxy
     from stackctl.report.diagnose import diagnose_document, diagnose_report
     from stackctl.report.jsontext import to_json
 

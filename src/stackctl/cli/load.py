@@ -7,13 +7,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stackctl.cli.app import STACK_FILE, Json, StackFile, app, load_stack
-from stackctl.cli.output import report_console
+from stackctl.cli.output import check_can_be_written, report_console, write_file
 
 if TYPE_CHECKING:
     from stackctl.load.model import LoadPlan
@@ -45,6 +46,10 @@ Shake = Annotated[
 Timeout = Annotated[
     float, typer.Option(min=0.1, max=300, help="Seconds one connection may take to be open.")
 ]
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", help="Verify the limits first, and write all of it as one page."),
+]
 
 
 @app.command()
@@ -58,6 +63,7 @@ def load(
     handshake: Shake = Handshakes.SECURE,
     timeout: Timeout = 20,
     json: Json = False,
+    html: Html = None,
 ) -> None:
     """Open connections to the running stack, hold them, and count what came back.
 
@@ -71,6 +77,8 @@ def load(
     from stackctl.report.load import load_document, load_report
     from stackctl.spec import load_secrets
 
+    if html:
+        check_can_be_written(html)
     stack = load_stack(file)
     secrets = load_secrets(stack.secrets_path)
     asked = Load(
@@ -86,7 +94,7 @@ def load(
     try:
         with _signals_as_interrupts(), _bar(asked.connections) as (planned, each):
             sources = running(stack, engine)
-            result = load_running(stack, secrets, engine, sources, asked, planned, each)
+            result = load_running(stack, secrets, engine, sources, asked, planned, each, bool(html))
     except KeyboardInterrupt:
         print("interrupted: every connection of the load is closed", file=sys.stderr)
         raise typer.Exit(int(Exit.INTERRUPTED)) from None
@@ -96,6 +104,12 @@ def load(
         print(to_json(load_document(result)))
     else:
         load_report(report_console(), result)
+    if html:
+        from datetime import datetime
+
+        from stackctl.report.page import load_page
+
+        write_file(html, load_page(result, datetime.now().astimezone()))
     raise typer.Exit(int(result.exit_status))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,13 +54,39 @@ def progress() -> Iterator[Callable[[str], None]]:
         yield say
 
 
-def write_file(path: Path, text: str) -> None:
-    """Write a report into the file the operator named.
+def check_can_be_written(path: Path) -> None:
+    """Refuse a file that a report could not be written into, before work is done for it.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: its folder is missing or closed, or it is a folder itself.
     """
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder", "give the name of a file in it")
+    if not path.parent.is_dir():
+        raise OutputError(
+            f"{path}: there is no folder {path.parent}", f"make it: mkdir -p {path.parent}"
+        )
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise OutputError(f"{path}: may not be written", "give a file that can be written")
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a report into the file the operator named: a reader sees the old one or all of it.
+
+    Raises:
+        OutputError: it cannot be written; what was there is still there.
+    """
+    # A link stays one. What is no plain file (a pipe, /dev/stdout) has nothing to be replaced.
+    place = path.resolve()
+    whole = not place.exists() or place.is_file()
+    new = place.with_name(f".{place.name}.{os.getpid()}") if whole else place
     try:
-        path.write_text(text)
+        new.write_text(text, encoding="utf-8")
+        if whole:
+            if place.exists():
+                new.chmod(place.stat().st_mode & 0o777)
+            new.replace(place)
     except OSError as error:
+        if whole:
+            new.unlink(missing_ok=True)
         raise OutputError(f"{path}: {error.strerror}", "give a file that can be written") from error

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from stackctl.counters.signs import rows_on, sign_of
 from stackctl.diagnose.model import Diagnosis, Fill, Growth
-from stackctl.diagnose.signs import FILLS, SIGNS
+from stackctl.diagnose.signs import FILLS
 from stackctl.limits import Role
-from stackctl.load.attribution import rows_on
 
 Readings = Mapping[str, int]
 
@@ -62,7 +62,7 @@ def _growths(
     before, after = first.readings.get(where, {}), second.readings.get(where, {})
     for name, total in after.items():
         # A class of refused clients is shown by itself: classes mean different things.
-        sign = next((s for s in SIGNS if s.name == name.partition("{")[0]), None)
+        sign = sign_of(name)
         if sign is None or not total:
             continue
         # Less than before: the process or namespace is another one, and began anew.

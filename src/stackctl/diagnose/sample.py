@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from stackctl.counters.read import PROC, Space, read_moment
 from stackctl.diagnose.judge import Sample
 from stackctl.diagnose.words import haproxy_readings, replica_readings
 from stackctl.engine import Container, Engine
 from stackctl.limits import Role
-from stackctl.load.readings import PROC, Space, read_moment
 from stackctl.observe.collect import look
 from stackctl.observe.limitfile import ParseError, parse_limits
 from stackctl.plan import HAPROXY, HOST, role_of

@@ -1,29 +1,8 @@
-"""Which fills there are and which rows they point at, and Telemt's own counters: data. Pure."""
+"""Which fills there are, and which rows they point at: data. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from stackctl.load.attribution import COUNTERS, Sign
-
-_ADMISSION = ("telemt.max_connections",)
-
-TELEMT_COUNTERS = (
-    Sign(
-        "telemt_accept_permit_timeout_total",
-        "Telemt was at max_connections and dropped a client",
-        _ADMISSION,
-    ),
-    Sign("telemt_handshake_timeouts_total", "a client did not finish its handshake in time"),
-    Sign(
-        "telemt_connections_bad_by_class_total",
-        "Telemt refused a client: no user of its own, or a stranger",
-    ),
-    Sign("telemt_upstream_connect_fail_total", "Telemt did not reach a data centre"),
-)
-"""Series of a replica's metrics page, summed over their labels but for the class."""
-
-SIGNS = (*COUNTERS, *TELEMT_COUNTERS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stackctl.load.result import haproxy_counters
+from stackctl.counters.parse import haproxy_counters
 from stackctl.observe.haproxy import parse_info, parse_stat, servers
 from stackctl.observe.limitfile import ParseError
 from stackctl.observe.model import Snapshot, Unread, text_of
+from stackctl.observe.replica import refused
 from stackctl.plan import HAPROXY
 
 
@@ -54,13 +55,11 @@ def replica_readings(
             unread.append(f"{target}: {problem}")
     if target == HAPROXY:
         return found
-    counted = seen.get("counters")
-    if counted is None:
-        unread.append(f"{target}: this probe reads no metrics: `stackctl up` builds another")
+    try:
+        return found | refused(snapshot, target)
+    except Unread as problem:
+        unread.append(f"{target}: {problem}")
         return found
-    if "error" in counted:
-        unread.append(f"{target}: metrics: {counted['error']}")
-    return found | {series: int(value) for series, value in counted.get("value", {}).items()}
 
 
 def _numbers(pairs: Iterable[tuple[str, str]]) -> dict[str, int]:

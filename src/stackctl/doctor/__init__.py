@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from stackctl.doctor.capacity import capacity
 from stackctl.doctor.descriptors import descriptors, limits, nr_open
 from stackctl.doctor.engine import capability, compose, engine, restart, ulimits
 from stackctl.doctor.machine import cgroup, clock, kernel, memory
@@ -47,6 +48,7 @@ TOPICS: Mapping[str, Callable[[Evidence], Lines]] = MappingProxyType(
         "ports": ports,
         "addresses": addresses,
         "conntrack": conntrack,
+        "capacity": capacity,
         "cgroup": cgroup,
         "clock": clock,
         "security": security,

@@ -160,6 +160,7 @@ class Limit:
         derive: attribute of capacity.Sizes that gives the value, for numbers that follow
             from `connections`.
         why: what goes wrong without it.
+        own_number: derived, and stack.yaml may give a number of its own all the same.
         departs: why `wanted` differs from `guide`; empty where it does not.
         on: what it is declared on in bridge mode. A netns limit of a stack on the host's
             network is declared on the host instead.
@@ -185,6 +186,7 @@ class Limit:
     remedy: str
     wanted: Value | None = None
     derive: str = ""
+    own_number: bool = False
     departs: str = ""
     link: str = ""
     network: str = ""

@@ -34,6 +34,7 @@ def _haproxy(
     scope: Scope = Scope.HAPROXY,
     link: str = "",
     ceiling: str = "",
+    own_number: bool = False,
     remedy: str = _RERENDER,
 ) -> Limit:
     return Limit(
@@ -53,6 +54,7 @@ def _haproxy(
         remedy=remedy,
         link=link,
         ceiling=ceiling,
+        own_number=own_number,
     )
 
 
@@ -285,6 +287,8 @@ ROWS = (
         (Setting(Place.TELEMT_TOML, "server", "max_connections"),),
         Read(Reader.TELEMT_CONFIG, "server.max_connections", Depth.DECLARED),
         derive="telemt_max_connections",
+        # A replica may be kept below its share, for its memory: the plan says what that holds.
+        own_number=True,
         departs="Not in the guide",
         on=Role.TELEMT,
         scope=Scope.TELEMT,

@@ -29,6 +29,8 @@ class Mtproto:
         size: bytes of a round trip, rounded up to whole pings.
     """
 
+    at_once = b""
+
     def __init__(self, secrets: Sequence[Secret], slots: Slots, seed: bytes, size: int = 0) -> None:
         self._secrets = secrets
         self._slots = slots

@@ -5,29 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import select
-import socket
-import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from stackctl.load.dial import Dialer
 from stackctl.load.model import LATE_MICROSECONDS, Tally
 from stackctl.load.slots import ASKED, ASKING, CONNECTING, FREE, HELD, Slots
 from stackctl.load.talk import DONE, Talk
 
 _CHUNK = 8192
 _BATCH = 64
-_EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+_ANSWER = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+_EVENTS = _ANSWER | select.EPOLLOUT
 _ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 _HEARD = _ENDED | select.EPOLLIN
-_BIND_ADDRESS_NO_PORT = 24
-# Looked up once, and as plain numbers: an enumeration's are dear for every connection.
-_NEW = socket.SocketType
-_FAMILY, _KIND = int(socket.AF_INET), int(socket.SOCK_STREAM) | int(socket.SOCK_NONBLOCK)
-_SOCKET, _LINGER, _IP = int(socket.SOL_SOCKET), int(socket.SO_LINGER), int(socket.IPPROTO_IP)
-_IN_PROGRESS = errno.EINPROGRESS
-# Closed by reset: nothing stays behind in TIME-WAIT, also where the process is killed.
-_RESET = struct.pack("ii", 1, 0)
 _SWEEP = 0.25
 _LOOK = 0.05
 TRIP_SECONDS = 5.0
@@ -114,10 +106,10 @@ class Connections:
         self.tally = Tally()
         self.started = 0
         self.under_way = 0
-        self._target = target
-        self._sources = sources
+        self._dialer = Dialer(target, sources)
         self._first, self._count = first, count
         self._slots, self._talk = slots, talk
+        self._at_once = talk.at_once
         self._size = len(slots.state)
         self._poll = select.epoll()
         self._unsent: dict[int, bytes] = {}
@@ -142,8 +134,8 @@ class Connections:
         while self.started < self._count or self.under_way:
             left = self._count - self.started
             due = min(left, pace.due(now - began, self.started, self.under_way)) if left else 0
-            for _ in range(due):
-                self._start()
+            if due > 0:
+                self._start(due)
             if left > due > 0 and (pace.burst or pace.rate):
                 self.turn(0)
             else:
@@ -158,6 +150,7 @@ class Connections:
                 each_turn()
         each_turn()
         self.tally.opening = time.monotonic() - began
+        self._note_highest()
 
     def hold(self, seconds: float, trips: bool, each_turn: Callable[[], None]) -> None:
         """Keep what is open; with `trips`, each makes a round trip every ten seconds or oftener.
@@ -210,36 +203,54 @@ class Connections:
                 self._drop(fd)
         self._poll.close()
 
-    def _start(self) -> None:
-        number = self._first + self.started
-        self.started += 1
-        slots = self._slots
-        now = time.monotonic_ns() // 1000
+    def _start(self, due: int) -> None:
+        """Begin the next so many."""
+        # Looked up once, not for every connection.
+        since, states, numbers = self._slots.since, self._slots.state, self._slots.number
+        dial, register, clock = self._dialer.dial, self._poll.register, time.monotonic_ns
+        first = self._first + self.started
+        self.started += due
+        for number in range(first, first + due):
+            now = clock()
+            try:
+                fd = dial(number)
+            except OSError as error:
+                self._failed(cause_of(error.errno or 0))
+                continue
+            if fd >= self._size:
+                os.close(fd)
+                self._failed("no-descriptor")
+                continue
+            since[fd] = now
+            states[fd] = CONNECTING
+            if numbers:
+                numbers[fd] = number
+            self.under_way += 1
+            if wanted := self._ask_at_once(fd):
+                register(fd, wanted)
+
+    def _ask_at_once(self, fd: int) -> int:
+        """Send what is the same for all where the kernel has connected already, as on loopback.
+
+        Returns what to wait for: without EPOLLOUT this process is woken once for a connection, with
+        its answer. 0 where it is over.
+        """
+        data = self._at_once
+        if not data:
+            return _EVENTS
         try:
-            # The C class: no Python runs in making one.
-            sock = _NEW(_FAMILY, _KIND)
+            sent = os.write(fd, data)
+        except BlockingIOError:
+            # connect() is under way still.
+            return _EVENTS
         except OSError as error:
-            self._failed(cause_of(error.errno or 0))
-            return
-        try:
-            sock.setsockopt(_SOCKET, _LINGER, _RESET)
-            if sources := self._sources:
-                sock.setsockopt(_IP, _BIND_ADDRESS_NO_PORT, 1)
-                sock.bind((sources[number % len(sources)], 0))
-            problem = sock.connect_ex(self._target)
-        except OSError as error:
-            problem = error.errno or errno.EINVAL
-        fd = sock.detach()
-        if (problem and problem != _IN_PROGRESS) or fd >= self._size:
-            os.close(fd)
-            self._failed(cause_of(problem) if problem else "no-descriptor")
-            return
-        slots.since[fd] = now
-        slots.state[fd] = CONNECTING
-        if slots.number:
-            slots.number[fd] = number
-        self.under_way += 1
-        self._poll.register(fd, _EVENTS)
+            self._over(fd, cause_of(error.errno or 0))
+            return 0
+        self._slots.state[fd] = ASKED
+        if sent < len(data):
+            self._unsent[fd] = data[sent:]
+            return _EVENTS
+        return _ANSWER
 
     def _send(self, fd: int, data: bytes) -> None:
         try:
@@ -251,6 +262,7 @@ class Connections:
             return
         if sent < len(data):
             self._unsent[fd] = data[sent:]
+            self._poll.modify(fd, _EVENTS)
 
     def _read(self, fd: int, ended: int) -> None:
         while True:
@@ -283,7 +295,7 @@ class Connections:
         if state == HELD:
             return
         slots, tally = self._slots, self.tally
-        took = time.monotonic_ns() // 1000 - slots.since[fd]
+        took = (time.monotonic_ns() - slots.since[fd]) // 1000
         slots.state[fd] = HELD
         if not opening:
             tally.trips.record(took)
@@ -291,9 +303,8 @@ class Connections:
         tally.connect.record(took)
         tally.opened += 1
         tally.held += 1
-        tally.late += took > LATE_MICROSECONDS
-        if tally.held > tally.held_highest:  # noqa: PLR1730 - a call for every connection is dear
-            tally.held_highest = tally.held
+        if took > LATE_MICROSECONDS:
+            tally.late += 1
         self.under_way -= 1
 
     def _trip(self, position: int) -> int:
@@ -305,18 +316,24 @@ class Connections:
         if fd < 0:
             return 0
         states[fd] = ASKING
-        self._slots.since[fd] = time.monotonic_ns() // 1000
+        self._slots.since[fd] = time.monotonic_ns()
         self._send(fd, self._talk.trip(fd))
         return fd + 1
 
     def _in(self, *states: int) -> list[int]:
-        kept = self._slots.state
-        return [fd for fd in range(self._size) if kept[fd] in states]
+        # Four times a second while few of very many are under way: found, not looked through.
+        kept, found = self._slots.state, list[int]()
+        for state in states:
+            fd = kept.find(state)
+            while fd >= 0:
+                found.append(fd)
+                fd = kept.find(state, fd + 1)
+        return found
 
     def _sweep(self, now: float, timeout: float) -> None:
         """What has waited for too long has failed."""
         self._swept = now
-        oldest = int((now - timeout) * 1_000_000)
+        oldest = int((now - timeout) * 1_000_000_000)
         states = self._slots.state
         for fd in self._in(CONNECTING, ASKED, ASKING):
             if self._slots.since[fd] > oldest:
@@ -352,9 +369,14 @@ class Connections:
         else:
             if self._slots.state[fd] == ASKING:
                 tally.trips_failed[cause] = tally.trips_failed.get(cause, 0) + 1
+            self._note_highest()
             tally.held -= 1
             tally.lost[cause] = tally.lost.get(cause, 0) + 1
         self._drop(fd)
+
+    def _note_highest(self) -> None:
+        """Before there are fewer, and once there will be no more."""
+        self.tally.held_highest = max(self.tally.held_highest, self.tally.held)
 
     def _failed(self, cause: str, number: int = 1) -> None:
         self.tally.failed[cause] = self.tally.failed.get(cause, 0) + number

@@ -32,7 +32,8 @@ class Histogram:
         index = _STEPS * shift + (microseconds >> shift) if shift > 0 else microseconds
         self._counts[index if index < SIZE else -1] += 1
         self.count += 1
-        self.highest = max(self.highest, microseconds)
+        if microseconds > self.highest:  # noqa: PLR1730 - a call for every connection is dear
+            self.highest = microseconds
 
     def percentile(self, share: float) -> int:
         """The time that this share (0 to 1) of all times does not exceed, in microseconds.

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from stackctl.counters.read import Moment, Space
+from stackctl.counters.signs import Movement, movements
 from stackctl.errors import Exit
 from stackctl.limits import Role
-from stackctl.load.attribution import Movement, movements
 from stackctl.load.model import LoadPlan
-from stackctl.load.readings import Moment, Space
 from stackctl.load.run import Outcome
+from stackctl.verify import Finding
 
 MACHINE_GAUGES = ("file-nr.used", "sockstat.TCP.alloc", "sockstat.TCP.orphan", "sockstat.TCP.mem")
 """Fill, not events: before, with all held, and after. These count for the whole machine, whichever
 namespace's file shows them."""
 GAUGES = ("sockstat.TCP.inuse", "sockstat.TCP.tw", "conntrack.entries")
 """These are each namespace's own."""
-
-HAPROXY_COUNTERS = ("econ", "eresp", "wretr", "wredis")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,7 @@ class LoadResult:
         stack: the stack's name.
         telemt: which Telemt ran.
         unread: what could not be read.
+        findings: of every limit, just before the first connection; empty where nobody asked.
     """
 
     stack: str
@@ -66,6 +66,7 @@ class LoadResult:
     gauges: tuple[Gauge, ...]
     memory: tuple[Memory, ...]
     unread: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def exit_status(self) -> Exit:
@@ -76,18 +77,21 @@ class LoadResult:
 
 
 def all_movements(
-    spaces: Sequence[Space], link: str, before: Moment, after: Moment
+    roles: Mapping[str, Role | None], link: str, before: Moment, after: Moment
 ) -> tuple[Movement, ...]:
-    """The counters that moved anywhere, each with its rows."""
+    """The counters that moved anywhere, each with its rows.
+
+    Args:
+        roles: whose rows count in each place; None for all, where a namespace is shared.
+        link: "unix" or "tcp".
+        before: the first reading.
+        after: the last.
+    """
     return tuple(
         movement
-        for space in spaces
+        for where, role in roles.items()
         for movement in movements(
-            space.where,
-            space.role,
-            link,
-            before.counters.get(space.where, {}),
-            after.counters.get(space.where, {}),
+            where, role, link, before.counters.get(where, {}), after.counters.get(where, {})
         )
     )
 
@@ -120,14 +124,3 @@ def memory_uses(before: Moment, held: Moment, own_bytes: int, connections: int) 
         if where in held.memory
     ]
     return [*found, Memory("load", 0, own_bytes, own_bytes // connections)]
-
-
-def haproxy_counters(servers: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
-    """HAProxy's counters of its servers, summed; from the rows of `show stat`."""
-    found: dict[str, int] = {}
-    for row in servers.values():
-        for name in HAPROXY_COUNTERS:
-            if row.get(name, "").isdigit():
-                key = f"haproxy.{name}"
-                found[key] = found.get(key, 0) + int(row[name])
-    return found

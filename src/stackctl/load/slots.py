@@ -17,7 +17,7 @@ class Slots:
 
     Attributes:
         state: FREE, CONNECTING, ASKED, HELD or ASKING.
-        since: microseconds: when connect() was called, or the round trip under way began.
+        since: nanoseconds: when connect() was called, or the round trip under way began.
         number: of the connection, over all processes; its key and source follow from it.
         sent: position in the stream towards the proxy.
         received: position in the stream from the proxy.

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from stackctl.counters.here import cgroups_of, running_haproxy
+from stackctl.counters.parse import haproxy_counters
+from stackctl.counters.read import Moment, Space, read_moment
 from stackctl.engine import Container, Engine
 from stackctl.errors import StackNotRunningError
 from stackctl.limits import Role
+from stackctl.load.machine import read_machine
 from stackctl.load.model import Load, LoadPlan
 from stackctl.load.plan import plan_load
-from stackctl.load.readings import Moment, Space, cgroups_of, read_machine, read_moment
 from stackctl.load.result import (
     LoadResult,
     all_movements,
     gauges,
-    haproxy_counters,
     memory_uses,
 )
 from stackctl.load.run import Progress, run_load
@@ -23,14 +25,17 @@ from stackctl.load.target import (
     check_bounds,
     check_may_be_loaded,
     client_secrets,
-    running_haproxy,
     target_of,
 )
 from stackctl.observe.collect import look
 from stackctl.observe.facts import host_facts
 from stackctl.observe.haproxy import servers
+from stackctl.observe.model import Snapshot, Unread
+from stackctl.observe.readers import observations
+from stackctl.observe.replica import refused
 from stackctl.plan import HAPROXY, HOST, Plan, Sources, make_plan, role_of
 from stackctl.spec import Secrets, Stack
+from stackctl.verify import verify
 
 
 def load_stack(
@@ -41,6 +46,7 @@ def load_stack(
     load: Load,
     planned: Callable[[LoadPlan], None],
     each: Callable[[Progress], None],
+    prove: bool = False,
 ) -> LoadResult:
     """Open, hold and close, and say what came of it; nothing of the load is left.
 
@@ -52,6 +58,7 @@ def load_stack(
         load: what is asked.
         planned: called with what was decided, before the first connection.
         each: called now and then.
+        prove: verify every limit first, as `verify` does.
 
     Raises:
         StackNotRunningError: it does not run.
@@ -64,18 +71,22 @@ def load_stack(
         raise StackNotRunningError(
             f"{stack.name}: its HAProxy does not say what it is", "start it anew: `stackctl up`"
         )
-    snapshot = look(engine, stack, clients=False)
+    snapshot = look(engine, stack, clients=prove, counters=not prove)
     facts = host_facts(snapshot, engine, stack.name)
     plan = make_plan(stack, facts, sources, starting=False)
     check_may_be_loaded(plan, load)
     target = target_of(stack, plan, engine.subnets().get(stack.name, ()))
     load_plan = plan_load(load, target, read_machine())
     check_bounds(plan, load, max(1, len(load_plan.sources)), len(secrets.users))
+    findings = verify(plan, observations(snapshot, plan.requirements)) if prove else ()
     planned(load_plan)
 
+    # The clients that `verify` makes are no part of what this load moves.
+    start = look(engine, stack, clients=False, counters=True) if prove else snapshot
     spaces = _spaces(plan, containers)
     ids = {c.target: c.id for c in containers if c.pid}
-    before = _with_haproxy(read_moment(spaces, ids), haproxy_counters(servers(snapshot)))
+    replicas = [c.target for c in containers if c.pid and c.is_replica]
+    before = _with_probed(read_moment(spaces, ids), start, replicas)
     at_hold: list[Moment] = []
     outcome = run_load(
         load_plan,
@@ -83,8 +94,9 @@ def load_stack(
         each,
         lambda: at_hold.append(read_moment(spaces, ids)),
     )
-    again = servers(look(engine, stack, clients=False))
-    after = _with_haproxy(read_moment(spaces, ids), haproxy_counters(again))
+    end = look(engine, stack, clients=False, counters=True)
+    after = _with_probed(read_moment(spaces, ids), end, replicas)
+    roles = {replica: role_of(replica) for replica in replicas} | {s.where: s.role for s in spaces}
     held = at_hold[0]
     tally = outcome.tally
     return LoadResult(
@@ -92,10 +104,11 @@ def load_stack(
         telemt=sources.telemt,
         plan=load_plan,
         outcome=outcome,
-        movements=all_movements(spaces, plan.link, before, after),
+        movements=all_movements(roles, plan.link, before, after),
         gauges=tuple(gauges(spaces, before, held, after)),
         memory=tuple(memory_uses(before, held, tally.own_bytes, tally.held_highest)),
         unread=tuple(dict.fromkeys((*before.unread, *held.unread, *after.unread))),
+        findings=findings,
     )
 
 
@@ -111,8 +124,15 @@ def _spaces(plan: Plan, containers: Sequence[Container]) -> tuple[Space, ...]:
     return (Space(HOST, Role.HOST, "self"), *own)
 
 
-def _with_haproxy(moment: Moment, counted: dict[str, int]) -> Moment:
-    """HAProxy's own counters beside those of its namespace."""
-    where = HAPROXY if HAPROXY in moment.counters else HOST
-    counters = {**moment.counters, where: {**moment.counters[where], **counted}}
-    return replace(moment, counters=counters)
+def _with_probed(moment: Moment, snapshot: Snapshot, replicas: Sequence[str]) -> Moment:
+    """HAProxy's own counters, and the replicas', beside those of their namespaces."""
+    counters = {where: dict(counted) for where, counted in moment.counters.items()}
+    unread = list(moment.unread)
+    where = HAPROXY if HAPROXY in counters else HOST
+    counters[where] |= haproxy_counters(servers(snapshot))
+    for replica in replicas:
+        try:
+            counters[replica] = counters.get(replica, {}) | refused(snapshot, replica)
+        except Unread as problem:
+            unread.append(f"{replica}: {problem}")
+    return replace(moment, counters=counters, unread=tuple(unread))

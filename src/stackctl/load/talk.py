@@ -30,7 +30,14 @@ DONE = Heard(done=True)
 
 
 class Talk(Protocol):
-    """One way to talk; connections are named by their descriptors."""
+    """One way to talk; connections are named by their descriptors.
+
+    Attributes:
+        at_once: the first bytes where they are the same for all, and cost nothing to make: they may
+            be tried before it is known that connect() is done. Empty where each has its own.
+    """
+
+    at_once: bytes
 
     def opening(self, fd: int) -> bytes:
         """The first bytes, once connected."""
@@ -64,14 +71,14 @@ class Plain:
         head = (
             f"GET / HTTP/1.1\r\nHost: {domain}\r\nUser-Agent: stackctl\r\nAccept: */*\r\n"
         ).encode()
-        self._request = head + b"\r\n"
+        self.at_once = head + b"\r\n"
         more = b"X-Filler: "
         filler = size - len(head) - len(more) - 4
-        self._trip = head + more + b"." * filler + b"\r\n\r\n" if filler > 0 else self._request
+        self._trip = head + more + b"." * filler + b"\r\n\r\n" if filler > 0 else self.at_once
 
     def opening(self, fd: int) -> bytes:
         """See Talk."""
-        return self._request
+        return self.at_once
 
     def opened(self, fd: int, data: bytes) -> Heard:
         """See Talk."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
-from stackctl.engine import Container
-from stackctl.errors import PlanError, StackNotRunningError
+from stackctl.errors import PlanError
 from stackctl.load.model import Load, Target
 from stackctl.mtproto import Secret
-from stackctl.plan import HAPROXY, Plan
+from stackctl.plan import Plan
 from stackctl.plan.address import GATEWAY_HOST
 from stackctl.spec import Secrets, Stack
 
@@ -86,35 +85,6 @@ def check_bounds(plan: Plan, load: Load, sources: int, users: int) -> None:
             f"is {bounds.user_connections}, which lets {most} connections of {users} users in",
             f"open {most} at most, or raise it for the load",
         )
-
-
-def running_haproxy(
-    containers: Sequence[Container], cgroups: Mapping[int, str], stack: str
-) -> Container:
-    """The stack's HAProxy, which must be a process of this very machine.
-
-    Args:
-        containers: the stack's, from the engine.
-        cgroups: /proc/PID/cgroup of their processes on this machine, by id; missing where there
-            is no such process.
-        stack: its name.
-
-    Raises:
-        StackNotRunningError: it does not run.
-        PlanError: it runs, but elsewhere.
-    """
-    found = next((c for c in containers if c.target == HAPROXY and c.pid), None)
-    if found is None:
-        raise StackNotRunningError(
-            f"{stack}: no HAProxy of this stack runs on the engine", "start it: `stackctl up`"
-        )
-    if found.id not in cgroups.get(found.pid, ""):
-        raise PlanError(
-            "the engine",
-            f"runs {stack}'s HAProxy as process {found.pid}, which is no process of this machine",
-            "run the load on the machine that runs the stack",
-        )
-    return found
 
 
 def target_of(stack: Stack, plan: Plan, own_networks: Sequence[str]) -> Target:

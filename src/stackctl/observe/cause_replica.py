@@ -24,6 +24,9 @@ from stackctl.observe.replica import READY, parse_ready
 _UPSTREAM = "upstream"
 """In Telemt's words for being without a data centre: `no_healthy_upstreams`."""
 
+_STRANGER = frozenset({"not-mtproto", "bad-answer"})
+"""Causes of a handshake that something else has answered: before the replica, or behind it."""
+
 
 def left_out(snapshot: Snapshot, name: str) -> Cause | None:
     """A replica that answers, and that HAProxy gives no client."""
@@ -199,28 +202,35 @@ def _data_centre(snapshot: Snapshot, record: Record) -> Cause | None:
     counted += f"; not ready: {lacks}" if lacks else ""
     counted += f"; {other}" if other else ""
     known = "its flight is verified" if verified else "it knew the client"
-    known = "it says nothing" if other else known
     failure = record["failure"]
+    known = "it says nothing" if other and failure["cause"] == "timeout" else known
     silent = failure["cause"] in {"timeout", "closed", "reset"}
     came = "nothing came from behind it" if silent else f"from behind it: {failure['detail']}"
     return Cause(
         "data-centre",
         f"{record['place']} reaches no data centre: {known}, and {came}{counted}",
-        "see that the replica has a way out (to Telegram's data centres, or to the stack's own "
-        "`datacentre`, which must run) and what `docker logs` of it says",
+        "see that the replica has a way out (to Telegram's data centres, or with "
+        "`telemt.datacentre: lab` to the stack's own, which must run) and what `docker logs` of it "
+        "says",
     )
 
 
 def _told_by_fake_tls(snapshot: Snapshot, record: Record) -> str:
-    """Whether a client in mode tls, which sees itself known, waits there in vain as well.
+    """Whether a client in mode tls, which sees itself known, gets no answer there either.
 
     Telemt counts a way out that does not answer at its end only, which may be later than this one
-    was waited for.
+    was waited for. And it counts nothing where a stranger answers: to a client in mode secure that
+    may as well be the site that the replica passes strangers on to, so the same user must be known.
     """
-    if record["failure"]["cause"] != "timeout":
+    cause = record["failure"]["cause"]
+    if cause != "timeout" and cause not in _STRANGER:
         return ""
     for one in snapshot.handshakes.get("records", ()):
         verified = any(step["hop"] == "tls" for step in one["steps"])
-        if one["place"] == record["place"] and one.get("failure") and verified:
+        if one["place"] != record["place"] or not one.get("failure") or not verified:
+            continue
+        if cause == "timeout":
             return f"{one['user']} in mode tls was known there, and waited in vain too"
+        if one["user"] == record["user"]:
+            return f"{one['user']} in mode tls was known there, and heard no data centre either"
     return ""

@@ -1,4 +1,4 @@
-"""Telemt's own words: its readiness, and the clients it logs and counts. Pure."""
+"""Telemt's own words: its readiness, the clients it logs and counts, and whom it refused. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from stackctl.observe.limitfile import ParseError
+from stackctl.observe.model import Snapshot, Unread
 
 READY = "ready"
 NOT_READY = "not-ready"
@@ -144,3 +145,19 @@ def counted_clients(reading: Mapping[str, Any] | None) -> dict[str, int]:
         # Fewer than before: Telemt forgot the address meanwhile and began anew.
         more[entry[1]] += tries - had if tries >= had else tries
     return {ip: tries for ip, tries in more.items() if tries}
+
+
+def refused(snapshot: Snapshot, target: str) -> dict[str, int]:
+    """What a replica has refused since it began, by series of its metrics page.
+
+    A series that has counted nothing may be missing.
+
+    Raises:
+        Unread: the replica, its page, or a probe that reads it is missing.
+    """
+    counted = snapshot.target(target).get("counters")
+    if counted is None:
+        raise Unread("this probe reads no metrics: `stackctl up` builds another")
+    if "error" in counted:
+        raise Unread(f"metrics: {counted['error']}")
+    return {series: int(number) for series, number in counted["value"].items()}

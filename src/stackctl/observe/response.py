@@ -193,12 +193,8 @@ class Connection(TypedDict):
     local: str
     """address:port of the probe's end."""
     remote: str
-    echoed: bool
-    """Whether bytes came back; from Telemt none do before a handshake is whole."""
     error: NotRequired[str]
     sent: NotRequired[int]
-    ended: NotRequired[str]
-    """How the other side ended it, where it did."""
     recognised_by: NotRequired[str]
     """How HAProxy's session was found where the address was rewritten on the way."""
     seen_as: NotRequired[str]

@@ -129,15 +129,17 @@ def remedy(stack: Stack, low: Ceiling) -> str:
             return f"raise limits.{low.limit}, set {more}, or lower `connections`"
 
 
-def refuse_shortfall(stack: Stack, low: Ceiling) -> None:
+def refuse_shortfall(stack: Stack, ceilings: Sequence[Ceiling]) -> None:
     """Strict mode starts nothing that cannot hold its number.
 
-    What the host is short of is said by its own requirements, and its memory by a warning.
+    What the host is short of is said by its own requirements, and its memory by a warning. The way
+    to the lab's data centre, one address for all, is no server's: the plan warns of its ceiling.
 
     Raises:
         StrictError: a limit of the stack's own ends it below `connections`.
     """
-    if low.where not in {HOST, DATACENTRE} and low.limit != TABLE_SIZE:
+    low = shortfall(stack, [ceiling for ceiling in ceilings if ceiling.where != OUTWARD])
+    if low and low.where not in {HOST, DATACENTRE} and low.limit != TABLE_SIZE:
         raise StrictError(
             f"strict mode: nothing was started\n  {shortfall_sentence(stack, low)}",
             f"{remedy(stack, low)}; or `limits.mode: fit` (--fit) to run as it is",

@@ -73,8 +73,8 @@ def make_plan(
         _check_descriptors(stack, sizes, required)
     ceilings = predict(granted_of(stack, sizes, required, facts))
     low = shortfall(stack, ceilings)
-    if low and starting and stack.limits.mode == "strict":
-        refuse_shortfall(stack, low)
+    if starting and stack.limits.mode == "strict":
+        refuse_shortfall(stack, ceilings)
     return Plan(
         name=stack.name,
         mode=stack.limits.mode,

@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stackctl.load.attribution import cause_sign
+from stackctl.load.causes import cause_sign
 from stackctl.load.histogram import Histogram
 from stackctl.load.model import LATE_MICROSECONDS
 from stackctl.load.result import LoadResult
+from stackctl.report.document import findings_document
 from stackctl.report.words import TELEMT_WORDS, printable
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
@@ -137,6 +138,7 @@ def load_document(result: LoadResult) -> dict[str, Any]:
         "problems": list(result.outcome.problems),
         "memory": [asdict(use) for use in result.memory],
         "gauges": [asdict(gauge) for gauge in result.gauges],
+        "findings": findings_document(result.findings),
         "counters": [asdict(moved) for moved in result.movements],
         "unread": list(result.unread),
         "curve": [list(point) for point in result.outcome.curve],

@@ -43,10 +43,10 @@ class Limits(Part):
 def overridable(row: Limit) -> bool:
     """Whether stack.yaml may give this row another value.
 
-    Rows that follow from other keys may not, nor the flags and words of section 4: those are what
-    the stack is made of, not numbers to tune.
+    Rows that follow from other keys may not, except where they say so; nor may the flags and words
+    of section 4: those are what the stack is made of, not numbers to tune.
     """
-    return not row.derive and not _made_of(row)
+    return (not row.derive or row.own_number) and not _made_of(row)
 
 
 def _made_of(row: Limit) -> bool:
@@ -83,7 +83,7 @@ def _row(key: str) -> Limit:
         known = ["mode", *(key for key, row in TABLE.items() if overridable(row))]
         remedy = nearest(key, known, "see `stackctl limits` for the keys there are")
         raise refused("no limit is called that", remedy)
-    if row.derive:
+    if row.derive and not row.own_number:
         follows = _FOLLOWS.get(row.derive, "connections")
         raise refused(f"follows from {follows}", f"set {follows}, and remove this key")
     if _made_of(row):

@@ -51,7 +51,7 @@ def _row(row: Limit) -> dict[str, Any]:
         described["description"] += f" In {row.kind}."
     if isinstance(row.wanted, tuple) and row.kind is Kind.SOFT_HARD:
         described["default"] = {"soft": row.wanted[0], "hard": row.wanted[1]}
-    else:
+    elif row.wanted is not None:
         described["default"] = list(row.wanted) if isinstance(row.wanted, tuple) else row.wanted
     return described | _type(row)
 

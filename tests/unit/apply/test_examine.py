@@ -102,10 +102,10 @@ def test_what_would_be_refused_is_said_and_planned_all_the_same() -> None:
 
 
 def test_a_topology_without_a_plan() -> None:
-    stack = STACK.model_copy(update={"connections": 250_000, "link": "tcp"})
+    stack = STACK.model_copy(update={"connections": 10_000_000, "link": "tcp"})
     refusals, plan = edge.plan_of(stack, None)
     assert plan is None
-    assert "tcp cannot carry" in refusals[0].says
+    assert "link" in refusals[0].says
 
 
 @pytest.mark.parametrize(("theirs", "same"), [("abc\n", True), ("def\n", False), ("", None)])

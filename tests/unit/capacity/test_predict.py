@@ -28,8 +28,11 @@ LIMITS = (
     "conntrack_max",
     "file_max",
     "memory",
+    "haproxy_memory",
 )
 """More of these is never worse."""
+
+MAY_BE_NONE = ("haproxy_nofile", "memory", "haproxy_memory")
 
 COSTS = (
     "haproxy_own_connections",
@@ -49,7 +52,8 @@ STACKS = st.builds(
     middle_proxy=st.booleans(),
     lab=st.booleans(),
     tracked=st.booleans(),
-    **{name: NUMBERS for name in LIMITS if name not in ("haproxy_nofile", "memory")},
+    **{name: NUMBERS for name in LIMITS if name not in MAY_BE_NONE},
+    haproxy_memory=st.none() | st.integers(0, 1 << 36),
     haproxy_nofile=st.none() | NUMBERS,
     memory=st.none() | st.integers(0, 1 << 40),
     haproxy_own_connections=st.integers(0, 100),
@@ -226,6 +230,7 @@ def test_a_stack_with_room_everywhere_ends_at_its_own_number() -> None:
         ("net.netfilter.nf_conntrack_max", "datacentre", {"conntrack_max": 262_144}, 262_144),
         ("fs.file-max", "host", {"file_max": 10_003}, 2500),
         ("memory", "host", {"memory": 17_700_000}, 1000),
+        ("memory", "haproxy", {"haproxy_memory": 18_000_000}, 2000),
     ],
 )
 def test_a_ceiling_worked_out_by_hand(

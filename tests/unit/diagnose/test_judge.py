@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stackctl.counters.signs import SIGNS
 from stackctl.diagnose.judge import Sample, diagnose
 from stackctl.diagnose.model import Diagnosis
-from stackctl.diagnose.signs import FILLS, SIGNS
+from stackctl.diagnose.signs import FILLS
 from stackctl.errors import Exit
 from stackctl.limits import TABLE, Role
 

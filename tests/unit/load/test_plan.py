@@ -65,7 +65,7 @@ def test_a_machine_with_two_cpus() -> None:
 
 def test_a_stack_that_balances_by_source_is_given_many() -> None:
     target = Target("127.0.0.1", 8443, balanced_by_source=True, replicas=4)
-    assert len(plan_load(Load(4000), target, machine()).sources) == 64
+    assert len(plan_load(Load(4000), target, machine()).sources) == 256
     assert len(plan_load(Load(10), target, machine()).sources) == 10
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 from stackctl.load.model import Load, Machine, Target
 from stackctl.load.plan import plan_load
 from stackctl.load.run import Outcome, Progress, run_load
+from stackctl.mtproto.model import Secret
 
 from . import server as behaviours
 from .server import Behaviour, EchoOnce, serving
@@ -112,6 +115,40 @@ def test_a_queue_that_is_full() -> None:
     assert tally.opened == 0
     assert set(tally.failed) == {"answer-timeout", "connect-timeout"}
     assert sum(tally.failed.values()) == 10
+
+
+def test_connections_that_the_kernel_makes_later() -> None:
+    """Their first bytes cannot be sent at once: connect() is under way until the queue has room."""
+
+    def answer_all(listener: socket.socket, kept: list[socket.socket]) -> None:
+        select.select([listener], [], [], 20)
+        # The queue has its two by now, and the kernel drops what else comes.
+        time.sleep(0.3)
+        for _ in range(10):
+            sock, _ = listener.accept()
+            kept.append(sock)
+            sock.sendall(sock.recv(4096))
+
+    kept: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
+        answering = threading.Thread(target=answer_all, args=(listener, kept), daemon=True)
+        answering.start()
+        tally = run(listener.getsockname(), 10, timeout=9).tally
+        answering.join()
+    for sock in kept:
+        sock.close()
+    assert (tally.opened, tally.held, tally.failed) == (10, 10, {})
+    assert tally.late > 0
+
+
+def test_a_client_that_says_something_of_its_own_is_heard() -> None:
+    """It waits for connect(); a server that resets at the first bytes tells that they came."""
+    with serving(behaviours.reset) as server:
+        load = Load(20, hold=0.2, timeout=2, handshake="secure")
+        plan = plan_load(load, Target(*server.address), MACHINE)
+        secret = Secret("secure", bytes(range(16)))
+        tally = run_load(plan, (secret,), lambda _: None, lambda: None).tally
+    assert (tally.opened, tally.failed) == (0, {"reset": 20})
 
 
 def test_answers_that_are_late() -> None:

@@ -74,6 +74,7 @@ def test_a_replica_that_reaches_no_data_centre(dead: dict[str, Any]) -> None:
             assert "telemt_upstream_connect_fail_total 1" in found.because or place != FIRST
             assert "telemt_upstream_connect_fail_total" in found.because
             assert "the replica has a way out" in found.remedy
+            assert "`telemt.datacentre: lab`" in found.remedy
     for mode in ("secure", "tls"):
         found = cause(dead, "published", mode)
         assert found.word == "data-centre"
@@ -191,6 +192,27 @@ def test_a_way_out_that_hangs_is_told_by_fake_tls(dead: dict[str, Any]) -> None:
         if (record["place"], record["mode"]) == (FIRST, "tls"):
             del record["failure"]
             record["arrived"] = {"value": 1}
+    assert cause(dead, mode="secure").word == "unknown"
+
+
+@pytest.mark.parametrize("kind", ["not-mtproto", "bad-answer"])
+def test_a_stranger_behind_the_replica_is_told_by_fake_tls(dead: dict[str, Any], kind: str) -> None:
+    """Mode secure alone cannot tell it from the site that strangers of the replica are shown."""
+    failed("answer", kind, "another answered: a web server")(dead)
+    of_first(counted={})(dead)
+    found = cause(dead, mode="secure")
+    assert found.word == "data-centre"
+    assert "it knew the client, and from behind it: another answered: a web server" in found.because
+    assert "user1 in mode tls was known there, and heard no data centre" in found.because
+    assert cause(dead).word == "data-centre"
+    records = dead["handshakes"]["records"]
+    fake_tls = next(r for r in records if (r["place"], r["mode"]) == (FIRST, "tls"))
+    # Another user who is known says nothing of this one.
+    fake_tls["user"] = "bob"
+    assert cause(dead, mode="secure").word == "unknown"
+    fake_tls["user"] = "user1"
+    # A flight that is not verified says nothing of the secret.
+    fake_tls["steps"] = []
     assert cause(dead, mode="secure").word == "unknown"
 
 

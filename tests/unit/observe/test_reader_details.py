@@ -316,7 +316,7 @@ class TestAddress:
 
     def test_a_refused_connection(self, response: dict[str, Any], logs: Logs) -> None:
         response["clients"][0] = {
-            "via": "published", "remote": "192.0.2.2:18443", "local": "", "echoed": False,
+            "via": "published", "remote": "192.0.2.2:18443", "local": "",
             "error": "ECONNREFUSED: Connection refused",
         }  # fmt: skip
         assert "ECONNREFUSED" in observe(response, logs, "haproxy", "haproxy.client_address").error

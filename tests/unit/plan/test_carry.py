@@ -82,19 +82,35 @@ def test_on_the_hosts_network_all_replicas_share_its_running_range() -> None:
 
 
 def test_strict_starts_nothing_that_cannot_hold_its_number() -> None:
-    lab = {"telemt": {"datacentre": "lab"}, "limits": {"mode": "strict", **FEW_PORTS}}
+    few = {"limits": {"mode": "strict", "telemt.max_connections": 1000}}
     with pytest.raises(StrictError, match="holds 1000 of 3000") as raised:
-        planned(**lab)
+        planned(**few)
     assert "replicas: 3" in raised.value.remedy
     # What runs is verified all the same.
-    assert planned(starting=False, **lab).ceilings[0].holds == 1000
+    assert planned(starting=False, **few).ceilings[0].holds == 1000
+
+
+def test_strict_starts_though_the_labs_own_data_centre_could_not_take_them() -> None:
+    lab = {"telemt": {"datacentre": "lab"}, "limits": {"mode": "strict", **FEW_PORTS}}
+    plan = planned(**lab)
+    assert plan.ceilings[0].where == "telemt/datacentre"
+    assert "holds 1000 of 3000 connections" in capacity_warnings(plan)[0]
 
 
 def test_what_the_host_is_short_of_is_left_to_its_own_requirement() -> None:
     plan = planned(facts(**{TABLE_SIZE: "4000"}))
-    refuse_shortfall(Stack(name="lab", connections=3000), plan.ceilings[0])
+    refuse_shortfall(Stack(name="lab", connections=3000), plan.ceilings)
     assert plan.ceilings[0].holds == 2000
     assert "stackctl host apply" in capacity_warnings(plan)[0]
+
+
+def test_a_cap_of_the_operators_own_on_each_replica_is_taken_as_it_is() -> None:
+    own = {"limits": {"telemt.max_connections": 400}, "replicas": 2}
+    plan = planned(**own)
+    assert {r.wanted for r in plan.requirements if r.limit == "telemt.max_connections"} == {400}
+    assert of(plan, "telemt.max_connections", "telemt").holds == plan.ceilings[0].holds == 800
+    (warning,) = capacity_warnings(plan)
+    assert "raise limits.telemt.max_connections, set `replicas: 8`" in warning
 
 
 def test_entries_of_others_in_the_hosts_table_are_taken_off() -> None:

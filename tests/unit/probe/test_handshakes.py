@@ -137,12 +137,13 @@ def a_round(**changes: Any) -> Round:
     return Round(request(**changes), Deadline(5))
 
 
-def there(to: Any, most: dict[str, int] | None = None) -> replica.Place:
+def there(to: Any, most: dict[str, int] | None = None, secrets: str = "/nowhere") -> replica.Place:
     """A replica at a unix socket or address, whose pages answer nobody."""
     family = socket.AF_UNIX if isinstance(to, str) else socket.AF_INET
-    running: Any = SimpleNamespace(users={}, most=most or {}, authorization="Bearer x")
+    running: Any = SimpleNamespace(users={}, most=most or {})
     way = Way(lambda: socket.socket(family), to)
-    return replica.Place(os.getpid(), way, ("127.0.0.1", 9), ("127.0.0.1", 9), running)
+    nobody = ("127.0.0.1", 9)
+    return replica.Place(os.getpid(), way, nobody, nobody, secrets, running)
 
 
 @pytest.fixture
@@ -293,11 +294,21 @@ def test_whether_the_replica_names_our_address(
         return f"HTTP/1.1 {status} X\r\n\r\n{text}".encode()
 
     monkeypatch.setattr(replica.api, "get", get)
+    secrets = tmp_path / "users.toml"
+    secrets.write_text('auth_header = "Bearer x"\n')
     this = a_round(modes=["secure"], arrivals=True)
     with proxy(tmp_path / "s") as (_, to):
-        replica.run(this, "telemt-1", there(to))
+        replica.run(this, "telemt-1", there(to, secrets=str(secrets)))
     assert this.records[0]["arrived"] == found
     assert asked[0] == ("/v1/stats/users/active-ips", "Bearer x")
+
+
+@pytest.mark.usefixtures("_here")
+def test_without_the_api_s_secret_nothing_is_asked(tmp_path: Path) -> None:
+    this = a_round(modes=["secure"], arrivals=True)
+    with proxy(tmp_path / "s") as (_, to):
+        replica.run(this, "telemt-1", there(to, secrets=str(tmp_path / "users.toml")))
+    assert this.records[0]["arrived"] == {"error": "ENOENT: No such file or directory"}
 
 
 class Sessions:
@@ -374,7 +385,6 @@ def test_users_are_compared_and_their_secrets_stay(
     found = counters.Running(1, str(config), ours)
     assert found.users == {"alice": "same", "bob": "other", "carol": "none"}
     assert found.most == {"alice": 3, "bob": 7, "carol": 3}
-    assert found.authorization == "Bearer y"
     users.write_text(f'alice = "{SECRET}\n')
     broken = counters.Running(1, str(config), ours)
     assert broken.users == {"error": f"{config}: not a configuration with users"}

@@ -116,12 +116,13 @@ def test_too_long_an_answer_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_payload_is_mistaken_for_nothing() -> None:
-    for size in (31, clients.published_size()):
+    for size in (11, clients.published_size()):
         data = clients.payload(size)
         assert len(data) == size < 64
         assert data[0] not in (0x16, 0xEF, 0xEE, 0xDD)
         assert not data[:1].isalpha()
-    assert clients.published_size() != 31
+    # More than any connection of ours inside has carried.
+    assert clients.published_size() > 11
 
 
 def test_sources_are_on_loopback_and_differ() -> None:
@@ -133,8 +134,8 @@ def test_sources_are_on_loopback_and_differ() -> None:
 
 
 @contextmanager
-def echo(reply: Callable[[bytes], bytes]) -> Iterator[tuple[str, int]]:
-    """A TCP listener that answers the first bytes of one client with `reply` of them."""
+def replying(reply: Callable[[bytes], bytes]) -> Iterator[tuple[str, int]]:
+    """A TCP listener that answers the first bytes of one client with `reply` to them."""
 
     def serve() -> None:
         peer, _ = listener.accept()
@@ -152,18 +153,27 @@ def echo(reply: Callable[[bytes], bytes]) -> Iterator[tuple[str, int]]:
 
 
 def test_connection_with_its_own_source() -> None:
-    with echo(lambda data: data) as address:
-        client = clients.connect("inside", address, 31, Deadline(5), "127.7.8.9")
-        clients.await_echo([client], 2)
+    heard: list[bytes] = []
+    with replying(lambda data: heard.append(data) or b"") as address:
+        client = clients.connect("inside", address, 11, Deadline(5), "127.7.8.9")
         clients.close([client])
     assert client.record["local"].startswith("127.7.8.9:")
-    assert client.record["echoed"]
-    assert client.record["sent"] == 31
+    assert client.record["sent"] == 11
+    assert heard == [client.payload]
+
+
+def test_connections_inside_are_no_whole_header_of_any_kind() -> None:
+    with replying(lambda _: b"") as address:
+        (client,) = clients.inside(address, 1, Deadline(5))
+        clients.close([client])
+    # A PROXY v2 header has 16 bytes or more, and the connection's own is told by its length.
+    assert len(client.payload) < 16
+    assert client.record["sent"] == len(client.payload)
 
 
 def test_published_connection_over_loopback_is_told_from_haproxys_own() -> None:
     assert clients.sources_for(("192.0.2.2", 443), 2) == ["", ""]
-    with echo(lambda data: data) as address:
+    with replying(lambda _: b"") as address:
         client = clients.published(address, Deadline(5))
         clients.close([client])
     assert not client.record["local"].startswith("127.0.0.1:")
@@ -239,6 +249,30 @@ def test_api_answer_is_whole(answer: bytes, whole: bool) -> None:
 def test_api_over_a_socket() -> None:
     # It keeps the connection open, whatever it was asked.
     ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
-    with echo(lambda data: ok if data.startswith(b"GET /v1/health ") else b"") as address:
+    with replying(lambda data: ok if data.startswith(b"GET /v1/health ") else b"") as address:
         seen = api.parse(api.get(address, "/v1/health", Deadline(1)))
     assert seen == (200, "{}")
+
+
+def test_the_api_is_shown_the_secret_of_the_replica_s_own_file(tmp_path: Path) -> None:
+    secrets = tmp_path / "users.toml"
+    secrets.write_text('auth_header = "Bearer y"\n[access.users]\nalice = "00"\n')
+    heard: list[bytes] = []
+    ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+    with replying(lambda data: heard.append(data) or ok) as address:
+        seen = api.readings(address, os.getpid(), str(secrets), Deadline(1))
+    assert b"\r\nAuthorization: Bearer y\r\n" in heard[0]
+    url = "http://{}:{}/v1/health".format(*address)
+    assert seen["/v1/health"] == {"status": 200, "body": "{}", "from": url}
+
+
+@pytest.mark.parametrize("text", [None, "auth_header = ["])
+def test_without_that_file_the_api_is_not_asked(tmp_path: Path, text: str | None) -> None:
+    secrets = tmp_path / "users.toml"
+    if text is not None:
+        secrets.write_text(text)
+    # Nobody listens there: an attempt would be another error.
+    seen = api.readings(("127.0.0.1", 9), os.getpid(), str(secrets), Deadline(1))
+    assert set(seen) == set(api.PATHS)
+    for answer in seen.values():
+        assert answer["error"].startswith("ENOENT" if text is None else "TOMLDecodeError")

@@ -43,6 +43,7 @@ STRUCTURE = {
     "backend telemt": [
         "balance (source|leastconn)",
         "hash-type consistent",
+        "default-server weight 16",
         "option tcp-smart-connect",
         "option httpchk",
         r"http-check send meth GET uri /v1/health/ready ver HTTP/1\.1 hdr Host telemt hdr "
@@ -226,11 +227,15 @@ def test_replicas_are_probed_where_the_link_is_tcp(link: str, probed: bool) -> N
 
 @pytest.mark.parametrize(
     ("balance", "lines"),
-    [("source", ["balance source", "hash-type consistent"]), ("leastconn", ["balance leastconn"])],
+    [
+        ("source", ["balance source", "hash-type consistent", "default-server weight 16"]),
+        ("leastconn", ["balance leastconn"]),
+    ],
 )
 def test_balance_is_the_operators(balance: str, lines: list[str]) -> None:
     made = sections(planned(balance=balance))["backend telemt"]
-    assert [line for line in made if line.startswith(("balance", "hash-type"))] == lines
+    watched = ("balance", "hash-type", "default-server weight")
+    assert [line for line in made if line.startswith(watched)] == lines
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Parsers of the kernel's counters, on text that a kernel wrote."""
+"""Parsers of the kernel's counters, on text that a kernel wrote, and HAProxy's rows."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from stackctl.limits import TABLE, Role
-from stackctl.load.attribution import CAUSES, COUNTERS, Sign, cause_sign, movements
-from stackctl.load.connections import CAUSES as ERRNO_CAUSES
-from stackctl.load.counters import (
+from stackctl.counters.parse import (
     CounterError,
     changes,
+    haproxy_counters,
     parse_conntrack,
     parse_file_nr,
     parse_kilobytes,
@@ -29,11 +27,6 @@ def test_netstat(captured: Captured) -> None:
     assert found["netstat.TCPOrigDataSent"] == 517457
     # Other groups have names of their own that mean other things.
     assert "netstat.InOctets" not in found
-
-
-def test_every_counter_of_the_kernel_that_is_looked_at_exists(captured: Captured) -> None:
-    names = {**parse_netstat(captured("netstat.txt")), **parse_conntrack(captured("conntrack.txt"))}
-    assert not {s.name for s in COUNTERS if not s.name.startswith("haproxy.")} - set(names)
 
 
 def test_sockstat(captured: Captured) -> None:
@@ -85,31 +78,6 @@ def test_changes() -> None:
     assert changes({"a": 1, "b": 2, "c": 3}, {"a": 4, "b": 2, "d": 9}) == {"a": 3}
 
 
-@pytest.mark.parametrize("sign", [*COUNTERS, *CAUSES], ids=lambda sign: sign.name)
-def test_a_sign_points_at_rows_that_exist(sign: Sign) -> None:
-    assert sign.means
-    assert set(sign.limits) <= set(TABLE)
-
-
-def test_a_movement_points_at_the_rows_of_its_own_target() -> None:
-    before, after = {"netstat.ListenOverflows": 1}, {"netstat.ListenOverflows": 5}
-
-    def rows(role: Role | None) -> tuple[str, ...]:
-        (moved,) = movements("here", role, "tcp", before, after)
-        assert moved.by == 4
-        return moved.limits
-
-    assert rows(Role.HAPROXY) == ("haproxy.backlog", "net.core.somaxconn")
-    assert rows(Role.TELEMT) == ("telemt.listen_backlog", "net.core.somaxconn")
-    assert rows(None) == ("haproxy.backlog", "telemt.listen_backlog", "net.core.somaxconn")
-    assert rows(Role.HOST) == ()
-
-
-def test_what_stands_still_is_no_movement() -> None:
-    assert not movements("here", None, "unix", {"conntrack.drop": 3}, {"conntrack.drop": 3})
-
-
-def test_every_cause_has_words() -> None:
-    assert {sign.name for sign in CAUSES} >= set(ERRNO_CAUSES.values()) - {"unreachable"}
-    assert cause_sign("no-port").limits == ("net.ipv4.ip_local_port_range",)
-    assert cause_sign("eproto").means == "the kernel's own name for it"
+def test_haproxys_rows_are_summed() -> None:
+    rows = {"telemt-1": {"econ": "2", "wretr": ""}, "telemt-2": {"econ": "3", "wretr": "1"}}
+    assert haproxy_counters(rows) == {"haproxy.econ": 5, "haproxy.wretr": 1}

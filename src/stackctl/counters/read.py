@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import resource
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stackctl.limits import Role
-from stackctl.load.counters import (
+from stackctl.counters.parse import (
     CounterError,
     parse_conntrack,
     parse_file_nr,
@@ -18,7 +15,7 @@ from stackctl.load.counters import (
     parse_netstat,
     parse_sockstat,
 )
-from stackctl.load.model import Machine
+from stackctl.limits import Role
 
 PROC = Path("/proc")
 
@@ -53,7 +50,8 @@ class Moment:
 
     Attributes:
         counters: by place, then by counter.
-        memory: anonymous bytes of all processes, by place; "machine" is what is not available.
+        memory: anonymous bytes of all processes, by place; "machine" is what is in
+            use and no cache of files.
         unread: what could not be read, one clause each.
     """
 
@@ -83,8 +81,10 @@ def read_moment(
         counters[space.where] = found
     memory = {place: _memory_of(proc, id_) for place, id_ in containers.items()}
     meminfo = (proc / "meminfo").read_text()
-    memory["machine"] = parse_kilobytes(meminfo, "MemTotal") - parse_kilobytes(
-        meminfo, "MemAvailable"
+    # Not MemAvailable: that counts the inodes and names of open sockets among what can be given
+    # back, 4 KB of a connection that is held.
+    memory["machine"] = parse_kilobytes(meminfo, "MemTotal") - sum(
+        parse_kilobytes(meminfo, name) for name in ("MemFree", "Buffers", "Cached")
     )
     return Moment(counters, memory, tuple(unread))
 
@@ -111,25 +111,3 @@ def _memory_of(proc: Path, container: str) -> int:
             if container in (folder / "cgroup").read_text():
                 total += parse_kilobytes((folder / "status").read_text(), "RssAnon")
     return total
-
-
-def cgroups_of(pids: Sequence[int], proc: Path = PROC) -> dict[int, str]:
-    """/proc/PID/cgroup of those that are processes of this machine."""
-    found = {}
-    for pid in pids:
-        with suppress(OSError):
-            found[pid] = (proc / str(pid) / "cgroup").read_text()
-    return found
-
-
-def read_machine(proc: Path = PROC) -> Machine:
-    """What a load started here can have."""
-    low, high = (proc / "sys/net/ipv4/ip_local_port_range").read_text().split()
-    files = parse_file_nr((proc / "sys/fs/file-nr").read_text())
-    return Machine(
-        cpus=len(os.sched_getaffinity(0)),
-        nofile=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
-        port_range=(int(low), int(high)),
-        files_free=files["file-nr.max"] - files["file-nr.used"],
-        memory_available=parse_kilobytes((proc / "meminfo").read_text(), "MemAvailable"),
-    )

@@ -1,12 +1,12 @@
-"""Which rows of THE TABLE a counter's movement, or a failure's cause, points at: data. Pure."""
+"""Which rows of THE TABLE a counter's movement points at: data. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from stackctl.counters.parse import changes
 from stackctl.limits import TABLE, Limit, Role
-from stackctl.load.counters import changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,16 @@ class Sign:
     limits: tuple[str, ...] = ()
 
 
-_QUEUE = ("haproxy.backlog", "telemt.listen_backlog", "net.core.somaxconn")
+QUEUE = ("haproxy.backlog", "telemt.listen_backlog", "net.core.somaxconn")
+"""Rows of a listener's queue, wherever it is."""
+
 _SYNS = ("net.ipv4.tcp_max_syn_backlog", "net.ipv4.tcp_syncookies")
 _TABLE_FULL = ("net.netfilter.nf_conntrack_max", "net.netfilter.nf_conntrack_buckets")
 _RECEIVE = ("net.ipv4.tcp_rmem",)
 
 COUNTERS = (
-    Sign("netstat.ListenOverflows", "a listener's queue was full", _QUEUE),
-    Sign("netstat.ListenDrops", "a listener dropped a connection, mostly of a full queue", _QUEUE),
+    Sign("netstat.ListenOverflows", "a listener's queue was full", QUEUE),
+    Sign("netstat.ListenDrops", "a listener dropped a connection, mostly of a full queue", QUEUE),
     Sign("netstat.TCPReqQFullDrop", "half-open connections dropped: their queue was full", _SYNS),
     Sign("netstat.TCPReqQFullDoCookies", "the queue of half-open ones was full: cookies", _SYNS),
     Sign("netstat.SyncookiesSent", "SYN cookies were sent in place of queue places", _SYNS),
@@ -50,34 +52,39 @@ COUNTERS = (
     Sign("conntrack.insert_failed", "a connection could not be put into the table", _TABLE_FULL),
     Sign("conntrack.drop", "packets dropped: the table of connections was full", _TABLE_FULL),
     Sign("conntrack.early_drop", "tracked connections were put out to make room", _TABLE_FULL),
-    Sign("haproxy.econ", "HAProxy could not connect to a replica", _QUEUE[1:]),
-    Sign("haproxy.wretr", "HAProxy tried a replica again", _QUEUE[1:]),
+    Sign("haproxy.econ", "HAProxy could not connect to a replica", QUEUE[1:]),
+    Sign("haproxy.wretr", "HAProxy tried a replica again", QUEUE[1:]),
     Sign("haproxy.wredis", "HAProxy gave a client to another replica", ("haproxy.server_maxconn",)),
     Sign("haproxy.eresp", "a replica answered wrongly, or ended", ("telemt.max_connections",)),
 )
-"""Counters that stand still while all goes well."""
+"""The kernel's and HAProxy's counters that stand still while all goes well."""
 
-CAUSES = (
-    Sign("connect-timeout", "no answer to a SYN", _QUEUE),
-    Sign("answer-timeout", "nothing came back", ("telemt.max_connections", "nofile")),
-    Sign("no-port", "no source port was left", ("net.ipv4.ip_local_port_range",)),
-    Sign("no-descriptor", "no descriptor was left to this process", ("nofile", "fs.file-max")),
-    Sign("reset", "it was reset", ("haproxy.server_maxconn", "telemt.max_connections")),
+TELEMT_COUNTERS = (
     Sign(
-        "closed",
-        "the peer closed it",
-        ("haproxy.frontend_maxconn", "haproxy.server_maxconn", "telemt.max_connections"),
+        "telemt_accept_permit_timeout_total",
+        "Telemt was at max_connections and dropped a client",
+        ("telemt.max_connections",),
     ),
-    Sign("refused", "nobody listens there"),
-    Sign("no-memory", "the kernel had no memory for it"),
-    Sign("not-fake-tls", "a stranger answered in the proxy's place: a mask site"),
-    Sign("not-mtproto", "a stranger answered in the proxy's place"),
-    Sign("bad-hmac", "the proxy does not know this secret"),
-    Sign("bad-answer", "what came back is no answer to what was sent"),
-    Sign("deadline", "the time for opening was over before its turn came"),
-    Sign("process-ended", "a process of the load itself was ended"),
+    Sign("telemt_handshake_timeouts_total", "a client did not finish its handshake in time"),
+    Sign(
+        "telemt_connections_bad_by_class_total",
+        "Telemt refused a client: no user of its own, or a stranger",
+    ),
+    Sign(
+        "telemt_upstream_connect_fail_total",
+        "Telemt did not reach a data centre",
+        ("net.ipv4.ip_local_port_range", "nofile"),
+    ),
 )
-"""Failures' causes; another word is the kernel's own name of an error."""
+"""Series of a replica's metrics page, summed over their labels but for the class."""
+
+SIGNS = (*COUNTERS, *TELEMT_COUNTERS)
+
+
+def sign_of(name: str) -> Sign | None:
+    """What a counter tells; of a series with labels (`NAME{class="..."}`) what its name does."""
+    bare = name.partition("{")[0]
+    return next((sign for sign in SIGNS if sign.name == bare), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +127,13 @@ def movements(
     after: Mapping[str, int],
 ) -> tuple[Movement, ...]:
     """The counters that moved in one place, each with its rows."""
-    moved = changes(before, after)
+    if any(sign_of(name) in TELEMT_COUNTERS for name in before):
+        # The page was read: a class that was not on it had not been counted yet.
+        before = {name: 0 for name in after if "{" in name} | dict(before)
+    order = {sign.name: place for place, sign in enumerate(SIGNS)}
+    found = [(sign_of(name), name, by) for name, by in changes(before, after).items()]
+    known = sorted((order[sign.name], name, by, sign) for sign, name, by in found if sign)
     return tuple(
-        Movement(where, sign.name, moved[sign.name], sign.means, rows_on(sign.limits, role, link))
-        for sign in COUNTERS
-        if sign.name in moved
+        Movement(where, name, by, sign.means, rows_on(sign.limits, role, link))
+        for _, name, by, sign in known
     )
-
-
-def cause_sign(cause: str) -> Sign:
-    """What a failure's cause says."""
-    found = (sign for sign in CAUSES if sign.name == cause)
-    return next(found, Sign(cause, "the kernel's own name for it"))

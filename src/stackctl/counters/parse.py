@@ -1,4 +1,4 @@
-"""The kernel's counters and gauges as text of /proc; parsers only. Pure.
+"""The kernel's counters and gauges as text of /proc, and HAProxy's as rows; parsers only. Pure.
 
 A reading is a mapping from a name with its file before it (`netstat.ListenDrops`) to a number.
 """
@@ -6,6 +6,8 @@ A reading is a mapping from a name with its file before it (`netstat.ListenDrops
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+HAPROXY_COUNTERS = ("econ", "eresp", "wretr", "wredis")
 
 _SUMMED_BUT = "entries"
 
@@ -100,6 +102,17 @@ def parse_kilobytes(text: str, name: str) -> int:
         if key == name and len(words) == 2 and words[1] == "kB":
             return _number(words[0]) * 1024
     raise CounterError(f"no line {name}")
+
+
+def haproxy_counters(servers: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
+    """HAProxy's counters of its servers, summed; from the rows of `show stat`."""
+    found: dict[str, int] = {}
+    for row in servers.values():
+        for name in HAPROXY_COUNTERS:
+            if row.get(name, "").isdigit():
+                key = f"haproxy.{name}"
+                found[key] = found.get(key, 0) + int(row[name])
+    return found
 
 
 def changes(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:

@@ -1,0 +1,1 @@
+"""What the kernel and HAProxy count of a running stack, read here, and what it points at."""

@@ -1,0 +1,113 @@
+"""The limits of a load's stack, and what of the load points at each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from stackctl.load.causes import cause_sign
+from stackctl.load.result import LoadResult
+from stackctl.report.group import lines
+from stackctl.report.words import shown
+from stackctl.verify import Finding, Verdict
+
+STYLES = {
+    Verdict.OK: "good",
+    Verdict.KEPT: "good",
+    Verdict.FITTED: "warn",
+    Verdict.SHORT: "bad",
+    Verdict.ERROR: "bad",
+    Verdict.SKIPPED: "soft",
+}
+
+_BAD = {Verdict.SHORT, Verdict.ERROR}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table of limits.
+
+    Attributes:
+        on: the targets that show the same.
+        style: "good", "warn", "bad" or "soft".
+        marks: what of the load points at it, the counters first; empty for most.
+        note: of what is not in force, what was seen where nothing could be read, and what to do.
+    """
+
+    limit: str
+    on: str
+    wanted: str
+    observed: str
+    verdict: str
+    style: str
+    marks: tuple[str, ...]
+    note: str
+
+
+def limit_rows(result: LoadResult) -> tuple[Row, ...]:
+    """The findings as lines: first what the load points at, then what is not in force."""
+    marks = marked(result)
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in result.findings:
+        groups.setdefault(marks.get((finding.limit, finding.target), ()), []).append(finding)
+    rows = [row for found, findings in groups.items() for row in _rows(findings, found)]
+    # Sorting is stable: apart from that they stay in the table's order.
+    return tuple(sorted(rows, key=lambda row: (not row.marks, row.style != "bad")))
+
+
+def _rows(findings: Sequence[Finding], marks: tuple[str, ...]) -> Iterator[Row]:
+    for line in lines(findings):
+        f = line.finding
+        seen = f.evidence if f.verdict is Verdict.ERROR else ""
+        yield Row(
+            limit=f.limit,
+            on=line.targets,
+            wanted=shown(f.wanted),
+            observed=shown(f.got),
+            verdict=f.verdict.value,
+            style=STYLES[f.verdict],
+            marks=marks,
+            note="; ".join(filter(None, (seen, f.remedy))) if f.verdict in _BAD else "",
+        )
+
+
+def reasons(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Why rows are fitted or skipped, each reason once with the number of its rows."""
+    counted: dict[tuple[str, str], int] = {}
+    for f in findings:
+        if f.reason:
+            why = (f.verdict.value, f.reason)
+            counted[why] = counted.get(why, 0) + 1
+    return tuple(f"{verdict}, {n}: {reason}" for (verdict, reason), n in counted.items())
+
+
+def marked(result: LoadResult) -> dict[tuple[str, str], tuple[str, ...]]:
+    """What points at each (limit, target); those that nothing points at are missing.
+
+    A counter points at the rows of its own place; where a row has none there, because places share
+    a namespace, at all rows of that key. A failure was seen by a client, from outside: it points at
+    a row wherever it is.
+    """
+    tally = result.outcome.tally
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for moved in result.movements:
+        for key in moved.limits:
+            everywhere = [f.target for f in result.findings if f.limit == key]
+            there = [target for target in everywhere if moved.where in target.split("/")]
+            for target in there or everywhere:
+                words = f"{moved.name} +{moved.by:,} in {moved.where}"
+                found.setdefault((key, target), {})[words] = None
+    for cause, number in _causes(tally.failed, tally.lost, tally.trips_failed):
+        for f in result.findings:
+            if f.limit in cause_sign(cause).limits:
+                words = f"{number:,} failures: {cause}"
+                found.setdefault((f.limit, f.target), {})[words] = None
+    return {place: tuple(words) for place, words in found.items()}
+
+
+def _causes(*counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    total: dict[str, int] = {}
+    for counted in counts:
+        for cause, number in counted.items():
+            total[cause] = total.get(cause, 0) + number
+    yield from total.items()

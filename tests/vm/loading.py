@@ -1,0 +1,187 @@
+"""`stackctl load` inside a machine: put there with Python packages of its own, started, watched."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+import stackctl
+
+from .deployment import Deployment
+from .machine import Machine
+
+PYTHON_VERSION = "3.13"
+"""Debian 13's."""
+PACKAGES = "/opt/stackctl/python"
+STACK = "/opt/stackctl/load"
+COMMAND = f"exec env NO_COLOR=1 PYTHONPATH={PACKAGES} python3"
+POLL_SECONDS = 0.5
+NOT_A_SINKS = {"haproxy.handshake", "telemt.handshake"}
+"""Rows of THE TABLE that a sink cannot show: it speaks no MTProto."""
+LINE = re.compile(r"^ *([0-9.]+) s  (opening|holding): (\d+) held, (\d+) failed")
+"""A line of the progress that `stackctl load` writes where there is no terminal."""
+
+
+def put_stackctl(machine: Machine, scratch: Path, *more: Path) -> None:
+    """Give a Debian 13 machine stackctl and all it imports; it reaches no index by itself.
+
+    Args:
+        machine: where to.
+        scratch: a folder to gather it in.
+        more: folders of further packages.
+    """
+    gathered = scratch / "python"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    wheels = ["--only-binary=:all:", "--implementation", "cp", "--python-version", PYTHON_VERSION]
+    platforms = [f"--platform={name}_x86_64" for name in ("manylinux2014", "manylinux_2_28")]
+    # --no-compile: byte code of the Python that runs here is of no use there.
+    target = ["--target", str(gathered), "--no-deps", "--no-compile"]
+    subprocess.run([*pip, *target, *wheels, *platforms, *_pins()], check=True)
+    for package in (Path(str(stackctl.__file__)).parent, *more):
+        without = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(package, gathered / package.name, ignore=without)
+    machine.put(gathered, PACKAGES)
+
+
+def _pins() -> list[str]:
+    """`name==version` of everything stackctl needs to run, as it is installed here."""
+    found: dict[str, str] = {}
+    left = ["stackctl"]
+    while left:
+        needed = distribution(left.pop()).requires or ()
+        for requirement in map(Requirement, needed):
+            name = requirement.name
+            there = {"extra": "", "python_version": PYTHON_VERSION}
+            if name in found or (requirement.marker and not requirement.marker.evaluate(there)):
+                continue
+            found[name] = distribution(name).version
+            left.append(name)
+    return [f"{name}=={version}" for name, version in sorted(found.items())]
+
+
+class Load:
+    """A load that runs in a machine.
+
+    Attributes:
+        curve: seconds since the first connection, and connections held; as it tells of them.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], said: Path, told: Callable[[str], None]):
+        self.curve: list[tuple[float, int]] = []
+        self._process, self._said, self._told = process, said, told
+        self._read = 0
+        self._doing = ""
+        self._failed = 0
+
+    def until_held(self, seconds: float) -> int:
+        """Wait until it holds what it has opened; returns how many that are.
+
+        Raises:
+            AssertionError: it ended, or did not get there in that time.
+        """
+        deadline = time.monotonic() + seconds
+        while self._doing != "holding":
+            assert time.monotonic() < deadline, f"not held after {seconds:.0f} s: {self._text()}"
+            assert self._process.poll() is None, self._text()
+            time.sleep(POLL_SECONDS)
+            self._listen()
+        return self.held
+
+    @property
+    def held(self) -> int:
+        """Connections it holds, as last told; 0 where it has ended."""
+        self._listen()
+        return self.curve[-1][1] if self.curve and self._process.poll() is None else 0
+
+    def result(self, seconds: float) -> dict[str, Any]:
+        """The object of --json, once it ends by itself.
+
+        Raises:
+            AssertionError: it has none.
+        """
+        out, _ = self._process.communicate(timeout=seconds)
+        assert self._process.returncode in {0, 1}, self._text()
+        found: dict[str, Any] = json.loads(out)
+        return found
+
+    def _text(self) -> str:
+        return self._said.read_text(errors="replace")[-3000:]
+
+    def _listen(self) -> None:
+        whole, _, _ = self._said.read_text(errors="replace")[self._read :].rpartition("\n")
+        self._read += len(whole) + 1 if whole else 0
+        for line in whole.splitlines():
+            self._told(line)
+            if match := LINE.match(line):
+                self._doing = match[2]
+                self.curve.append((float(match[1]), int(match[3])))
+
+
+@contextmanager
+def loading(
+    deployment: Deployment,
+    connections: int,
+    hold: float,
+    told: Callable[[str], None] = print,
+) -> Iterator[Load]:
+    """`stackctl load` of a machine's own stack, which then has sinks for replicas.
+
+    Args:
+        deployment: the stack; `put_stackctl` has been to its machine.
+        connections: to open.
+        hold: seconds.
+        told: is given each line of its progress.
+    """
+    machine, here = deployment.machine, deployment.stack_file.parent
+    for name in ("stack.yaml", "secrets.yaml"):
+        machine.put(here / name, f"{STACK}/{name}")
+    words = f"--connections {connections} --hold {hold:g} --timeout 60 --handshake none --json"
+    command = f"cd {STACK} && {COMMAND} -m stackctl load --file stack.yaml {words}"
+    with running(machine, command, told) as load:
+        yield load
+
+
+@contextmanager
+def running(machine: Machine, command: str, told: Callable[[str], None]) -> Iterator[Load]:
+    """A command in a machine that tells its progress as `stackctl load` does."""
+    machine.shell.connect()
+    with tempfile.NamedTemporaryFile("w+", prefix="stackctl-load-") as said:
+        process = subprocess.Popen(
+            machine.shell.argv(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield Load(process, Path(said.name), told)
+        finally:
+            # In the machine it ends with its output's reader, or with the machine.
+            process.kill()
+            process.wait()
+
+
+def bytes_each(said: Mapping[str, Any]) -> int:
+    """What a connection that is held takes of the machine, in bytes: kernel, HAProxy and all else.
+
+    Of the object of `load --json`. What replicas and the load itself take is not in it; their ends
+    of the sockets are, those of the clients too, which are on other machines as a rule.
+    """
+    each = {str(use["where"]): int(use["each"]) for use in said["memory"]}
+    others = sum(
+        number for where, number in each.items() if where == "load" or where.startswith("telemt-")
+    )
+    return each["machine"] - others
