@@ -22,7 +22,7 @@ from stackctl.capacity import (
     usable_ports,
 )
 
-PROPERTY = settings(deadline=None, max_examples=80)
+PROPERTY = settings(max_examples=80)
 
 CONNECTIONS = st.integers(1, 10_000_000)
 REPLICAS = st.integers(1, 200)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stackctl.capacity import SKEW, Ceiling, Granted, budgets, predict
 from stackctl.capacity.predict import conntrack_each
 
-PROPERTY = settings(deadline=None, max_examples=60)
+PROPERTY = settings(max_examples=60)
 
 NUMBERS = st.integers(0, 5_000_000)
 MORE = st.integers(1, 1_000_000)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stackctl.limits import INFINITY, Compare, Kind, Value
 from stackctl.limits.values import compact, parse, satisfies
 
-PROPERTY = settings(deadline=None, max_examples=60)
+PROPERTY = settings(max_examples=60)
 
 NUMBERS = st.integers(0, INFINITY)
 SINGLE = [Kind.COUNT, Kind.BYTES, Kind.SECONDS, Kind.MILLISECONDS, Kind.FLAG]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stackctl.load.histogram import SIZE, Histogram, upper_end
@@ -18,7 +18,6 @@ def of(times: list[int]) -> Histogram:
     return made
 
 
-@settings(deadline=None)
 @given(TIMES, SHARES)
 def test_a_percentile_is_never_below_the_truth_and_at_most_one_step_above(
     times: list[int], share: float
@@ -38,7 +37,6 @@ def test_every_step_follows_the_one_before() -> None:
         assert made.steps() == ((ends[index], 1), (ends[index + 1], 1))
 
 
-@settings(deadline=None)
 @given(TIMES, TIMES)
 def test_merged_is_as_if_recorded_together(one: list[int], other: list[int]) -> None:
     merged = of(one)

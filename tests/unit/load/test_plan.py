@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stackctl.errors import PlanError
@@ -26,7 +26,6 @@ def machine(
     return Machine(cpus, nofile, ports, files, memory)
 
 
-@settings(deadline=None)
 @given(
     connections=st.integers(1, 600_000),
     nofile=st.integers(OWN_DESCRIPTORS + 100, 1 << 20),

@@ -13,7 +13,7 @@ from stackctl.limits import Kind
 from stackctl.observe.configfile import haproxy_directive, haproxy_value, toml_value
 from stackctl.observe.limitfile import ParseError
 
-PROPERTY = settings(deadline=None, max_examples=80)
+PROPERTY = settings(max_examples=80)
 
 CFG = """
 global

@@ -22,7 +22,7 @@ from stackctl.observe.haproxy import (
 from stackctl.observe.limitfile import ParseError
 from stackctl.observe.model import Snapshot
 
-PROPERTY = settings(deadline=None, max_examples=80)
+PROPERTY = settings(max_examples=80)
 
 
 def test_info(captured: Callable[[str], str]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stackctl.limits import INFINITY
 from stackctl.observe.limitfile import ParseError, parse_limits, parse_login, parse_pids
 
-PROPERTY = settings(deadline=None, max_examples=80)
+PROPERTY = settings(max_examples=80)
 
 EVERYONE = "* soft nofile 100\n* hard nofile 200\nroot soft nofile 100\nroot hard nofile 200\n"
 

@@ -104,9 +104,7 @@ def every(snapshot: Snapshot) -> list[Observed]:
     ]
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_response_of_another_shape_never_raises(
     data: st.DataObject, response: dict[str, Any], logs: Logs

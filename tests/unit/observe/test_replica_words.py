@@ -16,7 +16,7 @@ from stackctl.observe.replica import (
     parse_ready,
 )
 
-PROPERTY = settings(deadline=None, max_examples=80)
+PROPERTY = settings(max_examples=80)
 
 
 def test_ready() -> None:

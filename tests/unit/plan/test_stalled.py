@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stackctl.plan.stalled import OVERRUN, Stalled, per_gib, speed, stalled
 from stackctl.spec import Stack
 
-PROPERTY = settings(deadline=None, max_examples=80)
+PROPERTY = settings(max_examples=80)
 LINKS = pytest.mark.parametrize("link", ["unix", "tcp"])
 MIB = 1 << 20
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from stackprobe import admin, api, clients, livesock
 from stackprobe.reading import Deadline
 
-PROPERTY = settings(deadline=None, max_examples=80)
+PROPERTY = settings(max_examples=80)
 
 CAPTURED = Path(__file__).parents[2] / "captured"
 LINE = (

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from stackprobe import procs
 from stackprobe.procs import Process
 
-PROPERTY = settings(deadline=None, max_examples=80)
+PROPERTY = settings(max_examples=80)
 
 STAT = "25682 ({name}) S 25640 25640 25640 0 -1 4194368 307 0 0 0 0 0 0 0 20 0 2 0 150578 46989312"
 

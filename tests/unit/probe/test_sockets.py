@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stackprobe import diag, fresh, netlink, nics
 
-PROPERTY = settings(deadline=None, max_examples=80)
+PROPERTY = settings(max_examples=80)
 
 ROUTE = (
     "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"

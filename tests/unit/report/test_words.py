@@ -30,7 +30,7 @@ def test_targets(names: list[str], joined: str) -> None:
     assert targets(names) == joined
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.sets(st.integers(1, 200), min_size=1))
 def test_numbers_can_be_read_back(numbers: set[int]) -> None:
     text = targets(f"telemt-{n}" for n in numbers)

@@ -282,7 +282,7 @@ STACKS = st.fixed_dictionaries(
 
 
 @given(STACKS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_stack_written_as_yaml_loads_as_the_same_stack(
     tmp_path_factory: pytest.TempPathFactory, values: dict[str, Any]
 ) -> None:
@@ -305,7 +305,7 @@ JUNK = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*Stack.model_fields, "x", ""]), JUNK))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_value_is_a_stack_or_a_spec_error(values: dict[str, object]) -> None:
     with contextlib.suppress(SpecError):
         parse(Document(values=values))

@@ -98,7 +98,7 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 @given(st.text(alphabet="0123456789abcdefg :\n{}[]'\"-_", min_size=12, max_size=60))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_content_is_kept_out_of_errors(
     tmp_path_factory: pytest.TempPathFactory, content: str
 ) -> None:

@@ -165,7 +165,7 @@ YAMLISH = st.text(alphabet="ab:10 -\n\t{}[],\"'#&*!|>?%@`~.\\x_\x85\u2028\ufeff"
 @example(b'"\\x')
 @example(b"a: |9\n")
 @example(b"%TAG ! x\n---\n!a b")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes_are_a_stack_or_a_spec_error(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
 ) -> None:

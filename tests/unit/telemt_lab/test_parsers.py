@@ -32,7 +32,7 @@ from telemt_lab.verdicts import Accepted, Flight, Refused, Stranger
 SECRET = bytes.fromhex("00112233445566778899aabbccddeeff")
 DOMAIN = "www.example.com"
 MASK = Mask(False, None, 443, True, None, True, 0, 1, 1)
-QUICK = settings(max_examples=150, deadline=None)
+QUICK = settings(max_examples=150)
 
 
 def gate(*, plain: bool = True) -> Gate:

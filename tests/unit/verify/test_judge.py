@@ -273,7 +273,7 @@ def test_exit_status(verdicts: list[Verdict], status: Exit) -> None:
     assert exit_status(found(*verdicts)) is status
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from(list(Verdict))))
 def test_summary_counts_every_finding_once_and_names_every_verdict(
     verdicts: list[Verdict],
