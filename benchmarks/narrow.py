@@ -16,6 +16,8 @@ from stackctl.engine import Container
 from stackctl.observe.collect import look
 from stackctl.observe.facts import host_facts
 from stackctl.observe.haproxy import servers
+from stackctl.observe.model import Snapshot
+from stackctl.observe.replica import READY, parse_ready
 from stackctl.plan import make_plan
 from stackctl.plan.carry import granted_of
 from stackctl.spec.load import load
@@ -228,10 +230,22 @@ def ended_for_memory(lab: Lab) -> bool:
 
 
 def all_up(lab: Lab) -> bool:
-    """Whether HAProxy's checks call every replica ready."""
+    """Whether every replica calls itself ready, and HAProxy's checks know no better.
+
+    One that did not reach the data centre calls itself unready, and HAProxy notices later.
+    """
     snapshot = look(lab.engine, load(lab.file, for_use=True), clients=False)
-    rows = servers(snapshot).values()
-    return bool(rows) and all(row.get("status", "").startswith("UP") for row in rows)
+    rows = servers(snapshot)
+    return bool(rows) and all(
+        row.get("status") == "UP" and _ready(snapshot, name) for name, row in rows.items()
+    )
+
+
+def _ready(snapshot: Snapshot, name: str) -> bool:
+    answer = snapshot.target(name)["api"].get("/v1/health/ready", {})
+    if "status" not in answer:
+        return False
+    return parse_ready(int(answer["status"]), answer["body"])[0] == READY
 
 
 CASES = (
