@@ -71,8 +71,8 @@ class Narrow:
         template: of the stack file.
         made: makes the place narrow while its context lasts; gives what is granted then.
         fill: read with all held; None where nothing is left to read.
-        rate: new clients a second. Few: one under way has buffers and descriptors that an idle one
-            has not, and a queue would be a cause of its own.
+        rate: new clients a second; 0: as one is in, another comes. Few: one under way has buffers
+            that an idle one has not, and a queue would be a cause of its own.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Narrow:
     template: str
     made: Callable[[Lab], AbstractContextManager[Granted]]
     fill: Callable[[Lab], Fill] | None
-    rate: int = 60
+    rate: int = 0
 
 
 def granted(lab: Lab) -> Granted:
@@ -280,8 +280,6 @@ CASES = (
         _STACK.format(limits=""),
         _small_table,
         _table_used,
-        # What others open meanwhile takes of the room: the shorter the better.
-        rate=200,
     ),
     Narrow(
         "memory limit",
@@ -290,5 +288,6 @@ CASES = (
         _STACK.format(limits=""),
         _little_memory,
         None,
+        rate=60,
     ),
 )
