@@ -198,8 +198,8 @@ def _figure(case: Narrow, broken: Sequence[Break]) -> Figure:
         f"at worst {worst.got_in} got in where {worst.predicted} were predicted; by the predicted "
         f"cause in {by} of {len(broken)}"
     )
-    # A break of another cause has no distance from this prediction.
-    value = off if by == len(broken) else max(off, 1.0)
+    # Breaks of another cause have no distance from this prediction; as for the number, most count.
+    value = off if 2 * by > len(broken) else max(off, 1.0)
     name = f"{case.name}: {case.limit} of {case.where}, distance of break and prediction"
     return Figure(name, value, LIMIT, "of the predicted number", reason)
 
@@ -220,6 +220,7 @@ def _publish(case: Narrow, about: Mapping[str, Any], broken: Sequence[Break]) ->
     found[case.name] = {
         "machine": dict(about),
         "repeats": len(broken),
+        "by_predicted_cause": sum(one.by(case) for one in broken),
         "runs": [{**asdict(one), "off": round(one.off, 4)} for one in broken],
         "figure": described(figure),
     }
