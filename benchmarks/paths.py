@@ -21,7 +21,7 @@ from benchmarks.traffic import build_traffic
 from stackctl.apply.check import free_port
 from stackctl.report.chart import bars
 
-SECONDS = 1.0
+SECONDS = 0.7
 CONNECTIONS = 64
 SIZE = 64
 READERS = 16

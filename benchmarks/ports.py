@@ -59,7 +59,7 @@ def once(running: Running, program: Path) -> Sequence[float]:
             if came.failed:
                 raise BenchmarkError(f"{came.failed} connections failed: {came.causes}")
             costs.append((cpu_seconds(running.haproxy) - before) / came.opened * 1e6)
-        if clients.held() != CONNECTIONS:
+        if clients.held().held != CONNECTIONS:
             raise BenchmarkError("not every connection was held")
     return costs
 

@@ -10,7 +10,8 @@
  *     churn SECONDS IN_FLIGHT                  open, ask, be answered, reset, again
  *     messages SECONDS SIZE                    round trips, one at a time on each that is held
  *     read SECONDS                             read what comes on those that are held
- *     held                                     how many are open still
+ *     held                                     how many are open still, and the kernel's memory
+ *                                              for what they have not read
  *
  * `late` counts those that took over 900 ms: a SYN was sent again. `cpu` is this process's own.
  */
@@ -19,6 +20,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +30,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef SO_MEMINFO
+#define SO_MEMINFO 55
+#endif
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
@@ -260,15 +265,20 @@ static void do_traffic(double seconds, size_t size)
 
 static void do_held(void)
 {
-    struct epoll_event events[EVENTS];
-    int number;
-    /* Edges: each that has ended since is told once. */
-    while ((number = epoll_wait(poller, events, EVENTS, 0)) > 0)
-        for (int i = 0; i < number; i++)
-            if (state[events[i].data.fd] == HELD &&
-                events[i].events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP))
-                over(events[i].data.fd, 0);
-    printf("{\"held\": %ld}\n", held);
+    for (int fd = 0; fd < tables; fd++) {
+        struct pollfd asked = {fd, POLLRDHUP, 0};
+        if (state[fd] == HELD && poll(&asked, 1, 0) && asked.revents)
+            over(fd, 0);
+    }
+    /* What waits to be read is memory of a client's machine, though here it is this one's. */
+    unsigned long waiting = 0;
+    for (int fd = 0; fd < tables; fd++) {
+        unsigned memory[9] = {0};
+        socklen_t size = sizeof memory;
+        if (state[fd] == HELD && !getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &size))
+            waiting += memory[0];
+    }
+    printf("{\"held\": %ld, \"waiting\": %lu}\n", held, waiting);
 }
 
 int main(int argc, char **argv)

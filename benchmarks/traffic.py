@@ -75,6 +75,14 @@ class Carried:
     cpu: float
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Connections that are open still, and the kernel's bytes for what came and was not read."""
+
+    held: int
+    waiting: int
+
+
 class Traffic:
     """One process of clients; it ends, and resets what it holds, with the context.
 
@@ -91,6 +99,7 @@ class Traffic:
     def __init__(
         self, program: Path, host: str, port: int, first: str, sources: int, namespace: int
     ) -> None:
+        self._where = f"{host}:{port}"
         inside = ["nsenter", "-t", str(namespace), "-n"] if namespace else []
         self._process = subprocess.Popen(
             [*inside, str(program), host, str(port), first, str(sources)],
@@ -135,7 +144,10 @@ class Traffic:
         there, _, _ = select.select([self._process.stdout], [], [], seconds + SLACK_SECONDS)
         line = self._process.stdout.readline() if there else ""
         if not line:
-            raise BenchmarkError("the clients ended or did not answer in time")
+            raise BenchmarkError(
+                f"the clients of {self._where} "
+                + ("ended" if there else f"did not answer in {seconds + SLACK_SECONDS:.0f} s")
+            )
         told: dict[str, Any] = json.loads(line)
         return told
 
@@ -171,7 +183,7 @@ class Traffic:
         self.begin(f"read {seconds}")
         return Carried(**self.answer(seconds))
 
-    def held(self) -> int:
+    def held(self) -> Held:
         """How many are open still."""
         self.begin("held")
-        return int(self.answer(0)["held"])
+        return Held(**self.answer(0))
