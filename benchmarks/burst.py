@@ -18,7 +18,7 @@ from benchmarks.measure import BenchmarkError, Figure, compile_stackctl, interle
 from benchmarks.processes import tcp_counters
 from benchmarks.sink import build
 from benchmarks.table import Quantities, Table, picture, publish_table
-from benchmarks.topologies import SOURCES, Running, guide, naive, parts, rendered
+from benchmarks.topologies import SOURCES, Running, guide, naive, own_host, parts, rendered
 from benchmarks.traffic import build_traffic
 from stackctl.apply.check import free_port
 from stackctl.report.chart import bars
@@ -37,9 +37,14 @@ COUNTERS = {"SYNs sent again": "TCPSynRetrans", "queue overflows": "ListenOverfl
 
 
 def stack(link: str) -> dict[str, Any]:
-    """stack.yaml: a lab on a bridge, where a stack can raise every queue by itself."""
-    return {"connections": 8000, "replicas": 2, "network": "bridge", "link": link,
-            "balance": "leastconn"}  # fmt: skip
+    """stack.yaml: on the host's network, as production is."""
+    return {
+        "connections": 8000,
+        "replicas": 2,
+        "network": "host",
+        "link": link,
+        "balance": "leastconn",
+    }
 
 
 def inside(running: Running) -> Running:
@@ -84,11 +89,12 @@ def measure(repeats: int) -> None:
         sink, program = build(Path(folder)), build_traffic(Path(folder))
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         made = running.enter_context(parts(sink, min(hard, 1 << 20)))
+        host, _ = running.enter_context(own_host(made))
         places = {
             GUIDE: running.enter_context(guide(made, program)),
             NAIVE: running.enter_context(naive(made, program, free_port())),
-            TCP: running.enter_context(rendered(made, stack("tcp"))),
-            UNIX: running.enter_context(rendered(made, stack("unix"))),
+            TCP: running.enter_context(rendered(made, stack("tcp"), host=host)),
+            UNIX: running.enter_context(rendered(made, stack("unix"), host=host)),
         }
         places = {name: inside(place) for name, place in places.items()}
         about = machine(made.engine.version)

@@ -69,11 +69,6 @@ def resident_bytes(pids: Iterable[int]) -> int:
     return total
 
 
-def available_bytes() -> int:
-    """MemAvailable of the machine, in bytes."""
-    return _kib((PROC / "meminfo").read_text(), "MemAvailable") * 1024
-
-
 def _kib(text: str, key: str) -> int:
     for line in text.splitlines():
         name, _, value = line.partition(":")

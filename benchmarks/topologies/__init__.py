@@ -39,6 +39,12 @@ HAPROXY_IMAGE = f"stackctl/haproxy:{__version__}"
 START_SECONDS = 30.0
 SOURCES = 64
 FIRST_SOURCE = "127.0.1.1"
+PREPARED = {
+    "net.core.somaxconn": "65535",
+    "net.ipv4.tcp_max_syn_backlog": "65535",
+    "net.ipv4.ip_local_port_range": "10000 65535",
+}
+"""What host preparation gives the namespace of a stack on the host's network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,9 @@ def parts(sink: Path, nofile: int) -> Iterator[Parts]:
 
 
 @contextmanager
-def rendered(made: Parts, asked: Mapping[str, Any], port: int | None = None) -> Iterator[Running]:
+def rendered(
+    made: Parts, asked: Mapping[str, Any], port: int | None = None, host: str = ""
+) -> Iterator[Running]:
     """The stack that a stack.yaml makes, as `stackctl up` starts it, proof left out.
 
     The proof ends in handshakes, which a sink does not speak.
@@ -121,6 +129,7 @@ def rendered(made: Parts, asked: Mapping[str, Any], port: int | None = None) -> 
         made: engine and images.
         asked: stack.yaml; name, port and where HAProxy and the replicas come from are filled in.
         port: for clients; None: a free one.
+        host: a container whose network namespace stands for the host's; empty: the host's own.
     """
     engine = made.engine
     document = {
@@ -140,7 +149,12 @@ def rendered(made: Parts, asked: Mapping[str, Any], port: int | None = None) -> 
             telemt_image=made.image,
         )
         folder = one.compose_file.parent
-        write_tree(folder, render(plan, load_secrets(stack.secrets_path)), MODES)
+        files = render(plan, load_secrets(stack.secrets_path))
+        if host:
+            compose = files["compose.yaml"]
+            text = compose.text.replace("network_mode: host", f"network_mode: container:{host}")
+            files["compose.yaml"] = replace(compose, text=text)
+        write_tree(folder, files, MODES)
         Compose(folder, plan.project).up()
         containers = engine.containers(stack.name)
         target = target_of(stack, plan, engine.subnets().get(stack.name, ()))
@@ -151,6 +165,37 @@ def rendered(made: Parts, asked: Mapping[str, Any], port: int | None = None) -> 
             replicas=tuple(c.pid for c in containers if c.is_replica),
             sources=SOURCES if stack.network == "host" else 0,
         )
+
+
+@contextmanager
+def own_host(made: Parts) -> Iterator[tuple[str, int]]:
+    """A container that does nothing, for its network namespace: a prepared host's.
+
+    Connections are tracked in it, as on a Docker host: the engine's rules of name resolution see to
+    that. Yields its id and its process id.
+    """
+    name = f"bench-host-{random.token_hex(4)}"
+    client = made.engine.client
+    with signals_as_interrupts():
+        network = client.networks.create(name)
+        try:
+            container = client.containers.run(
+                HAPROXY_IMAGE,
+                ["sleep", "infinity"],
+                name=name,
+                network=name,
+                sysctls=PREPARED,
+                detach=True,
+            )
+            try:
+                container.reload()
+                yield str(container.id), int(container.attrs["State"]["Pid"])
+            finally:
+                with signals_ignored():
+                    container.remove(force=True)
+        finally:
+            with signals_ignored():
+                network.remove()
 
 
 @contextmanager
