@@ -9,9 +9,17 @@ from benchmarks.ports import quarters
 from benchmarks.table import Table
 
 SAMPLES = {
-    "naive": [{"a second": 10.0, "late": 0.0}, {"a second": 30.0, "late": 2.0}, {"a second": 20.0, "late": 1.0}],
-    "rendered": [{"a second": 50.0, "late": 0.0}, {"a second": 40.0, "late": 0.0}, {"a second": 60.0, "late": 0.0}],
-}  # fmt: skip
+    "naive": [
+        {"a second": 10.0, "late": 0.0},
+        {"a second": 30.0, "late": 2.0},
+        {"a second": 20.0, "late": 1.0},
+    ],
+    "rendered": [
+        {"a second": 50.0, "late": 0.0},
+        {"a second": 40.0, "late": 0.0},
+        {"a second": 60.0, "late": 0.0},
+    ],
+}
 
 
 def test_the_middle_round_counts_and_the_others_are_kept() -> None:
