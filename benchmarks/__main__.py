@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import burst, generator, paths, ports, startup, up, verify
+from benchmarks import burst, generator, paths, ports, stalled, startup, up, verify
 from benchmarks.measure import main
 
 if __name__ == "__main__":
@@ -15,4 +15,5 @@ if __name__ == "__main__":
         burst.measure,
         ports.measure,
         paths.measure,
+        stalled.measure,
     )

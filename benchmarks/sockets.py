@@ -43,6 +43,8 @@ def tcp_bytes(text: str, port: int) -> Charged:
         if not memory:
             continue
         received, _, aside, queued = map(int, memory.groups())
+        # Signed in the kernel: a socket may owe some.
+        aside -= (aside >> 31) << 32
         if line.split()[4] == f"127.0.0.1:{port}":
             clients += received + aside + queued
         else:

@@ -24,5 +24,10 @@ def test_a_line_without_memory_is_no_socket() -> None:
     assert tcp_bytes("ESTAB 0 0 127.0.0.1:1 127.0.0.1:2\n", 2) == Charged(0, 0)
 
 
+def test_what_a_socket_owes_is_taken_off() -> None:
+    line = "ESTAB 0 0 10.0.0.1:1 10.0.0.2:2 skmem:(r8192,rb1,t0,tb1,f4294963200,w0,o0,bl0,d0)"
+    assert tcp_bytes(line, 443) == Charged(stack=4096, clients=0)
+
+
 def test_unix_sockets_are_charged_where_was_sent() -> None:
     assert unix_bytes(UNIX) == 73984 + 256
