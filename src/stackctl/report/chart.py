@@ -7,6 +7,7 @@ is light on paper.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
@@ -14,6 +15,10 @@ from typing import Any
 import pygal
 from pygal.etree import etree
 from pygal.style import Style
+
+# pygal finds its maps by a protocol that Python gave up in 3.12, and who asks all finders by the
+# new one fails at it. No map is drawn here.
+sys.meta_path[:] = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")]
 
 Points = Sequence[tuple[float, float]]
 """x and y, in x's order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from xml.etree import ElementTree
 
 import pytest
@@ -101,3 +102,7 @@ def test_a_long_curve_keeps_its_dips_and_its_end() -> None:
     assert kept[-1] == points[-1]
     assert sorted(kept) == list(kept)
     assert thinned(RISE) is RISE
+
+
+def test_every_finder_of_modules_speaks_the_protocol_of_today() -> None:
+    assert all(hasattr(finder, "find_spec") for finder in sys.meta_path)
