@@ -28,6 +28,8 @@ class Sabotage:
         broken: breaks it for as long as the context lasts.
         verdict: what verification must call it.
         link: the kind of lab it needs.
+        by_chance: limits that verification may call wrong, too, where the probe's own client
+            happens to meet what is broken.
     """
 
     limit: str
@@ -35,6 +37,7 @@ class Sabotage:
     broken: Break
     verdict: str = "short"
     link: str = "unix"
+    by_chance: tuple[str, ...] = ()
 
 
 def sysctl(key: str, value: str) -> Break:
@@ -393,6 +396,9 @@ SABOTAGES: tuple[Sabotage, ...] = (
     Sabotage(
         "telemt.link_ports", "telemt-1",
         telemt_toml(r"^    \{ ip = .*, port = 9444 \},\n", ""), link="tcp",
+        # HAProxy draws a port for each client; who draws the closed one is served by the other
+        # replica, and not by the one it was seen to be given to.
+        by_chance=("haproxy.proxy_protocol", "haproxy.client_address"),
     ),
     Sabotage(
         "net.ipv4.tcp_notsent_lowat", "telemt-1",
