@@ -198,8 +198,8 @@ def _figure(case: Narrow, broken: Sequence[Break]) -> Figure:
         f"at worst {worst.got_in} got in where {worst.predicted} were predicted; by the predicted "
         f"cause in {by} of {len(broken)}"
     )
-    # Breaks of another cause have no distance from this prediction; as for the number, most count.
-    value = off if 2 * by > len(broken) else max(off, 1.0)
+    # A break of another cause has no distance from this prediction.
+    value = off if by == len(broken) else max(off, 1.0)
     name = f"{case.name}: {case.limit} of {case.where}, distance of break and prediction"
     return Figure(name, value, LIMIT, "of the predicted number", reason)
 
