@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 from stackprobe import clients
@@ -36,23 +37,23 @@ def run(this: Round, worker: int, haproxy: dict[str, Any], places: Mapping[str, 
     (source,) = clients.sources_for(to, 1)
     way = Way(lambda: socket.socket(family), to, None, source)
     admin = Admin(worker, haproxy["admin_socket"], this.deadline)
-    users, patience, examined = list(this.asked["users"]), this.patience(), set[str]()
-    for mode in this.asked["modes"]:
-        for at in range(0, len(users), _BATCH):
-            kept: list[tuple[str, Trial]] = []
-            for user in users[at : at + _BATCH]:
-                if this.over(NAME, user, mode):
-                    continue
-                trial = this.attempt(way, user, mode, patience.seconds)
-                patience.after(trial.record)
-                kept.append((user, trial))
-            _recognise(this, admin, kept, places)
-            for user, trial in kept:
-                trial.close()
-                if not trial.answered and mode not in examined:
-                    examined.add(mode)
-                    _examine(this, trial, way, user, mode)
-                this.note(NAME, user, mode, trial.record)
+    patience, examined = this.patience(), set[str]()
+    wanted = list(product(this.asked["modes"], this.asked["users"]))
+    for at in range(0, len(wanted), _BATCH):
+        kept: list[tuple[str, str, Trial]] = []
+        for mode, user in wanted[at : at + _BATCH]:
+            if this.over(NAME, user, mode):
+                continue
+            trial = this.attempt(way, user, mode, patience.seconds)
+            patience.after(trial.record)
+            kept.append((mode, user, trial))
+        _recognise(this, admin, kept, places)
+        for mode, user, trial in kept:
+            trial.close()
+            if not trial.answered and mode not in examined:
+                examined.add(mode)
+                _examine(this, trial, way, user, mode)
+            this.note(NAME, user, mode, trial.record)
 
 
 def _examine(this: Round, trial: Trial, way: Way, user: str, mode: str) -> None:
@@ -64,10 +65,12 @@ def _examine(this: Round, trial: Trial, way: Way, user: str, mode: str) -> None:
 
 
 def _recognise(
-    this: Round, admin: Admin, kept: list[tuple[str, Trial]], places: Mapping[str, Place]
+    this: Round, admin: Admin, kept: list[tuple[str, str, Trial]], places: Mapping[str, Place]
 ) -> None:
     """Which replica HAProxy gave each connection that is open, and under which address."""
-    own = {trial.record["local"]: (user, trial) for user, trial in kept if "local" in trial.record}
+    own = {
+        trial.record["local"]: (user, trial) for _, user, trial in kept if "local" in trial.record
+    }
     raw = {local.encode() for local in own}
     try:
         found = admin.sessions(lambda line: source_of(line) in raw, lambda _: True) if own else []
@@ -77,7 +80,7 @@ def _recognise(
         return
     for session in found:
         user, trial = own[session.source.removeprefix("::ffff:")]
-        trial.record |= {"seen_as": trial.record["local"], "server": session.server}
-        where = places.get(session.server)
+        trial.record |= {"seen_as": trial.record["local"], "server": session.connected}
+        where = places.get(session.connected)
         if where and trial.answered and this.asked["arrivals"]:
             trial.record["arrived"] = arrived(this, where, user, trial.record["local"])

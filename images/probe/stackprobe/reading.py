@@ -72,6 +72,11 @@ class Deadline:
         self.seconds = seconds
         self.end = time.monotonic() + seconds
 
-    def left(self, most: float) -> float:
-        """Seconds a step that wants `most` may take; never zero, which means non-blocking."""
-        return max(0.001, min(most, self.end - time.monotonic()))
+    def left(self, most: float, but: float = 0.0) -> float:
+        """Seconds a step that wants `most` may take; never zero, which means non-blocking.
+
+        Args:
+            most: what it wants.
+            but: seconds of the whole run's time that are to be left when it ends.
+        """
+        return max(0.001, min(most, self.end - but - time.monotonic()))

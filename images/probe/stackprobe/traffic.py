@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from stackprobe import clients, livesock, netns
@@ -13,17 +15,21 @@ from stackprobe.clients import Client
 from stackprobe.reading import Deadline, failure
 
 _FOR_EACH_SERVER = 64
+# For each server that has none yet, all at once: HAProxy's list of its sessions may take long, and
+# at eight for each of eight servers one of 600 rounds leaves a server out.
+_AT_ONCE = 8
 _COVER = 3.0
 # The kernel completes a connection and takes its bytes before HAProxy has accepted it, and on a
-# busy machine long before HAProxy gives it a server.
+# busy machine long before HAProxy gives it a server. A list that takes longer than this is of the
+# sessions there were when it began, so there is always a second one.
 _SEEN = 2.0
+_LISTS = 2
 # Replicas that end a broken client at once are read before; the others by the time of its end.
 _READ = 0.5
 _READ_LATE = 5.0
 _POLL = 0.02
 _CANDIDATES = 64
 _TOTAL = re.compile(r"\breq=.*?\btotal=(\d+)")
-_UNASSIGNED = frozenset({"", "<none>", "<NONE>"})
 
 
 def collect(
@@ -76,7 +82,7 @@ def _own_sessions(admin: Admin, sources: set[str]) -> dict[str, Session]:
 def _note(record: dict[str, Any], session: Session) -> None:
     record["session"] = {"line": session.line, "id": session.id}
     record["seen_as"] = session.source.removeprefix("::ffff:")
-    record["server"] = "" if session.server in _UNASSIGNED else session.server
+    record["server"] = session.connected
     record["fds"] = [session.client_fd, session.server_fd]
 
 
@@ -85,12 +91,10 @@ def _recognise(admin: Admin, published: list[Client], began: float) -> None:
     for client in published:
         if "error" in client.record:
             continue
-        end = time.monotonic() + _SEEN
-        while True:
-            time.sleep(_POLL)
+        same: list[Session] = []
+        for _ in _lists():
             same = _same(admin, client, began)
-            given = len(same) == 1 and same[0].server not in _UNASSIGNED
-            if given or time.monotonic() >= end:
+            if len(same) == 1 and same[0].connected:
                 break
         if len(same) == 1:
             _note(client.record, same[0])
@@ -123,7 +127,7 @@ def _cover(admin: Admin, to: tuple[str, int], backend: str, deadline: Deadline) 
         missing = wanted - {one.record.get("server") for one in kept}
         if kept and not missing:
             break
-        batch = clients.inside(to, min(left, 64, 2 * max(1, len(missing))), deadline)
+        batch = clients.inside(to, min(left, 64, _AT_ONCE * max(1, len(missing))), deadline)
         left -= len(batch)
         _assign(admin, batch)
         for one in batch:
@@ -137,18 +141,27 @@ def _cover(admin: Admin, to: tuple[str, int], backend: str, deadline: Deadline) 
 
 
 def _assign(admin: Admin, batch: list[Client]) -> None:
-    """Wait until HAProxy has given each connection a server, at most two seconds."""
-    end = time.monotonic() + _SEEN
+    """Wait until HAProxy has connected each of them to a server, at most two seconds."""
     open_ones = {one.record["local"]: one for one in batch if "error" not in one.record}
-    while open_ones and time.monotonic() < end:
+    for _ in _lists():
+        if not open_ones:
+            return
         for source, session in _own_sessions(admin, set(open_ones)).items():
             _note(open_ones[source].record, session)
-            if session.server not in _UNASSIGNED:
+            if session.connected:
                 del open_ones[source]
-        if open_ones:
-            time.sleep(_POLL)
     for one in open_ones.values():
-        one.record.setdefault("error", "HAProxy gave this connection to no server within 2 s")
+        one.record.setdefault("error", "HAProxy connected this client to no server within 2 s")
+
+
+def _lists() -> Iterator[None]:
+    """As often as HAProxy's list is worth reading: for _SEEN, and _LISTS times at least."""
+    end = time.monotonic() + _SEEN
+    for number in count():
+        if number >= _LISTS and time.monotonic() >= end:
+            return
+        time.sleep(_POLL)
+        yield
 
 
 def _look(admin: Admin, worker: int, record: dict[str, Any]) -> None:

@@ -72,6 +72,7 @@ def look(
         _replicas(stack, replicas, counters),
         wanted,
         handshakes=handshakes,
+        connections=stack.connections,
     )
     response = engine.probe(request, stack.name)
     logs = _logs(engine, replicas, response) if request["client"] else {}

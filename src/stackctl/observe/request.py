@@ -113,6 +113,7 @@ def probe_request(
     clients: ProbeClients | None = None,
     also: Sequence[str] = (),
     handshakes: ProbeHandshakes | None = None,
+    connections: int = 0,
 ) -> dict[str, Any]:
     """The request as a JSON object.
 
@@ -122,6 +123,7 @@ def probe_request(
         clients: left out where no connection is to be made; they need HAProxy.
         also: sysctl keys of the host beyond THE TABLE's.
         handshakes: left out where none is to be made; they need HAProxy.
+        connections: the stack's number. HAProxy may have to tell of as many, which takes its time.
     """
     targets = [_replica(replica) for replica in replicas]
     if haproxy is not None:
@@ -132,6 +134,7 @@ def probe_request(
     return {
         "version": VERSION,
         "host": {"sysctls": list(keys)},
+        "connections": connections,
         "targets": targets,
         "client": None
         if wanted is None

@@ -39,7 +39,9 @@ def test_targets_are_asked_for_their_roles_keys() -> None:
             ProbeReplica("telemt-2", 12, "c" * 64, *inside, ("0.0.0.0", 9443)),
         ],
         ProbeClients(("192.0.2.2", 443), ("127.0.0.1", 8443)),
+        connections=250_000,
     )
+    assert request["connections"] == 250_000
     haproxy, first, second = request["targets"]
     assert (haproxy["name"], haproxy["port"], haproxy["backend"]) == ("haproxy", 8443, "telemt")
     assert haproxy["sysctls"] == list(sysctl_keys(Role.HAPROXY))

@@ -87,7 +87,7 @@ def test_failures_stand_for_the_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     with pages("x", status=403) as address:
         assert count(address, [])["error"] == "ValueError: status 403"
     assert count(address, [])["error"].startswith("ECONNREFUSED")
-    monkeypatch.setattr(arrivals, "_OVER", 0.01)
+    monkeypatch.setattr(arrivals, "_AFTER", 5.0)
     with pages("empty\n") as address:
         one = arrivals.Count(address, "telemt-1", arrivals.Moments(["telemt-1"]), Deadline(5))
         assert one.reading()["error"].startswith("ETIMEDOUT")
@@ -109,6 +109,7 @@ def test_a_replica_that_is_gone_holds_nothing_up() -> None:
     target = {"name": "telemt-1", "role": "telemt", "pid": 0, "container": "ab" * 32, "sysctls": []}
     request = {
         "version": 1,
+        "connections": 0,
         "host": {"sysctls": []},
         "targets": [{**target, "metrics": ["127.0.0.1", 9]}],
         "client": {"inside": ["127.0.0.1", 1]},

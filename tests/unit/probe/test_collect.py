@@ -85,6 +85,7 @@ def test_a_step_that_fails_or_hangs_hides_no_other() -> None:
 def test_the_host_alone() -> None:
     request = {
         "version": 1,
+        "connections": 0,
         "host": {"sysctls": ["fs.file-max", "no.such"]},
         "targets": [],
         "client": None,
@@ -100,11 +101,28 @@ def test_the_host_alone() -> None:
 def test_connections_without_haproxy_are_an_error() -> None:
     request = {
         "version": 1,
+        "connections": 0,
         "host": {"sysctls": []},
         "targets": [],
         "client": {"inside": ["127.0.0.1", 1]},
     }
     assert "no haproxy" in collect.run(request)["client_error"]
+
+
+@pytest.mark.parametrize(("connections", "seconds"), [(0, 15), (250_000, 105), (10**7, 105)])
+def test_a_full_haproxy_is_given_time_to_tell(
+    connections: int, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def deadline(seconds: float) -> Deadline:
+        given.append(seconds)
+        return Deadline(seconds)
+
+    monkeypatch.setattr(collect, "Deadline", deadline)
+    asked = {"version": 1, "connections": connections, "host": {"sysctls": []}, "targets": []}
+    assert "facts" in collect.run(asked)
+    assert given == [seconds]
 
 
 def test_a_request_of_another_version() -> None:

@@ -323,7 +323,10 @@ class Sessions:
     def sessions(self, worth: Callable[[bytes], object], keep: Callable[[Any], bool]) -> list[Any]:
         if self.problem:
             raise self.problem
-        rows = [SimpleNamespace(source=source, server=self.server) for source in self.sources]
+        rows = [
+            SimpleNamespace(source=source, server=self.server, connected=self.server)
+            for source in self.sources
+        ]
         return [row for row in rows if worth(f"0x1: p src={row.source} f".encode()) and keep(row)]
 
     sources: tuple[str, ...] = ("192.0.2.99:1",)
@@ -420,6 +423,7 @@ def test_what_is_counted() -> None:
 def test_the_answer_repeats_no_secret() -> None:
     asked = {
         "version": 1,
+        "connections": 0,
         "host": {"sysctls": []},
         "targets": [],
         "handshakes": request(),

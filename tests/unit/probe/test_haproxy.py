@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stackprobe import admin, api, clients, livesock
+from stackprobe import admin, api, clients, livesock, traffic
 from stackprobe.reading import Deadline
 
 PROPERTY = settings(max_examples=80)
@@ -36,6 +36,18 @@ def test_session_line() -> None:
     assert admin.looks_young(LINE)
     assert session.younger(2)
     assert not session.younger(1)
+
+
+def test_a_server_is_a_clients_once_it_is_connected() -> None:
+    """Before that HAProxy may choose another one."""
+    for line, server in (
+        (LINE, "telemt-1"),
+        (LINE.replace(b"scb=[8,", b"scb=[5,"), ""),
+        (LINE.replace(b"srv=telemt-1", b"srv=<none>"), ""),
+    ):
+        session = admin.parse_session(line)
+        assert session is not None
+        assert session.connected == server
 
 
 def test_old_sessions_are_not_young() -> None:
@@ -106,6 +118,19 @@ def test_answer_and_error_of_the_admin_socket(tmp_path: Path) -> None:
     assert own(path).reading("show info")["error"].startswith("ENOENT")
     with answering(path, b"Name: HAProxy\n"):
         assert own(path).reading("show info") == {"text": "Name: HAProxy\n"}
+
+
+def test_an_answer_ends_with_the_run(tmp_path: Path) -> None:
+    """However steadily it comes."""
+    path = tmp_path / "a.sock"
+    over = admin.Admin(os.getpid(), str(path), Deadline(-1))
+    with answering(path, LINE):
+        assert over.reading("show info")["error"].startswith("ETIMEDOUT")
+
+
+def test_lists_are_read_twice_however_long_one_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traffic, "_SEEN", 0.0)
+    assert sum(1 for _ in traffic._lists()) == 2
 
 
 def test_too_long_an_answer_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
