@@ -23,7 +23,7 @@ from stackctl.apply.check import free_port
 from stackctl.capacity import KERNEL_BYTES
 from stackctl.report.chart import bars
 
-READ_SECONDS = 1.0
+READ_SECONDS = 3.0
 """They read for so long before they stop: sockets have grown by then, as far as they may."""
 
 SETTLE_SECONDS = 2.0

@@ -23,8 +23,9 @@ DENSITY = "density"
 BOUND = 65536
 """Bytes asked for; the kernel doubles them for its bookkeeping, and a socket may fill all of it."""
 
-NOT_SENT = 131072
-"""Bytes a replica may queue in a TCP link before HAProxy's side has room for them."""
+NOT_SENT = 32768
+"""Bytes a replica may queue in a TCP link before HAProxy's side has room for them. With this
+and with 131,072 one reader and 16 of them got as many bytes a second, in turns."""
 
 
 def _bound(buffer: str, side: str, why: str, link: str = "") -> Limit:
