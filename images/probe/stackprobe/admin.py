@@ -24,6 +24,7 @@ _SESSION = re.compile(
 )
 _YOUNG = re.compile(r"(\d+)s")
 _ESTABLISHED = re.compile(r"\bscb=\[8,")
+_HELD = re.compile(r"^CurrConns: (\d+)$", re.MULTILINE)
 _NO_SERVER = frozenset({"", "<none>", "<NONE>"})
 looks_young = re.compile(rb" age=\ds ").search
 """Whether a line is of a session below ten seconds of age, without taking it apart."""
@@ -142,6 +143,12 @@ class Admin:
 def readings(admin: Admin) -> dict[str, Any]:
     """What HAProxy says of itself."""
     return {name: admin.reading(name) for name in ("show info", "show stat", "show pools")}
+
+
+def held(info: str) -> int:
+    """Connections that HAProxy has, out of `show info`; 0 where it does not say."""
+    match = _HELD.search(info)
+    return int(match[1]) if match else 0
 
 
 def servers(stat: str, backend: str) -> list[str]:

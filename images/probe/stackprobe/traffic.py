@@ -9,15 +9,16 @@ from itertools import count
 from typing import Any
 
 from stackprobe import clients, livesock, netns
-from stackprobe.admin import Admin, Session, looks_young, servers, source_of
+from stackprobe.admin import Admin, Session, held, looks_young, servers, source_of
 from stackprobe.arrivals import Moments
 from stackprobe.clients import Client
 from stackprobe.reading import Deadline, failure
 
 _FOR_EACH_SERVER = 64
-# For each server that has none yet, all at once: HAProxy's list of its sessions may take long, and
-# at eight for each of eight servers one of 600 rounds leaves a server out.
-_AT_ONCE = 8
+# For each server that has none yet, all at once. Where HAProxy's list of its sessions is long there
+# should be one round: at eight for each of eight servers one of 600 leaves a server out.
+_AT_ONCE, _AT_ONCE_OF_MANY = 2, 8
+_MANY = 20_000
 _COVER = 3.0
 # The kernel completes a connection and takes its bytes before HAProxy has accepted it, and on a
 # busy machine long before HAProxy gives it a server. A list that takes longer than this is of the
@@ -123,11 +124,12 @@ def _cover(admin: Admin, to: tuple[str, int], backend: str, deadline: Deadline) 
     kept: list[Client] = []
     left = max(1, len(wanted)) * _FOR_EACH_SERVER
     end = time.monotonic() + deadline.left(_COVER)
+    at_once = _AT_ONCE_OF_MANY if held(admin.ask("show info")) > _MANY else _AT_ONCE
     while left > 0 and time.monotonic() < end:
         missing = wanted - {one.record.get("server") for one in kept}
         if kept and not missing:
             break
-        batch = clients.inside(to, min(left, 64, _AT_ONCE * max(1, len(missing))), deadline)
+        batch = clients.inside(to, min(left, 64, at_once * max(1, len(missing))), deadline)
         left -= len(batch)
         _assign(admin, batch)
         for one in batch:

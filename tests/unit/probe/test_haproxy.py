@@ -80,6 +80,13 @@ def test_servers_that_can_be_given_a_connection() -> None:
     assert admin.servers("", "telemt") == []
 
 
+def test_connections_that_haproxy_has() -> None:
+    info = (CAPTURED / "show_info.txt").read_text(encoding="utf-8")
+    assert admin.held(info) == 0
+    assert admin.held(info.replace("CurrConns: 0", "CurrConns: 30210")) == 30_210
+    assert admin.held("Name: HAProxy\n") == 0
+
+
 @contextmanager
 def answering(path: Path, answer: bytes) -> Iterator[None]:
     """A unix listener that gives one answer to whatever it is asked."""
