@@ -16,6 +16,7 @@ from .counters import Counters
 from .eventlog import EventLog
 from .listeners import bind_tcp
 from .quota_state import QuotaStateError, load_quota_state, save_quota_state
+from .rehearsal import rehearse
 from .upstream import Dialler
 from .users import Users
 
@@ -70,6 +71,7 @@ class Server:
 
     async def start(self) -> None:
         """Serve. Raises CannotStartError where no client listener could be bound."""
+        rehearse()
         for warning in self._config.warnings:
             self._log.event("warning", {"message": warning})
         listeners = self.clients.start()

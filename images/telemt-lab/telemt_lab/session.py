@@ -8,8 +8,10 @@ import asyncio
 import random
 import socket
 import struct
+import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from pathlib import Path
 
 from .address import Address, plain, show
 from .beobachten import BROKEN_OFF, OTHER, Beobachten
@@ -142,7 +144,29 @@ class Session:
         """Go on in a task while there is nothing to read: it ends where the relay begins."""
         self._stop_timer()
         self._host.loop.remove_reader(self._sock)
-        self._task = self._host.loop.create_task(work)
+        self._task = self._host.loop.create_task(self._through(work))
+
+    async def _through(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - whatever it is, one client's and no other's
+            self._fault(error)
+
+    def _fault(self, error: Exception) -> None:
+        """A fault of the double's own: its client is not kept waiting, and the log says where.
+
+        Not in the error's words, which may hold what a client sent, or a secret.
+        """
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        self._host.log.event(
+            "fault",
+            {
+                "client": show(plain(self._peer)),
+                "error": type(error).__name__,
+                "at": f"{Path(place.filename).name}:{place.lineno}",
+            },
+        )
+        self.close()
 
     def _reject(self, reason: str) -> None:
         self._host.counters.bad[reason] += 1
@@ -157,6 +181,12 @@ class Session:
             self._after(self._host.config.first_byte_idle_s, self.close)
 
     def _on_readable(self) -> None:
+        try:
+            self._read()
+        except Exception as error:  # noqa: BLE001 - whatever it is, one client's and no other's
+            self._fault(error)
+
+    def _read(self) -> None:
         chunk = self._host.chunk
         try:
             count = self._sock.recv_into(chunk)
@@ -221,9 +251,15 @@ class Session:
         least, most = self._host.config.censorship.delay_ms
         if most and not isinstance(verdict, Accepted) and verdict.delayed:
             self._host.loop.remove_reader(self._sock)
-            self._after(random.uniform(least, most) / 1000, self._act, verdict)  # noqa: S311
+            self._after(random.uniform(least, most) / 1000, self._act_later, verdict)  # noqa: S311
         else:
             self._act(verdict)
+
+    def _act_later(self, verdict: Verdict) -> None:
+        try:
+            self._act(verdict)
+        except Exception as error:  # noqa: BLE001 - whatever it is, one client's and no other's
+            self._fault(error)
 
     def _act(self, verdict: Verdict) -> None:
         self._timer = None

@@ -14,6 +14,8 @@ from stackctl.spec.yaml import read_document
 
 SECRET_DIGITS = 32
 API_DIGITS = 64
+MODE_PREFIXES = ("dd", "ee")
+"""Of a secret in a link: padded intermediate, and fake TLS."""
 MAX_USERS = 5000
 _USER = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 _HEX = frozenset("0123456789abcdefABCDEF")
@@ -40,11 +42,17 @@ class Secrets:
 
 
 def new_secret() -> str:
-    """A new secret: 128 bits from the system's random source, as 32 hex digits."""
+    """A new secret: 128 bits from the system's random source, as 32 hex digits.
+
+    None that begins with dd or ee: clients that are given it without a mode's prefix (Telethon is
+    one of them) take these for one, and the user's handshakes fail.
+    """
     # Here, not above: it loads random and hmac, which no other command needs.
     import secrets
 
-    return secrets.token_hex(SECRET_DIGITS // 2)
+    while (made := secrets.token_hex(SECRET_DIGITS // 2)).startswith(MODE_PREFIXES):
+        pass
+    return made
 
 
 def new_api_secret() -> str:

@@ -121,6 +121,12 @@ def test_new_secrets_are_different_and_well_formed() -> None:
     assert all(re.fullmatch("[0-9a-f]{32}", secret) for secret in made)
 
 
+def test_a_new_secret_is_not_mistaken_for_one_with_a_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = [digits * 16 for digits in ("dd", "ee", "de")]
+    monkeypatch.setattr("secrets.token_hex", lambda _bytes: drawn.pop(0))
+    assert new_secret() == "de" * 16
+
+
 def test_links() -> None:
     stack = Stack.model_validate(
         {

@@ -17,7 +17,9 @@ from pyroute2.netlink.diag import SS_LISTEN, UDIAG_SHOW_NAME, UDIAG_SHOW_RQLEN
 
 from mtpeer import TAGS, Peer, opening
 from telemt_lab.config import ClientSocket
+from telemt_lab.handshake import Handshake
 from telemt_lab.listeners import CannotStartError, set_client_options
+from telemt_lab.upstream import Dialler
 
 SECRET = bytes.fromhex("00112233445566778899aabbccddeeff")
 PING = 0x7ABE77EC
@@ -365,6 +367,29 @@ def test_nothing_secret_is_logged(lab) -> None:
     (start,) = running.events("start")
     assert start["telemt"] == "double"
     assert "not Telemt" in str(start["notice"])
+
+
+@pytest.mark.parametrize("part", ["feed", "connect"])
+def test_a_fault_ends_its_client_alone_and_is_logged_without_its_words(
+    lab, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While there is something to read, and in the task on the way to the data centre."""
+
+    def broken(*_: object) -> None:
+        raise LookupError("words")
+
+    running = lab("max_connections = 1\naccept_permit_timeout_ms = 0")
+    with monkeypatch.context() as patched, running.connect() as client:
+        patched.setattr(Handshake if part == "feed" else Dialler, part, broken)
+        client.sendall(opening(SECRET, TAGS["secure"]).init)
+        assert client.recv(1) == b""
+        eventually(lambda: len(running.events("fault")), 1)
+    (fault,) = running.events("fault")
+    assert fault["error"] == "LookupError"
+    assert str(fault["at"]).startswith("test_clients.py:")
+    assert "words" not in str(fault)
+    with running.connect() as other:
+        assert served(other)
 
 
 @pytest.mark.parametrize("unread", [0, 64 * 2**20])
