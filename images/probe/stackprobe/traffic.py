@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -52,11 +52,15 @@ def collect(
         host, port = client["published"]
         out.append(clients.published((str(host), int(port)), deadline))
     try:
-        _recognise(admin, out, began)
-        if client.get("inside"):
-            host, port = client["inside"]
-            netns.enter(worker)
-            out += _cover(admin, (str(host), int(port)), target["backend"], deadline)
+        try:
+            if client.get("inside"):
+                host, port = client["inside"]
+                netns.enter(worker)
+                to = (str(host), int(port))
+                # In one list with the published one, as far as that has kept its address.
+                out += _cover(admin, to, target["backend"], deadline, tuple(out))
+        finally:
+            _recognise(admin, [one for one in out if one.record["via"] == "published"], began)
         for one in out:
             _look(admin, worker, one.record)
     except (OSError, ValueError) as problem:
@@ -90,7 +94,7 @@ def _note(record: dict[str, Any], session: Session) -> None:
 def _recognise(admin: Admin, published: list[Client], began: float) -> None:
     """Find the published connection, by its address or, where that was rewritten, its length."""
     for client in published:
-        if "error" in client.record:
+        if "error" in client.record or client.record.get("server"):
             continue
         same: list[Session] = []
         for _ in _lists():
@@ -104,13 +108,22 @@ def _recognise(admin: Admin, published: list[Client], began: float) -> None:
 
 
 def _same(admin: Admin, client: Client, began: float) -> list[Session]:
-    young = admin.sessions(looks_young, lambda s: s.younger(time.monotonic() - began))
-    same = [s for s in young if s.source.removeprefix("::ffff:") == client.record["local"]]
+    local = client.record["local"]
+
+    def own(source: str) -> bool:
+        return bool(source.removeprefix("::ffff:") == local)
+
+    # A list that takes long tells of a greater age: who kept the address is known by that alone.
+    found = admin.sessions(
+        lambda line: source_of(line) == local.encode() or looks_young(line),
+        lambda s: own(s.source) or s.younger(time.monotonic() - began),
+    )
+    same = [s for s in found if own(s.source)]
     if same:
         client.record.pop("recognised_by", None)
         return same
     client.record["recognised_by"] = f"{len(client.payload)} bytes sent"
-    return [s for s in young[-_CANDIDATES:] if _carried(admin, s) == len(client.payload)]
+    return [s for s in found[-_CANDIDATES:] if _carried(admin, s) == len(client.payload)]
 
 
 def _carried(admin: Admin, session: Session) -> int:
@@ -118,8 +131,13 @@ def _carried(admin: Admin, session: Session) -> int:
     return int(match[1]) if match else -1
 
 
-def _cover(admin: Admin, to: tuple[str, int], backend: str, deadline: Deadline) -> list[Client]:
-    """Connections until every server that is up has one; the others are closed again."""
+def _cover(
+    admin: Admin, to: tuple[str, int], backend: str, deadline: Deadline, also: Sequence[Client]
+) -> list[Client]:
+    """Connections until every server that is up has one; the others are closed again.
+
+    What the lists say of `also` is noted, and not waited for.
+    """
     wanted = set(servers(admin.ask("show stat"), backend))
     kept: list[Client] = []
     left = max(1, len(wanted)) * _FOR_EACH_SERVER
@@ -131,7 +149,7 @@ def _cover(admin: Admin, to: tuple[str, int], backend: str, deadline: Deadline) 
             break
         batch = clients.inside(to, min(left, 64, at_once * max(1, len(missing))), deadline)
         left -= len(batch)
-        _assign(admin, batch)
+        _assign(admin, batch, also)
         for one in batch:
             server = one.record.get("server")
             if server in missing or not kept:
@@ -142,16 +160,18 @@ def _cover(admin: Admin, to: tuple[str, int], backend: str, deadline: Deadline) 
     return kept
 
 
-def _assign(admin: Admin, batch: list[Client]) -> None:
+def _assign(admin: Admin, batch: list[Client], also: Sequence[Client]) -> None:
     """Wait until HAProxy has connected each of them to a server, at most two seconds."""
     open_ones = {one.record["local"]: one for one in batch if "error" not in one.record}
     for _ in _lists():
         if not open_ones:
             return
-        for source, session in _own_sessions(admin, set(open_ones)).items():
-            _note(open_ones[source].record, session)
+        more = {one.record["local"]: one for one in also if "error" not in one.record}
+        for source, session in _own_sessions(admin, {*open_ones, *more}).items():
+            one = open_ones.get(source) or more[source]
+            _note(one.record, session)
             if session.connected:
-                del open_ones[source]
+                open_ones.pop(source, None)
     for one in open_ones.values():
         one.record.setdefault("error", "HAProxy connected this client to no server within 2 s")
 

@@ -135,6 +135,35 @@ def test_an_answer_ends_with_the_run(tmp_path: Path) -> None:
         assert over.reading("show info")["error"].startswith("ETIMEDOUT")
 
 
+def client_at(local: str, via: str) -> clients.Client:
+    return clients.Client(socket.socket(), b"x" * 11, {"via": via, "local": local})
+
+
+def test_own_clients_are_known_by_their_address_in_one_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the list took so long that they are no longer young when it comes to them."""
+    monkeypatch.setattr(traffic, "_POLL", 0.0)
+    path = tmp_path / "a.sock"
+    old = LINE.replace(b"age=3s", b"age=1m3s").replace(b"telemt-1", b"telemt-2")
+    others = old.replace(b"127.0.0.3", b"127.0.0.9")
+    published = client_at("127.0.0.3:55017", "published")
+    inside = client_at("127.0.0.4:55017", "inside")
+    with published.sock, inside.sock:
+        told = b"\n".join([others, old, LINE.replace(b"127.0.0.3", b"127.0.0.4"), b""])
+        with answering(path, told):
+            traffic._assign(own(path), [inside], [published])
+        assert inside.record["server"] == "telemt-1"
+        assert published.record["server"] == "telemt-2"
+        # Nobody is left to be looked for: the socket would refuse.
+        traffic._recognise(own(tmp_path / "none.sock"), [published], 0.0)
+        alone = client_at("127.0.0.3:55017", "published")
+        with alone.sock, answering(tmp_path / "b.sock", b"\n".join([others, old, b""])):
+            traffic._recognise(own(tmp_path / "b.sock"), [alone], 0.0)
+        assert alone.record["server"] == "telemt-2"
+        assert "recognised_by" not in alone.record
+
+
 def test_lists_are_read_twice_however_long_one_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traffic, "_SEEN", 0.0)
     assert sum(1 for _ in traffic._lists()) == 2
