@@ -45,9 +45,9 @@ class Moments:
         if not self._unread:
             self._read.set()
 
-    def await_read(self, seconds: float) -> None:
-        """Until every replica's page was read, at most so long."""
-        self._read.wait(seconds)
+    def await_read(self, seconds: float) -> bool:
+        """Until every replica's page was read, at most so long; returns whether they were."""
+        return self._read.wait(seconds)
 
     def over(self, records: Iterable[Mapping[str, Any]]) -> None:
         """The connections are closed."""

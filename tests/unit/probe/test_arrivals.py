@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -45,7 +44,7 @@ def pages(*bodies: str, status: int = 200) -> Iterator[tuple[str, int]]:
 
 
 def count(
-    address: tuple[str, int], records: list[dict[str, Any]], seconds: float = 5
+    address: tuple[str, int], records: list[dict[str, Any]], seconds: float = 60
 ) -> dict[str, Any]:
     moments = arrivals.Moments(["telemt-1"])
     one = arrivals.Count(address, "telemt-1", moments, Deadline(seconds))
@@ -64,7 +63,9 @@ def test_lines_in_common_are_left_out() -> None:
     }
 
 
-def test_it_waits_until_the_client_shows() -> None:
+def test_it_waits_until_the_client_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As long as a busy machine may take for four pages.
+    monkeypatch.setattr(arrivals, "_SHOWN", 60)
     with pages(BEFORE, BEFORE, BEFORE, AFTER) as address:
         assert "127.8.9.10-1" in count(address, [CAME])["after"]
 
@@ -77,10 +78,11 @@ def test_it_waits_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_clients_of_other_replicas_are_not_waited_for() -> None:
-    began = time.monotonic()
-    with pages("empty\n") as address:
-        count(address, [{**CAME, "server": "telemt-2"}, {"via": "published", "error": "x"}])
-    assert time.monotonic() - began < 0.9
+    # Who waited would have asked again, and seen the third page.
+    with pages(BEFORE, BEFORE, AFTER) as address:
+        others = [{**CAME, "server": "telemt-2"}, {"via": "published", "error": "x"}]
+        found = count(address, others)
+    assert found["after"] == found["before"] == "[expected_64_got_0]\n[other]"
 
 
 def test_failures_stand_for_the_pages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,16 +98,15 @@ def test_failures_stand_for_the_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_connections_wait_for_every_replica_and_not_for_ever() -> None:
     moments = arrivals.Moments(["telemt-1", "telemt-2"])
     moments.read("telemt-1")
-    began = time.monotonic()
-    moments.await_read(0.05)
-    assert time.monotonic() - began >= 0.05
+    assert not moments.await_read(0.01)
     moments.read("telemt-2")
-    moments.await_read(5)
-    arrivals.Moments([]).await_read(5)
-    assert time.monotonic() - began < 2
+    assert moments.await_read(60)
+    assert arrivals.Moments([]).await_read(60)
 
 
-def test_a_replica_that_is_gone_holds_nothing_up() -> None:
+def test_a_replica_that_is_gone_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = arrivals.Moments(["telemt-1"])
+    monkeypatch.setattr(arrivals, "Moments", lambda _replicas: moments)
     target = {"name": "telemt-1", "role": "telemt", "pid": 0, "container": "ab" * 32, "sysctls": []}
     request = {
         "version": 1,
@@ -117,4 +118,5 @@ def test_a_replica_that_is_gone_holds_nothing_up() -> None:
     answer = collect.run(request)
     assert "does not exist" in answer["targets"]["telemt-1"]["error"]
     assert "no haproxy" in answer["client_error"]
-    assert answer["timing"]["all"] < 1500
+    # What the connections wait for has come, so they go on at once.
+    assert moments.await_read(0)

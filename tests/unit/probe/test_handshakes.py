@@ -244,24 +244,46 @@ def test_who_waits_in_vain_once_waits_less_from_then_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stackprobe.round._ONCE_WAITED", 0.05)
-    monkeypatch.setattr(replica, "RETRY", 0.05)
-    this = a_round(users={f"u{n}": SECRET for n in range(5)}, modes=["secure"], each=0.3)
-    began = time.monotonic()
+    monkeypatch.setattr(replica, "RETRY", 0.06)
+    attempt, waited = Round.attempt, list[float]()
+
+    def noted(self: Round, way: Way, user: str, mode: str, seconds: float) -> Any:
+        waited.append(seconds)
+        return attempt(self, way, user, mode, seconds)
+
+    monkeypatch.setattr(Round, "attempt", noted)
+    users = {f"u{n}": SECRET for n in range(5)}
+    this = a_round(users=users, modes=["secure"], each=0.3, seconds=60)
     with proxy(tmp_path / "s", mute=True) as (_, to):
         replica.run(this, "telemt-1", there(to))
     assert [record["failure"]["cause"] for record in this.records] == ["timeout"] * 5
-    assert time.monotonic() - began < 1.2
+    # The first one, and once more without a header, as nobody counts; then the others.
+    assert waited == [0.3, 0.06, 0.05, 0.05, 0.05, 0.05]
 
 
 @pytest.mark.usefixtures("_here")
-def test_the_run_ends_at_its_deadline_and_names_what_was_not_tried(tmp_path: Path) -> None:
-    this = a_round(users={f"u{n}": SECRET for n in range(50)}, modes=["secure"], seconds=0.2)
-    began = time.monotonic()
-    with proxy(tmp_path / "s", mute=True) as (_, to):
-        replica.run(this, "telemt-1", there(to))
-    assert time.monotonic() - began < 1
-    assert len(this.records) == 50
-    assert this.records[-1]["error"] == "not tried: the 0.2 s there were are over"
+def test_the_run_ends_at_its_deadline_and_names_what_was_not_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+
+    def waits_in_vain(_way: Way, _secret: Any, _dc: int, end: float) -> Any:
+        nonlocal now
+        now = end
+        record = {"steps": [], "failure": {"cause": "timeout"}}
+        return SimpleNamespace(answered=False, record=record, close=lambda: None)
+
+    monkeypatch.setattr("stackprobe.round.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("stackprobe.round.Trial", waits_in_vain)
+    users = {f"u{n}": SECRET for n in range(50)}
+    # The first one waits 2 s, and 2 s without a header; then each 1 s, and the sixth what is left.
+    this = a_round(users=users, modes=["secure"], each=2, seconds=8.5)
+    replica.run(this, "telemt-1", there("/nowhere"))
+    assert now == 1008.5
+    tried, left = this.records[:6], this.records[6:]
+    assert all("failure" in record for record in tried)
+    words = "not tried: the 8.5 s there were are over"
+    assert [record["error"] for record in left] == [words] * 44
 
 
 @pytest.mark.usefixtures("_here")
