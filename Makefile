@@ -105,7 +105,7 @@ machines: venv
 bench: venv ## measurements on this machine (`make engine` first)
 	$(VENV)/bin/python -m benchmarks
 
-bench-vm: venv ## 250,000 connections held by the production stack in a machine of 8 GiB; a quarter of an hour
+bench-vm: venv ## 250,000 connections held by the production stack in a machine of 8 GiB; half an hour and more
 	@[ $$(id -u) = 0 ] || { echo "make: building the machine needs root: run this as root (sudo make bench-vm)" >&2; exit 2; }
 	@$(ENGINE) status >/dev/null 2>&1 || trap '$(ENGINE) down' EXIT; \
 	trap 'exit 130' INT; trap 'exit 143' TERM; \
