@@ -118,11 +118,14 @@ def test_control_pages_survive_what_is_not_http(lab, http) -> None:
     api = lab().api
     for sent in (b"\r\n\r\n", b"GET\r\n\r\n", b"GET / SPDY\r\n\r\n", b"x" * 40_000, b""):
         with socket.create_connection(api, timeout=3) as client:
-            client.sendall(sent)
-            client.shutdown(socket.SHUT_WR)
             try:
+                client.sendall(sent)
+                client.shutdown(socket.SHUT_WR)
                 assert client.recv(1) == b""
-            except ConnectionResetError:
+            except TimeoutError:
+                raise
+            except OSError:
+                # What is too long is reset, perhaps before all of it has been sent.
                 assert len(sent) > 16 * 1024
     assert http(api, "/v1/health")[0] == 200
 
