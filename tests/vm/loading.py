@@ -81,8 +81,8 @@ def _pins() -> list[str]:
 def calm(machine: Machine) -> None:
     """Have a machine's tasks run on for 30 ms, and not give way to each one that wakes.
 
-    In emulation a change of tasks costs as much as a connection, and with 250,000 of them each
-    byte wakes somebody. It changes who runs when, and nothing that THE TABLE is about.
+    Changes of tasks are dear in emulation, and each byte that arrives wakes somebody. It changes
+    who runs when, and nothing that THE TABLE is about. What it is worth was not measured apart.
     """
     machine.run(
         "cd /sys/kernel/debug/sched && echo NO_WAKEUP_PREEMPTION >features "

@@ -22,11 +22,11 @@ BOOT_SECONDS = 600  # it takes some 100 s of CPU, on cores that others may be us
 COPY_SECONDS = 600  # an image of 90 MB takes some 100 s of CPU to arrive and load
 LIST_IMAGES = ["docker", "images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"]
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
+CPU = "max,-la57,-smap,-smep,-umip,-pku,-erms,-svm"
+"""Without what emulation makes dear and nobody in here needs: a fifth level of page tables, checks
+at the kernel's accesses, strings copied by `rep movsb`. What each is worth was not measured."""
 # The mitigations protect nobody in here and cost a seventh of a boot. On a busy host the kernel
 # takes the emulated TSC for unstable and falls back to the HPET, which is slow to read.
-CPU = "max,-la57,-smap,-smep,-umip,-pku,-erms,-svm"
-"""Each of these protects nobody in here, and costs every access to memory or every entry to the
-kernel some of the host's instructions; strings of bytes copied by `rep movsb` are copied singly."""
 KERNEL_LINE = "root=/dev/nvme0n1 rw console=ttyS0 mitigations=off tsc=reliable quiet"
 
 
