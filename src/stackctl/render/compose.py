@@ -10,7 +10,11 @@ from stackctl.plan import DATACENTRE, Plan
 from stackctl.plan.ports import (
     DATACENTRE_PORT,
     HAPROXY_GRACE_SECONDS,
+    HEALTH_INTERVAL_SECONDS,
+    HEALTH_INTERVAL_SECONDS_LARGE,
     HEALTH_PORT,
+    HEALTH_TIMEOUT_SECONDS,
+    LARGE,
     SCRAPE_PORT,
     SITE_PORT,
     STATE_PATH,
@@ -39,6 +43,8 @@ def compose_yaml(plan: Plan, digests: Mapping[str, str]) -> str:
             metrics_published=_metrics_published(plan),
             low_port=needs_root_to_bind(plan),
             health_port=HEALTH_PORT,
+            health_interval=_health_interval(plan),
+            health_timeout=HEALTH_TIMEOUT_SECONDS,
             haproxy_grace=HAPROXY_GRACE_SECONDS,
             telemt_grace=TELEMT_GRACE_SECONDS,
             labels=lambda target: _labels(plan, target, digests[target]),
@@ -58,6 +64,12 @@ def _datacentre_bind(plan: Plan) -> str:
     if plan.datacentre is None or plan.network == "bridge":
         return "0.0.0.0"  # noqa: S104
     return plan.datacentre.address
+
+
+def _health_interval(plan: Plan) -> int:
+    """Seconds between two health checks of a container."""
+    large = plan.connections > LARGE
+    return HEALTH_INTERVAL_SECONDS_LARGE if large else HEALTH_INTERVAL_SECONDS
 
 
 def _published(plan: Plan) -> str:

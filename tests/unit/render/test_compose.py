@@ -203,6 +203,12 @@ def test_an_address_is_published_as_compose_spells_it(listen: object, published:
     assert services(planned(listen=listen))["haproxy"]["ports"] == [published]
 
 
+@pytest.mark.parametrize(("connections", "interval"), [(20_000, 2), (20_001, 10)])
+def test_a_large_stack_is_asked_for_its_health_more_rarely(connections: int, interval: int) -> None:
+    made = services(planned(connections=connections))
+    assert {seconds(s["healthcheck"]["interval"]) for s in made.values()} == {interval}
+
+
 @EVERY_SHAPE
 def test_health_orders_the_start(network: str, link: str, replicas: int) -> None:
     made = services(planned(network=network, link=link, replicas=replicas))
