@@ -345,7 +345,7 @@ DENSITY_LINES = {
     )
 }
 # The line gone: the socket autotunes, and its size on its own would look as if it had been asked.
-DENSITY_LINES["haproxy.rcvbuf_server"] = (r"^    tune\.rcvbuf\.server 65536\n", "")
+DENSITY_LINES["haproxy.rcvbuf_server"] = (r"^    tune\.rcvbuf\.server 32768\n", "")
 
 SABOTAGES: tuple[Sabotage, ...] = (
     *(

@@ -106,7 +106,7 @@ def test_a_chosen_value_is_marked() -> None:
 
 def test_what_bounded_buffers_save_and_cost_is_said() -> None:
     bounded = dict(size_rows(planned(link="tcp", buffers="density")))
-    assert "HAProxy 184, the link 128, its replica 72" in bounded["a client that stops reading"]
+    assert "HAProxy 184, the link 64, its replica 72" in bounded["a client that stops reading"]
     speed = bounded["speed of one connection"]
     assert "1.31 MB/s at 50 ms; 0.33 MB/s at 200 ms" in speed
     free = dict(size_rows(planned(link="tcp")))
