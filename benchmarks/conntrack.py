@@ -20,7 +20,7 @@ from docker.types import Ulimit
 from benchmarks.ahead import ahead
 from benchmarks.lab import signals_as_interrupts, signals_ignored
 from benchmarks.measure import LEAST_REPEATS, BenchmarkError, Figure, interleave, machine
-from benchmarks.narrow import TABLE_FILL, TABLE_SIZE
+from benchmarks.narrow import TABLE_FILL, TABLE_SIZE, flush
 from benchmarks.processes import family
 from benchmarks.sink import build
 from benchmarks.table import Quantities, Table, picture, publish_table
@@ -40,8 +40,6 @@ STEP_SECONDS = 8.0
 
 CALM_SECONDS = 60.0
 """The most that a round may leave entries behind once the table has been flushed."""
-
-FLUSH = "from pyroute2.conntrack import Conntrack; Conntrack().flush()"
 
 UNIX, TCP = "unix links", "TCP links"
 PORTS = {UNIX: 443, TCP: 444}
@@ -206,8 +204,7 @@ def _calm(place: Place) -> int:
     Raises:
         BenchmarkError: they do not go.
     """
-    argv = ["nsenter", "-t", str(place.namespace), "-n", sys.executable, "-c", FLUSH]
-    subprocess.run(argv, check=True)
+    flush(place.namespace)
     end = time.monotonic() + CALM_SECONDS
     while (left := place.entries()) > place.connections // 200:
         if time.monotonic() > end:
