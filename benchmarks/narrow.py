@@ -178,8 +178,8 @@ def _forget(lab: Lab) -> None:
     """Delete the stack's entries: those of an earlier round's clients stay for two minutes.
 
     None of its clients is there; what the stack itself has open makes its entries anew. The one
-    size is for each namespace by itself, and a container's has entries, too: the data centre's was
-    full in the third round, of the clients of two.
+    size is for each namespace by itself, and a container's has entries, too: with those left alone
+    the third round let in 190 and 331 of 1,500.
     """
     for container in lab.engine.containers(lab.name):
         flush(container.pid)
