@@ -46,6 +46,7 @@ int main(int argc, char **argv)
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     char *asked = calloc((size_t)total + 64, 1);
+    int *fds = calloc((size_t)in_flight, sizeof *fds);
     int poll = epoll_create1(EPOLL_CLOEXEC), started = 0, opened = 0, failed = 0;
     struct epoll_event events[512];
     char buffer[8192];
@@ -56,17 +57,25 @@ int main(int argc, char **argv)
         return 2;
     double began = now();
     while (opened + failed < total) {
-        while (started < total && started - opened - failed < in_flight) {
-            int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-            struct linger reset = {1, 0};
-            started++;
-            if (fd < 0 || fd >= total + 64) {
-                failed++;
-                continue;
-            }
-            setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-            setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-            bind(fd, (struct sockaddr *)&source, sizeof source);
+        int due = in_flight - (started - opened - failed), one = 1;
+        struct linger reset = {1, 0};
+        if (due > total - started)
+            due = total - started;
+        for (int i = 0; i < due; i++) {
+            fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+            /* The measured one would say which failed; here it ends the comparison. */
+            if (fds[i] < 0 || fds[i] >= total + 64)
+                return 1;
+        }
+        for (int i = 0; i < due; i++)
+            setsockopt(fds[i], SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        for (int i = 0; i < due; i++)
+            setsockopt(fds[i], IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+        for (int i = 0; i < due; i++)
+            bind(fds[i], (struct sockaddr *)&source, sizeof source);
+        started += due;
+        for (int i = 0; i < due; i++) {
+            int fd = fds[i];
             if (connect(fd, (struct sockaddr *)&target, sizeof target) && errno != EINPROGRESS) {
                 failed++;
                 close(fd);

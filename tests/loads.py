@@ -56,7 +56,7 @@ def load_result(
     held = curve[-1][1] if curve else 0
     tally = Tally(opened=held, held=held, failed=dict(failed or {}), opening=3.2)
     for time in milliseconds:
-        tally.connect.record(int(time * 1000))
+        tally.connect.record([int(time * 1000)])
         tally.late += time > 900
     load = Load(wanted, hold=10)
     plan = LoadPlan(load, Target("10.1.1.1", 8443), (Share(0, wanted),), (), 20.0)

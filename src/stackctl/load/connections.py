@@ -9,17 +9,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from stackctl.load.dial import Dialer
+from stackctl.load.dial import Dialer, Socket
 from stackctl.load.model import LATE_MICROSECONDS, Tally
 from stackctl.load.slots import ASKED, ASKING, CONNECTING, FREE, HELD, Slots
 from stackctl.load.talk import DONE, Talk
 
 _CHUNK = 8192
+_ANSWERS = 448
+"""Bytes read of a first answer at once: as many as Python needs no malloc() for."""
 _BATCH = 64
-_ANSWER = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+_IN = select.EPOLLIN
+_ANSWER = _IN | select.EPOLLRDHUP | select.EPOLLET
 _EVENTS = _ANSWER | select.EPOLLOUT
 _ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-_HEARD = _ENDED | select.EPOLLIN
+_HEARD = _ENDED | _IN
 _SWEEP = 0.25
 _LOOK = 0.05
 TRIP_SECONDS = 5.0
@@ -180,7 +183,10 @@ class Connections:
     def turn(self, timeout: float) -> None:
         """Wait that many seconds at most, and deal with what has happened."""
         states, unsent = self._slots.state, self._unsent
-        for fd, event in self._poll.poll(timeout, 512):
+        events = self._poll.poll(timeout, 512)
+        if self._at_once and self.under_way:
+            events = self._first_answers(events)
+        for fd, event in events:
             if unsent and fd in unsent:
                 self._send(fd, unsent.pop(fd))
             state = states[fd]
@@ -205,19 +211,43 @@ class Connections:
 
     def _start(self, due: int) -> None:
         """Begin the next so many."""
-        # Looked up once, not for every connection.
-        since, states, numbers = self._slots.since, self._slots.state, self._slots.number
-        dial, register, clock = self._dialer.dial, self._poll.register, time.monotonic_ns
         first = self._first + self.started
         self.started += due
-        for number in range(first, first + due):
+        try:
+            sockets = self._dialer.sockets(first, due)
+        except OSError:
+            # Of one of them, or of all: each fails for itself.
+            for number in range(first, first + due):
+                self._start_alone(number)
+        else:
+            self._begin(first, sockets)
+
+    def _start_alone(self, number: int) -> None:
+        try:
+            sockets = self._dialer.sockets(number, 1)
+        except OSError as error:
+            self._failed(cause_of(error.errno or 0))
+        else:
+            self._begin(number, sockets)
+
+    def _begin(self, first: int, sockets: Sequence[Socket]) -> None:
+        """Begin those numbered from `first`.
+
+        What is the same for all is sent where the kernel has connected already, as on loopback:
+        without EPOLLOUT this process is woken once for a connection, with its answer.
+        """
+        # Looked up once, and few methods called: this is done for every connection.
+        since, states, numbers = self._slots.since, self._slots.state, self._slots.number
+        connect, register, write = self._dialer.connect, self._poll.register, os.write
+        clock, at_once, size = time.monotonic_ns, self._at_once, self._size
+        for number, sock in enumerate(sockets, first):
             now = clock()
             try:
-                fd = dial(number)
+                fd = connect(sock)
             except OSError as error:
                 self._failed(cause_of(error.errno or 0))
                 continue
-            if fd >= self._size:
+            if fd >= size:
                 os.close(fd)
                 self._failed("no-descriptor")
                 continue
@@ -226,31 +256,53 @@ class Connections:
             if numbers:
                 numbers[fd] = number
             self.under_way += 1
-            if wanted := self._ask_at_once(fd):
-                register(fd, wanted)
+            if not at_once:
+                register(fd, _EVENTS)
+                continue
+            try:
+                sent = write(fd, at_once)
+            except BlockingIOError:
+                # connect() is under way still.
+                register(fd, _EVENTS)
+                continue
+            except OSError as error:
+                self._over(fd, cause_of(error.errno or 0))
+                continue
+            states[fd] = ASKED
+            if sent < len(at_once):
+                self._unsent[fd] = at_once[sent:]
+                register(fd, _EVENTS)
+            else:
+                register(fd, _ANSWER)
 
-    def _ask_at_once(self, fd: int) -> int:
-        """Send what is the same for all where the kernel has connected already, as on loopback.
+    def _first_answers(self, events: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Deal with what most events of very many connections are, and no method called for each.
 
-        Returns what to wait for: without EPOLLOUT this process is woken once for a connection, with
-        its answer. 0 where it is over.
+        Only for a talk with `at_once`, which any byte opens. Returns the other events.
         """
-        data = self._at_once
-        if not data:
-            return _EVENTS
-        try:
-            sent = os.write(fd, data)
-        except BlockingIOError:
-            # connect() is under way still.
-            return _EVENTS
-        except OSError as error:
-            self._over(fd, cause_of(error.errno or 0))
-            return 0
-        self._slots.state[fd] = ASKED
-        if sent < len(data):
-            self._unsent[fd] = data[sent:]
-            return _EVENTS
-        return _ANSWER
+        since, states, unsent, read = self._slots.since, self._slots.state, self._unsent, os.read
+        now = time.monotonic_ns()
+        others, took = [], []
+        for each in events:
+            fd, event = each
+            if event != _IN or states[fd] != ASKED or fd in unsent:
+                others.append(each)
+                continue
+            try:
+                data = read(fd, _ANSWERS)
+            except OSError as error:
+                self._unread(fd, error)
+                continue
+            if not data:
+                self._over(fd, "closed")
+                continue
+            states[fd] = HELD
+            took.append((now - since[fd]) // 1000)
+            if len(data) == _ANSWERS:
+                self._read(fd, 0)
+        if took:
+            self._opened(took)
+        return others
 
     def _send(self, fd: int, data: bytes) -> None:
         try:
@@ -268,10 +320,8 @@ class Connections:
         while True:
             try:
                 data = os.read(fd, _CHUNK)
-            except BlockingIOError:
-                return
             except OSError as error:
-                self._over(fd, cause_of(error.errno or 0))
+                self._unread(fd, error)
                 return
             if not data:
                 self._over(fd, "closed")
@@ -279,6 +329,10 @@ class Connections:
             self._heard(fd, data)
             if self._slots.state[fd] == FREE or (len(data) < _CHUNK and not ended):
                 return
+
+    def _unread(self, fd: int, error: OSError) -> None:
+        if not isinstance(error, BlockingIOError):
+            self._over(fd, cause_of(error.errno or 0))
 
     def _heard(self, fd: int, data: bytes) -> None:
         state = self._slots.state[fd]
@@ -294,18 +348,22 @@ class Connections:
                 return
         if state == HELD:
             return
-        slots, tally = self._slots, self.tally
-        took = (time.monotonic_ns() - slots.since[fd]) // 1000
-        slots.state[fd] = HELD
-        if not opening:
-            tally.trips.record(took)
-            return
+        took = (time.monotonic_ns() - self._slots.since[fd]) // 1000
+        self._slots.state[fd] = HELD
+        if opening:
+            self._opened([took])
+        else:
+            self.tally.trips.record([took])
+
+    def _opened(self, took: list[int]) -> None:
+        """So many are open now, each so many microseconds after its connect()."""
+        tally, number = self.tally, len(took)
         tally.connect.record(took)
-        tally.opened += 1
-        tally.held += 1
-        if took > LATE_MICROSECONDS:
-            tally.late += 1
-        self.under_way -= 1
+        tally.opened += number
+        tally.held += number
+        if max(took) > LATE_MICROSECONDS:
+            tally.late += sum(one > LATE_MICROSECONDS for one in took)
+        self.under_way -= number
 
     def _trip(self, position: int) -> int:
         """Begin a round trip on the next idle connection; returns where to look next."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import ceil
 
 _STEPS = 32
@@ -26,14 +26,15 @@ class Histogram:
         self.count = 0
         self.highest = 0
 
-    def record(self, microseconds: int) -> None:
-        """Count one time; what is beyond the range counts as its end."""
-        shift = microseconds.bit_length() - _BITS
-        index = _STEPS * shift + (microseconds >> shift) if shift > 0 else microseconds
-        self._counts[index if index < SIZE else -1] += 1
-        self.count += 1
-        if microseconds > self.highest:  # noqa: PLR1730 - a call for every connection is dear
-            self.highest = microseconds
+    def record(self, times: Collection[int]) -> None:
+        """Count times, in microseconds; what is beyond the range counts as its end."""
+        counts = self._counts
+        for time in times:
+            shift = time.bit_length() - _BITS
+            index = _STEPS * shift + (time >> shift) if shift > 0 else time
+            counts[index if index < SIZE else -1] += 1
+        self.count += len(times)
+        self.highest = max(self.highest, max(times, default=0))
 
     def percentile(self, share: float) -> int:
         """The time that this share (0 to 1) of all times does not exceed, in microseconds.

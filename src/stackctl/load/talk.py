@@ -34,7 +34,8 @@ class Talk(Protocol):
 
     Attributes:
         at_once: the first bytes where they are the same for all, and cost nothing to make: they may
-            be tried before it is known that connect() is done. Empty where each has its own.
+            be tried before it is known that connect() is done, and any byte that comes back is the
+            whole answer. Empty where each has its own.
     """
 
     at_once: bytes

@@ -14,7 +14,7 @@ SHARES = st.sampled_from([0.01, 0.25, 0.5, 0.9, 0.99, 1.0])
 def of(times: list[int]) -> Histogram:
     made = Histogram()
     for time in times:
-        made.record(time)
+        made.record([time])
     return made
 
 

@@ -34,9 +34,9 @@ def test_an_order_shows_no_secret() -> None:
 
 def test_tallies_come_through_a_pipe_and_add_up() -> None:
     one = Tally(opened=3, failed={"reset": 1}, held=2, lost={"closed": 1}, opening=2.0, own_bytes=9)
-    one.connect.record(1000)
+    one.connect.record([1000])
     other = Tally(opened=1, failed={"reset": 2, "closed": 1}, late=1, held=1, opening=1.0)
-    other.connect.record(2_000_000)
+    other.connect.record([2_000_000])
     total = Tally()
     for tally in (one, other):
         total.add(load_tally(dump_tally(tally)))

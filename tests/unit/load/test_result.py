@@ -32,7 +32,7 @@ def moment(overflows: int, inuse: int, memory: int) -> Moment:
 def result(**counts: object) -> LoadResult:
     load = Load(10, hold=5, bytes=40)
     tally = Tally(**{"opened": 10, "held": 10, "own_bytes": 300, **counts})  # type: ignore[arg-type]
-    tally.connect.record(1500)
+    tally.connect.record([1500])
     before, held, after = moment(1, 2, 1000), moment(3, 12, 6000), moment(4, 2, 6000)
     plan = LoadPlan(load, Target("10.1.1.1", 8443), (Share(0, 10),), (), 20.0)
     return LoadResult(
