@@ -12,6 +12,8 @@ from .image import Image, Suite, image
 from .machine import Machine
 
 HERE = Path(__file__).parent
+MEMORY_MIB = {Suite.TRIXIE: 4096, Suite.BOOKWORM: 3072}
+"""Debian 13's holds 100,000 connections, with both of their ends."""
 
 
 def pytest_configure() -> None:
@@ -48,5 +50,5 @@ def scratch(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def machine(vm_image: Image, scratch: Path) -> Iterator[Machine]:
     """The machine, up and settled."""
-    with Machine(vm_image, scratch) as booted:
+    with Machine(vm_image, scratch, MEMORY_MIB[vm_image.suite]) as booted:
         yield booted

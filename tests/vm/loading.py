@@ -82,7 +82,8 @@ def calm(machine: Machine) -> None:
     """Have a machine's tasks run on for 30 ms, and not give way to each one that wakes.
 
     Changes of tasks are dear in emulation, and each byte that arrives wakes somebody. It changes
-    who runs when, and nothing that THE TABLE is about. What it is worth was not measured apart.
+    who runs when, and nothing that THE TABLE is about. With it 566 connections a second were
+    opened, 263 without: one run of each, the first of 60,000 and the second of 100,000.
     """
     machine.run(
         "cd /sys/kernel/debug/sched && echo NO_WAKEUP_PREEMPTION >features "

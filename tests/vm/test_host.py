@@ -11,13 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from .deployment import SCRIPT, Deployment, deploy
+from benchmarks.sink import build
+
+from .deployment import REPLICAS, SCRIPT, Deployment, deploy, deploy_sinks, sink_image
 from .image import Image, Suite
+from .loading import NOT_A_SINKS, bytes_each, calm, loading, put_stackctl
 from .machine import Machine
 from .sabotage import ROUNDS
 from .snapshot import Snapshot, take
 
 STATE = "/var/lib/stackctl"
+HELD = 100_000
+OPEN_SECONDS = 800
+"""Some 200 s on two cores that nobody else uses."""
+HOLD_SECONDS = 150
+"""Sixty, and what verification takes beside so many."""
 
 FINE_WHEN_FRESH = {
     Suite.TRIXIE: {"engine.nproc", "engine.tasks", "net.ipv4.tcp_syncookies"},
@@ -37,10 +45,11 @@ def fresh(machine: Machine) -> Snapshot:
 
 
 @pytest.fixture(scope="session")
-def deployment(machine: Machine, fresh: Snapshot, scratch: Path) -> Deployment:
+def deployment(machine: Machine, fresh: Snapshot, scratch: Path, suite: Suite) -> Deployment:
     """The production stack on the machine; its host not prepared yet."""
     assert fresh.entries
-    return deploy(machine, scratch)
+    more = [sink_image(build(scratch))] if suite is Suite.TRIXIE else []
+    return deploy(machine, scratch, more)
 
 
 def roll_back_wholly(deployment: Deployment) -> None:
@@ -134,6 +143,37 @@ def test_4_the_production_stack_is_proven_with_no_row_left_out(
         "net.core.default_qdisc",
         "net.netfilter.nf_conntrack_max",
     }
+
+
+@pytest.mark.parametrize("suite", [Suite.TRIXIE], indirect=True, scope="session")
+def test_4_it_holds_100000_connections_with_every_limit_in_force(
+    deployment: Deployment, scratch: Path
+) -> None:
+    """All eight replicas of production.yaml, sinks instead of Telemt: see deploy_sinks.
+
+    What the stack of the tests above leaves is taken away; those below look at the host alone.
+    """
+    machine = deployment.machine
+    deployment.down()
+    put_stackctl(machine, scratch)
+    sinks = deploy_sinks(machine, scratch / "sinks", build(scratch))
+    sinks.up()
+    calm(machine)
+    with loading(sinks, HELD, HOLD_SECONDS) as load:
+        assert load.until_held(OPEN_SECONDS) == HELD
+        found = sinks.verify("--strict")
+        assert load.held == HELD, "verified too late: the load had ended"
+        said = load.result(HOLD_SECONDS + 120)
+    sinks.down()
+    assert (said["opened"], said["held"], said["exit"]) == (HELD, HELD, 0), said
+    assert (said["failed"], said["lost"], said["problems"]) == ({}, {}, [])
+    assert {f["limit"] for f in found["findings"] if f["verdict"] != "ok"} == NOT_A_SINKS
+    assert (found["mode"], found["connections"]) == ("strict", 250000)
+    nofile = {f["target"]: f["got"] for f in found["findings"] if f["limit"] == "nofile"}
+    assert nofile == {name: [1048576, 1048576] for name in ("haproxy", *REPLICAS)}
+    each = {use["where"]: use["each"] for use in said["memory"]}
+    assert each["machine"] > each["haproxy"] > 2000
+    assert bytes_each(said) <= 24 * 1024, each
 
 
 @pytest.mark.parametrize("depth", ROUNDS)
