@@ -230,7 +230,7 @@ def test_a_stack_with_room_everywhere_ends_at_its_own_number() -> None:
         ("net.netfilter.nf_conntrack_max", "datacentre", {"conntrack_max": 262_144}, 262_144),
         ("fs.file-max", "host", {"file_max": 10_003}, 2500),
         ("memory", "host", {"memory": 17_700_000}, 1000),
-        ("memory", "haproxy", {"haproxy_memory": 18_000_000}, 2000),
+        ("memory", "haproxy", {"haproxy_memory": 17_640_000}, 2000),
     ],
 )
 def test_a_ceiling_worked_out_by_hand(
