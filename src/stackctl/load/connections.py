@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from stackctl.load.dial import Dialer, Socket
+from stackctl.load.errors import cause_of
 from stackctl.load.model import LATE_MICROSECONDS, Tally
+from stackctl.load.pace import BATCH, Pace
 from stackctl.load.slots import ASKED, ASKING, CONNECTING, FREE, HELD, Slots
 from stackctl.load.talk import DONE, Talk
 
 _CHUNK = 8192
 _ANSWERS = 448
 """Bytes read of a first answer at once: as many as Python needs no malloc() for."""
-_BATCH = 64
 _IN = select.EPOLLIN
 _ANSWER = _IN | select.EPOLLRDHUP | select.EPOLLET
 _EVENTS = _ANSWER | select.EPOLLOUT
@@ -27,57 +26,6 @@ _SWEEP = 0.25
 _LOOK = 0.05
 TRIP_SECONDS = 5.0
 """A round trip without an answer after that has failed."""
-
-CAUSES = {
-    errno.ECONNREFUSED: "refused",
-    errno.ECONNRESET: "reset",
-    errno.EPIPE: "reset",
-    errno.ETIMEDOUT: "connect-timeout",
-    errno.EADDRNOTAVAIL: "no-port",
-    errno.EMFILE: "no-descriptor",
-    errno.ENFILE: "no-descriptor",
-    errno.ENOBUFS: "no-memory",
-    errno.ENOMEM: "no-memory",
-    errno.EHOSTUNREACH: "unreachable",
-    errno.ENETUNREACH: "unreachable",
-}
-"""The kernel's errors in stable words."""
-
-
-def cause_of(number: int) -> str:
-    """A word for an errno: its own name, small, where it is none of the usual."""
-    return CAUSES.get(number) or errno.errorcode.get(number, f"errno-{number}").lower()
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How connections are started: at a rate, all at once, or so many under way.
-
-    Attributes:
-        rate: a second; 0 for none.
-        burst: all at once.
-        in_flight: under way at once; counts where there is neither rate nor burst.
-        timeout: seconds one may take to be open.
-    """
-
-    rate: float
-    burst: bool
-    in_flight: int
-    timeout: float
-
-    def due(self, elapsed: float, started: int, under_way: int) -> int:
-        """How many to start now, at most a batch.
-
-        Args:
-            elapsed: seconds since the first.
-            started: so far.
-            under_way: of these.
-        """
-        if self.burst:
-            return _BATCH
-        if self.rate:
-            return min(_BATCH, int(elapsed * self.rate) + 1 - started)
-        return min(_BATCH, self.in_flight - under_way)
 
 
 class Connections:
@@ -166,7 +114,7 @@ class Connections:
         made, position = 0, 0
         while now < end and self.tally.held:
             due = int((now - began) / period * self.tally.held) - made if trips else 0
-            for _ in range(min(due, _BATCH)):
+            for _ in range(min(due, BATCH)):
                 made += 1
                 position = self._trip(position)
             self.turn(min(0.002 if trips else 0.1, end - now))

@@ -16,9 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from stackctl.load.connections import Connections, Pace
+from stackctl.load.connections import Connections
 from stackctl.load.model import Load
 from stackctl.load.order import GO, HOLD, Order, dump_tally, load_order
+from stackctl.load.pace import Pace
 from stackctl.load.plan import OWN_DESCRIPTORS
 from stackctl.load.slots import Slots
 from stackctl.load.talk import Plain, Talk

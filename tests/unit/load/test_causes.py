@@ -7,7 +7,7 @@ import pytest
 from stackctl.counters.signs import Sign
 from stackctl.limits import TABLE
 from stackctl.load.causes import CAUSES, cause_sign
-from stackctl.load.connections import CAUSES as ERRNO_CAUSES
+from stackctl.load.errors import CAUSES as ERRNO_CAUSES
 
 
 @pytest.mark.parametrize("sign", CAUSES, ids=lambda sign: sign.name)

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from stackctl.load.connections import Connections, Pace
+from stackctl.load.connections import Connections
+from stackctl.load.pace import Pace
 from stackctl.load.slots import HELD, Slots
 from stackctl.load.talk import Plain
 
