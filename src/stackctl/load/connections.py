@@ -16,7 +16,7 @@ from stackctl.load.talk import DONE, Talk
 
 _CHUNK = 8192
 _ANSWERS = 448
-"""Bytes read of a first answer at once: as many as Python needs no malloc() for."""
+"""Bytes read of a first answer at once: few enough that Python needs no malloc() for them."""
 _IN = select.EPOLLIN
 _ANSWER = _IN | select.EPOLLRDHUP | select.EPOLLET
 _EVENTS = _ANSWER | select.EPOLLOUT
@@ -230,7 +230,7 @@ class Connections:
         """
         since, states, unsent, read = self._slots.since, self._slots.state, self._unsent, os.read
         now = time.monotonic_ns()
-        others, took = [], []
+        others, took, unfinished = [], [], []
         for each in events:
             fd, event = each
             if event != _IN or states[fd] != ASKED or fd in unsent:
@@ -247,9 +247,12 @@ class Connections:
             states[fd] = HELD
             took.append((now - since[fd]) // 1000)
             if len(data) == _ANSWERS:
-                self._read(fd, 0)
+                unfinished.append(fd)
         if took:
             self._opened(took)
+        # Once they count as held: what is left to read may be their end.
+        for fd in unfinished:
+            self._read(fd, 0)
         return others
 
     def _send(self, fd: int, data: bytes) -> None:

@@ -47,7 +47,7 @@ def test_of_a_batch_only_those_fail_whose_source_is_not_to_be_had() -> None:
 def test_those_for_which_descriptors_are_left_are_begun() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener, nofile(left=10):
         # Nobody accepts, so these are begun and not answered.
-        connections, _ = opened(listener.getsockname(), 40, ("127.0.1.1",), seconds=0.3)
+        connections, _ = opened(listener.getsockname(), 40, ("127.0.1.1",), seconds=1)
         assert connections.tally.failed == {"no-descriptor": 31, "answer-timeout": 9}
         connections.close()
 
