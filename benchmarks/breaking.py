@@ -35,8 +35,8 @@ from benchmarks.narrow import (
     replicas,
     restarts,
 )
-from stackctl.capacity import Ceiling, predict
 from stackctl.engine import Engine
+from stackctl.plan.predict import Ceiling, predict
 
 REPLICAS = 2
 LIMIT = 0.03

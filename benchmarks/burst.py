@@ -20,7 +20,7 @@ from benchmarks.sink import build
 from benchmarks.table import Quantities, Table, picture, publish_table
 from benchmarks.topologies import SOURCES, Running, guide, naive, own_host, parts, rendered
 from benchmarks.traffic import build_traffic
-from stackctl.apply.check import free_port
+from stackctl.operate.check import free_port
 from stackctl.report.chart import bars
 
 CLIENTS = 5000

@@ -25,9 +25,9 @@ from benchmarks.measure import (
     median,
     publish,
 )
-from stackctl.load.model import Load, Machine, Target
-from stackctl.load.plan import plan_load
-from stackctl.load.run import run_load
+from stackctl.traffic.model import Load, Machine, Target
+from stackctl.traffic.plan import plan_load
+from stackctl.traffic.run import run_load
 
 CONNECTIONS = 8000
 IN_FLIGHT = 48

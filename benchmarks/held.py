@@ -12,10 +12,10 @@ import sys
 from dataclasses import replace
 from ipaddress import IPv4Address
 
-from stackctl.load.machine import read_machine
-from stackctl.load.model import Load, Target
-from stackctl.load.plan import plan_load
-from stackctl.load.run import Progress, run_load
+from stackctl.traffic.machine import read_machine
+from stackctl.traffic.model import Load, Target
+from stackctl.traffic.plan import plan_load
+from stackctl.traffic.run import Progress, run_load
 
 TIMEOUT = 60.0
 """Seconds one connection may take."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import FrameType
 
 from benchmarks.measure import stackctl_command
-from stackctl.apply.check import free_port
 from stackctl.engine import Engine
+from stackctl.operate.check import free_port
 
 _STACK = """\
 name: {name}

@@ -16,16 +16,16 @@ from pyroute2.conntrack import Conntrack
 from pyroute2.netlink.exceptions import NetlinkError
 
 from benchmarks.lab import Lab, signals_ignored
-from stackctl.apply.sources import running
-from stackctl.capacity import Granted
 from stackctl.engine import Container
 from stackctl.observe.collect import look
 from stackctl.observe.facts import host_facts
 from stackctl.observe.haproxy import servers
 from stackctl.observe.model import Snapshot
 from stackctl.observe.replica import READY, parse_ready
+from stackctl.operate.sources import running
 from stackctl.plan import HostFacts, Plan, make_plan
 from stackctl.plan.carry import granted_of
+from stackctl.plan.predict import Granted
 from stackctl.spec import Stack
 from stackctl.spec.load import load
 

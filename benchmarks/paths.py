@@ -18,7 +18,7 @@ from benchmarks.sink import build
 from benchmarks.table import Quantities, Table, picture, publish_table
 from benchmarks.topologies import Running, bare, guide, naive, parts, rendered
 from benchmarks.traffic import build_traffic
-from stackctl.apply.check import free_port
+from stackctl.operate.check import free_port
 from stackctl.report.chart import bars
 
 SECONDS = 0.7

@@ -19,8 +19,8 @@ from benchmarks.sockets import charged
 from benchmarks.table import Quantities, Table, picture, publish_table
 from benchmarks.topologies import Running, guide, naive, parts, rendered
 from benchmarks.traffic import build_traffic
-from stackctl.apply.check import free_port
-from stackctl.capacity import KERNEL_BYTES
+from stackctl.operate.check import free_port
+from stackctl.plan.sizes import KERNEL_BYTES
 from stackctl.report.chart import bars
 
 READ_SECONDS = 3.0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from stackctl.counters.signs import Movement
+from stackctl.checks.verify import Finding, Verdict
 from stackctl.limits import TABLE, Depth
-from stackctl.load.model import Load, LoadPlan, Share, Tally, Target
-from stackctl.load.result import Gauge, LoadResult, Memory
-from stackctl.load.run import Outcome
-from stackctl.verify import Finding, Verdict
+from stackctl.observe.signs import Movement
+from stackctl.traffic.model import Load, LoadPlan, Share, Tally, Target
+from stackctl.traffic.result import Gauge, LoadResult, Memory
+from stackctl.traffic.run import Outcome
 
 
 def finding(

@@ -22,17 +22,17 @@ from benchmarks.measure import BenchmarkError
 from benchmarks.processes import family
 from benchmarks.traffic import Traffic
 from stackctl import __version__
-from stackctl.apply.refuse import refuse_other_machine
-from stackctl.apply.sources import ensure_probe
-from stackctl.apply.write import write_tree
 from stackctl.engine import Compose, Engine
-from stackctl.images import ensure_base, ensure_image
-from stackctl.load.target import target_of
+from stackctl.engine.images import ensure_base, ensure_image
 from stackctl.observe.collect import look
 from stackctl.observe.facts import host_facts
+from stackctl.operate.refuse import refuse_other_machine
+from stackctl.operate.sources import ensure_collector
+from stackctl.operate.write import write_tree
 from stackctl.plan import Sources, make_plan
 from stackctl.render import MODES, render
 from stackctl.spec import load, load_secrets
+from stackctl.traffic.target import target_of
 
 FOLDER = Path(__file__).parent
 HAPROXY_IMAGE = f"stackctl/haproxy:{__version__}"
@@ -108,7 +108,7 @@ def parts(sink: Path, nofile: int) -> Iterator[Parts]:
     tag = f"stackctl/telemt:bench-{random.token_hex(4)}"
     base = ensure_base(engine.client, lambda _: None)
     ensure_image(engine.client, "haproxy", HAPROXY_IMAGE, base, lambda _: None)
-    ensure_probe(engine, lambda _: None)
+    ensure_collector(engine, lambda _: None)
     ensure_image(engine.client, "telemt", tag, base, lambda _: None, {"telemt": sink})
     try:
         yield Parts(engine, sink, tag, nofile)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from loads import load_result
-from stackctl.load.result import LoadResult
 from stackctl.report.page import load_page
+from stackctl.traffic.result import LoadResult
 
 from .devtools import Browser, Page, chromium
 

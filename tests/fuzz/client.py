@@ -16,7 +16,7 @@ from pathlib import Path
 import atheris
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests" / "unit" / "mtproto_client")]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests" / "unit" / "mtproto")]
 
 with atheris.instrument_imports(include=["stackctl.mtproto"]):
     from stackctl.mtproto import LinkError, Secret, parse_link

@@ -14,8 +14,8 @@ import pytest
 from docker.types import Ulimit
 
 from stackctl import __version__
-from stackctl.apply.sources import ensure
 from stackctl.engine import Engine
+from stackctl.operate.sources import ensure
 from stackctl.plan import Sources
 from stackctl.spec import load
 

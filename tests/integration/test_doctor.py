@@ -13,7 +13,7 @@ from typing import Any
 import docker
 import pytest
 
-from stackctl.doctor import TOPICS
+from stackctl.checks.doctor import TOPICS
 
 from .command import environment, stackctl_in
 from .conftest import HAPROXY_IMAGE, MakeLab, leftovers
@@ -21,7 +21,9 @@ from .lab import Lab
 
 KEYS = {"topic", "verdict", "says", "remedy"}
 VERDICTS = {"ok", "advice", "bad", "unknown"}
-TRACKING = "from stackprobe import tracking; import json; print(json.dumps(tracking.readings()))"
+TRACKING = (
+    "from stackctl.collector import tracking; import json; print(json.dumps(tracking.readings()))"
+)
 
 
 def doctor(lab: Lab, *args: str) -> dict[str, Any]:
@@ -174,7 +176,7 @@ def test_a_rule_is_what_makes_a_namespace_track(
     repo: Path, rule: list[str], seen: dict[str, int]
 ) -> None:
     firewall = "".join(f"{tool} -A INPUT -m conntrack --ctstate NEW; " for tool in rule)
-    probe = f"cd {repo}/images/probe && exec {sys.executable} -c '{TRACKING}'"
+    probe = f"cd {repo}/src && exec {sys.executable} -c '{TRACKING}'"
     # A namespace of its own, gone when the command ends.
     found = json.loads(
         said("unshare", "--net", "sh", "-ec", f"ip link set lo up; {firewall}{probe}")

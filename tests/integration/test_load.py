@@ -118,5 +118,5 @@ def workers_of(lab: Lab) -> Iterator[int]:
         with suppress(OSError):
             if (process / "cwd").readlink() == lab.folder.resolve():
                 command = (process / "cmdline").read_bytes()
-                if b"stackctl.load.worker" in command:
+                if b"stackctl.traffic.worker" in command:
                     yield int(process.name)

@@ -139,7 +139,7 @@ def test_no_secret_is_shown_by_the_engine_or_by_a_process(labs: dict[str, Lab]) 
         over.set()
         watcher.join(30)
     assert done.returncode == 0
-    assert any("stackprobe" in text for text in seen), "the probe was never seen"
+    assert any("stackctl.collector" in text for text in seen), "the collector was never seen"
     for secret in USERS.values():
         assert all(secret not in text for text in (*seen, done.stdout, done.stderr))
 

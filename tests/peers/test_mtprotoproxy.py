@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stackctl.linkprobe import LinkProbe, exit_status, probe_link
+from stackctl.handshake import LinkProbe, exit_status, probe_link
 from stackctl.mtproto import Attempt, Link, Secret, attempt
 
 from .datacentre import DataCentre

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from stackctl.linkprobe import AddressProbe, exit_status, probe_link
+from stackctl.handshake import AddressProbe, exit_status, probe_link
 from stackctl.mtproto import Attempt, Link, Secret, attempt
 
 from .datacentre import DataCentre, free_port

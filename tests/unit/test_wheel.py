@@ -91,7 +91,7 @@ def test_it_holds_every_file_of_the_package_the_images_and_the_stacks(wheel: Pat
         "stackctl/schema/stack.schema.json",
         "stackctl/py.typed",
         "stackctl/render/templates/compose.yaml.j2",
-        "stackctl/_images/probe/Dockerfile",
+        "stackctl/_images/collector/Dockerfile",
         "stackctl/_stack/lab.yaml",
     } <= names
 
@@ -133,16 +133,26 @@ def test_it_makes_plans_and_renders_a_stack_from_anywhere(installed: Path, tmp_p
 
 
 def test_the_installed_package_finds_the_images_it_builds(installed: Path, tmp_path: Path) -> None:
-    code = "from stackctl.images.context import images_root; print(images_root())"
+    code = "from stackctl.engine.images.context import images_root; print(images_root())"
     found = Path(run(installed.parent / "python", "-c", code, cwd=tmp_path).strip())
     assert found.is_relative_to(installed.parents[1])
-    assert {"base", "haproxy", "lab-dc", "probe", "telemt", "telemt-lab"} <= {
+    assert {"base", "haproxy", "collector", "lab-dc", "telemt", "telemt-lab"} <= {
         p.name for p in found.iterdir()
     }
 
 
-def test_the_installed_package_gives_the_probe_its_client(installed: Path, tmp_path: Path) -> None:
-    code = "from stackctl.images import client_files; print(*client_files().values(), sep='\\n')"
+def test_the_installed_package_gives_the_collector_its_program(
+    installed: Path, tmp_path: Path
+) -> None:
+    code = (
+        "from stackctl.engine.images import collector_files;"
+        "print(*collector_files().values(), sep='\\n')"
+    )
     found = run(installed.parent / "python", "-c", code, cwd=tmp_path).splitlines()
-    assert {Path(line).name for line in found} >= {"__init__.py", "attempt.py", "model.py"}
+    assert {Path(line).name for line in found} >= {
+        "__init__.py",
+        "__main__.py",
+        "attempt.py",
+        "model.py",
+    }
     assert all(Path(line).is_relative_to(installed.parents[1]) for line in found)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stackctl.apply.sources import ensure, ensure_probe
-from stackctl.engine import PROBE_IMAGE, Engine
-from stackctl.images import ensure_base, ensure_image
+from stackctl.engine import COLLECTOR_IMAGE, Engine
+from stackctl.engine.images import ensure_base, ensure_image
+from stackctl.operate.sources import ensure, ensure_collector
 from stackctl.plan import Sources
 from stackctl.plan.make import haproxy_image, lab_datacentre_image, telemt_image
 from stackctl.spec import load
@@ -206,8 +206,8 @@ def _deploy(
     sources = Sources(telemt=stack.telemt.source, haproxy="build")
     engine = Engine.connect()
     ensure(stack, sources, engine, print)
-    ensure_probe(engine, print)
+    ensure_collector(engine, print)
     machine.put(scratch / "production", folder)
     images = [haproxy_image(stack, sources), telemt_image(stack, sources), lab_datacentre_image()]
-    machine.put_images([*images, PROBE_IMAGE, *more])
+    machine.put_images([*images, COLLECTOR_IMAGE, *more])
     return Deployment(machine, stack_file, folder)

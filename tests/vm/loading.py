@@ -18,8 +18,8 @@ from typing import Any
 from packaging.requirements import Requirement
 
 import stackctl
-from stackctl.apply.sources import ensure_probe
-from stackctl.engine import PROBE_IMAGE, Engine
+from stackctl.engine import COLLECTOR_IMAGE, Engine
+from stackctl.operate.sources import ensure_collector
 
 from .deployment import Deployment
 from .machine import Machine
@@ -57,8 +57,8 @@ def put_stackctl(machine: Machine, scratch: Path, *more: Path) -> None:
     # By the probe image's Python, which is Debian 13's: in emulation it takes a minute.
     compiled = ["--user=0", "--network=none", "--entrypoint=python3", f"--volume={gathered}:/made"]
     compiler = ["-I", "-m", "compileall", "-q", "-s", "/made", "-p", PACKAGES, "/made"]
-    ensure_probe(Engine.connect(), print)
-    subprocess.run(["docker", "run", "--rm", *compiled, PROBE_IMAGE, *compiler], check=True)
+    ensure_collector(Engine.connect(), print)
+    subprocess.run(["docker", "run", "--rm", *compiled, COLLECTOR_IMAGE, *compiler], check=True)
     machine.put(gathered, PACKAGES)
 
 

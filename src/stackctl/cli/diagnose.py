@@ -24,10 +24,10 @@ def diagnose(
 
     Two samples of this machine and of every namespace of the stack that runs on it.
     """
-    from stackctl.counters.here import cgroups_of, running_haproxy
-    from stackctl.diagnose.judge import diagnose as judge
-    from stackctl.diagnose.sample import roles_of, take
+    from stackctl.checks.diagnose.judge import diagnose as judge
+    from stackctl.checks.diagnose.sample import roles_of, take
     from stackctl.engine import Engine
+    from stackctl.observe.here import cgroups_of, running_haproxy
     from stackctl.report.diagnose import diagnose_document, diagnose_report
     from stackctl.report.jsontext import to_json
 

@@ -16,8 +16,8 @@ def doctor(
     strict: Strict = False,
 ) -> None:
     """Say what stands between this host and the stack's number, and what to do about it."""
-    from stackctl.apply.examine import examine
-    from stackctl.doctor import diagnose, exit_status
+    from stackctl.checks.doctor import diagnose, exit_status
+    from stackctl.operate.examine import examine
     from stackctl.report.doctor import doctor_document, doctor_report
 
     stack = load_stack(file, fit, strict)

@@ -59,7 +59,7 @@ def render(
     strict: Strict = False,
 ) -> None:
     """Write compose.yaml, haproxy/, telemt/, secrets/ and host/: all a server with Docker needs."""
-    from stackctl.apply.write import write_tree
+    from stackctl.operate.write import write_tree
     from stackctl.plan import make_plan
     from stackctl.render import MODES
     from stackctl.render import render as rendered

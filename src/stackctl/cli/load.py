@@ -17,8 +17,8 @@ from stackctl.cli.app import STACK_FILE, Json, StackFile, app, load_stack
 from stackctl.cli.output import check_can_be_written, report_console, write_file
 
 if TYPE_CHECKING:
-    from stackctl.load.model import LoadPlan
-    from stackctl.load.run import Progress
+    from stackctl.traffic.model import LoadPlan
+    from stackctl.traffic.run import Progress
 
 
 class Handshakes(StrEnum):
@@ -69,13 +69,13 @@ def load(
 
     Only to this machine's own lab stack; a connection counts once its replica has answered.
     """
-    from stackctl.apply.sources import running
     from stackctl.engine import Engine
     from stackctl.errors import Exit
-    from stackctl.load.model import Load
-    from stackctl.load.stack import load_stack as load_running
+    from stackctl.operate.sources import running
     from stackctl.report.load import load_document, load_report
     from stackctl.spec import load_secrets
+    from stackctl.traffic.model import Load
+    from stackctl.traffic.stack import load_stack as load_running
 
     if html:
         check_can_be_written(html)

@@ -90,8 +90,8 @@ def probe(
 
 
 def _probe_stack(file: Path, user: str, replica: str, json: bool) -> None:
-    from stackctl.apply.probe import probe_stack
     from stackctl.engine import Engine
+    from stackctl.handshake.stack import probe_stack
     from stackctl.report.probe import probe_document, probe_report
 
     probed = probe_stack(load_stack(file), Engine.connect(), user, replica)
@@ -106,7 +106,7 @@ def _probe_stack(file: Path, user: str, replica: str, json: bool) -> None:
 
 def _probe_link(text: str, json: bool, timeout: float, dc: int) -> None:
     from stackctl.errors import SpecError
-    from stackctl.linkprobe import exit_status, probe_link
+    from stackctl.handshake import exit_status, probe_link
     from stackctl.mtproto import LinkError, parse_link
     from stackctl.report.linkprobe import linkprobe_document, linkprobe_report
 

@@ -12,7 +12,7 @@ from stackctl.cli.app import STACK_FILE, Fit, Json, StackFile, Strict, app, load
 from stackctl.cli.output import progress, report_console, write_file
 
 if TYPE_CHECKING:
-    from stackctl.apply.prove import Proof
+    from stackctl.operate.prove import Proof
 
 Junit = Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML to this file too.")]
 Picture = Annotated[Path | None, typer.Option("--svg", help="Draw the report into this file too.")]
@@ -28,9 +28,9 @@ def up(
     verbose: Verbose = False,
 ) -> None:
     """Build what is missing, start the stack, and prove it."""
-    from stackctl.apply.up import up as start
     from stackctl.engine import Engine
     from stackctl.errors import Exit
+    from stackctl.operate.up import up as start
     from stackctl.spec import load_secrets
 
     stack = load_stack(file, fit, strict)
@@ -61,8 +61,8 @@ def down(
     ] = False,
 ) -> None:
     """Stop the stack and remove what it is made of, found by labels; the replicas' state stays."""
-    from stackctl.apply.up import down as stop
     from stackctl.engine import Engine
+    from stackctl.operate.up import down as stop
 
     stack = load_stack(file)
     with progress() as say:
@@ -76,8 +76,8 @@ def down(
 @app.command()
 def status(file: StackFile = STACK_FILE, json: Json = False) -> None:
     """Show each container's state, and what HAProxy thinks of each replica."""
-    from stackctl.apply.status import status as look
     from stackctl.engine import Engine
+    from stackctl.operate.status import status as look
     from stackctl.report.status import status_document, status_report
 
     found = look(load_stack(file), Engine.connect())
@@ -101,10 +101,10 @@ def verify(
     verbose: Verbose = False,
 ) -> None:
     """Prove the running stack: every limit on its live process, socket and namespace."""
-    from stackctl.apply.prove import prove
-    from stackctl.apply.sources import running
     from stackctl.engine import Engine
     from stackctl.errors import StackNotRunningError
+    from stackctl.operate.prove import prove
+    from stackctl.operate.sources import running
 
     stack = load_stack(file, fit, strict)
     engine = Engine.connect()
@@ -132,8 +132,8 @@ def check(
     verbose: Verbose = False,
 ) -> None:
     """Start a throwaway copy on free ports, prove it, and take it away again."""
-    from stackctl.apply.check import check as copy
     from stackctl.engine import Engine
+    from stackctl.operate.check import check as copy
     from stackctl.spec import load_secrets
 
     stack = load_stack(file, fit, strict)
@@ -144,10 +144,10 @@ def check(
 
 
 def _report(proof: Proof, json: bool, junit: Path | None, verbose: bool) -> None:
+    from stackctl.checks.verify import exit_status
     from stackctl.report import document
     from stackctl.report.jsontext import to_json
     from stackctl.report.terminal import findings_report
-    from stackctl.verify import exit_status
 
     if junit:
         write_file(junit, document.junit(proof.plan, proof.findings))

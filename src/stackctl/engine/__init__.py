@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stackctl.engine.collector import COLLECTOR_CAPABILITIES, COLLECTOR_IMAGE
 from stackctl.engine.compose import Compose, compose_version
 from stackctl.engine.engine import Engine
 from stackctl.engine.model import (
@@ -12,11 +13,10 @@ from stackctl.engine.model import (
     WORKDIR_LABEL,
     Container,
 )
-from stackctl.engine.probe import PROBE_CAPABILITIES, PROBE_IMAGE
 
 __all__ = [
-    "PROBE_CAPABILITIES",
-    "PROBE_IMAGE",
+    "COLLECTOR_CAPABILITIES",
+    "COLLECTOR_IMAGE",
     "STACK_LABEL",
     "TARGET_LABEL",
     "TELEMT_LABEL",

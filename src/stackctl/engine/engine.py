@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from stackctl.engine.collector import run_collector
 from stackctl.engine.connect import connect
 from stackctl.engine.door import GET_ONE, door, short, where
 from stackctl.engine.model import KEEP_LABEL, STACK_LABEL, TARGET_LABEL, Container, order
-from stackctl.engine.probe import run_probe
 from stackctl.errors import EngineError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Engine:
         Raises:
             EngineError: it could not be started, or did not answer with JSON.
         """
-        return run_probe(self.client, request, stack)
+        return run_collector(self.client, request, stack)
 
     def logs(self, containers: Sequence[Container], since: float) -> dict[str, tuple[str, ...]]:
         """What each container logged since a time (seconds since 1970; 0: ever), by target.

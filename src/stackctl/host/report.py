@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stackctl.checks.verify import Finding, Verdict
 from stackctl.errors import Exit, HostError
 from stackctl.limits import TABLE, Depth, Value
 from stackctl.limits.values import parse
 from stackctl.plan import HOST
-from stackctl.verify import Finding, Verdict
 
 FIELDS = 7
 """Fields of a finding: verdict, limit, wanted, got, depth, evidence, remedy."""

@@ -7,16 +7,7 @@ the other direction too: a replica that stalls does so for all of its clients at
 
 from __future__ import annotations
 
-from stackctl.limits.model import (
-    Compare,
-    Depth,
-    Kind,
-    Limit,
-    Read,
-    Reader,
-    Role,
-    Scope,
-)
+from stackctl.limits.model import Compare, Depth, Kind, Limit, Read, Reader, Role, Scope
 from stackctl.limits.rows import RECREATE, haproxy_cfg, netns_sysctl, sysctl
 
 DENSITY = "density"

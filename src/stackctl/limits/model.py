@@ -78,7 +78,7 @@ HOST_PLACES = frozenset({Place.SYSCTL_D, Place.MODULES_LOAD, Place.LIMITS_D, Pla
 
 
 class Reader(StrEnum):
-    """How a value is observed; every reader has a function in stackctl.observe.readers."""
+    """How a value is observed; every reader has a function in stackctl.checks.readers."""
 
     SYSCTL = "sysctl"
     FRESH_SOCKET = "fresh socket"

@@ -6,9 +6,9 @@ can carry a copy of this package. Bytes in, bytes out; `attempt` alone owns a so
 
 from __future__ import annotations
 
-from .attempt import attempt
-from .link import Link, LinkError, parse_link
-from .model import Attempt, Failure, Mode, Secret, Step
+from stackctl.mtproto.attempt import attempt
+from stackctl.mtproto.link import Link, LinkError, parse_link
+from stackctl.mtproto.model import Attempt, Failure, Mode, Secret, Step
 
 __all__ = [
     "Attempt",

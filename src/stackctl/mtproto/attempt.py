@@ -6,8 +6,8 @@ import os
 import socket
 import time
 
-from .handshake import Handshake
-from .model import Attempt, Framing, Secret
+from stackctl.mtproto.handshake import Handshake
+from stackctl.mtproto.model import Attempt, Framing, Secret
 
 LINGER = 1.0
 """Seconds to hear a stranger out, so that the report can say who it is."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hmac
 from enum import Enum
 
-from .clienthello import DIGEST_AT, DIGEST_BYTES, ClientHello
-from .records import (
+from stackctl.mtproto.clienthello import DIGEST_AT, DIGEST_BYTES, ClientHello
+from stackctl.mtproto.records import (
     APPLICATION,
     CHANGE_CIPHER,
     CHANGE_CIPHER_SPEC,
@@ -15,8 +15,8 @@ from .records import (
     RecordError,
     RecordReader,
 )
-from .stranger import describe, printable
-from .tls13 import Opener, parse_server_hello
+from stackctl.mtproto.stranger import describe, printable
+from stackctl.mtproto.tls13 import Opener, parse_server_hello
 
 MAX_FLIGHT = 2**17
 """Bytes: a site's whole chain of certificates, several times over."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .model import Framing
+from stackctl.mtproto.model import Framing
 
 MAX_FRAME = 4096
 """Bytes: far above a resPQ, far below what an attacker would like us to hold."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .clienthello import ClientHello, client_hello
-from .firstrequest import AnswerError, DataCentreError, parse_res_pq, req_pq_multi
-from .flight import Flight, Seen
-from .frames import FrameError, FrameReader, encode_frame
-from .model import Attempt, Failure, Framing, Hop, Secret, Step
-from .obfuscated import Obfuscation, new_nonce
-from .records import (
+from stackctl.mtproto.clienthello import ClientHello, client_hello
+from stackctl.mtproto.firstrequest import AnswerError, DataCentreError, parse_res_pq, req_pq_multi
+from stackctl.mtproto.flight import Flight, Seen
+from stackctl.mtproto.frames import FrameError, FrameReader, encode_frame
+from stackctl.mtproto.model import Attempt, Failure, Framing, Hop, Secret, Step
+from stackctl.mtproto.obfuscated import Obfuscation, new_nonce
+from stackctl.mtproto.records import (
     ALERT,
     APPLICATION,
     CHANGE_CIPHER,
@@ -19,7 +19,7 @@ from .records import (
     RecordReader,
     application_records,
 )
-from .stranger import describe, recognised
+from stackctl.mtproto.stranger import describe, recognised
 
 MAX_ANSWER = 2**16
 """Bytes behind the flight that may come before the answer is whole."""

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
-from .clienthello import MAX_DOMAIN
-from .model import KEY_BYTES, Secret
+from stackctl.mtproto.clienthello import MAX_DOMAIN
+from stackctl.mtproto.model import KEY_BYTES, Secret
 
 MAX_LINK = 2048
 _PAGES = {"t.me", "telegram.me", "telegram.dog"}

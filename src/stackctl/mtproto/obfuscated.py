@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from .model import Framing
+from stackctl.mtproto.model import Framing
 
 INIT_BYTES = 64
 BLOCK_BYTES = 16

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .records import ALERT, HANDSHAKE
-from .tls13 import parse_server_hello
+from stackctl.mtproto.records import ALERT, HANDSHAKE
+from stackctl.mtproto.tls13 import parse_server_hello
 
 _ALERTS = {
     0: "close_notify",

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.x509.oid import NameOID
 
-from .records import HEAD, Record
+from stackctl.mtproto.records import HEAD, Record
 
 _SUITES: dict[bytes, tuple[str, int, type[AESGCM | ChaCha20Poly1305]]] = {
     b"\x13\x01": ("sha256", 16, AESGCM),

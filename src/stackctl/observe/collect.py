@@ -10,10 +10,9 @@ from typing import Any
 from stackctl.engine import Container, Engine
 from stackctl.errors import SpecError
 from stackctl.observe.choice import Choice, asked
-from stackctl.observe.handshake import own_address
 from stackctl.observe.limitfile import ParseError
 from stackctl.observe.model import Snapshot
-from stackctl.observe.replica import counted_clients, ip_of, logged_clients
+from stackctl.observe.replica import counted_clients, ip_of, logged_clients, own_address
 from stackctl.observe.request import (
     ProbeClients,
     ProbeHandshakes,

@@ -101,6 +101,11 @@ def ip_of(client: str) -> str:
     return _spelled(client.rpartition(":")[0].strip("[]"))
 
 
+def own_address(record: Mapping[str, Any]) -> str:
+    """address:port under which the replica has to see this client."""
+    return str(record.get("client") or record.get("local", ""))
+
+
 def _spelled(ip: str) -> str:
     address = ip_address(ip)
     return str(getattr(address, "ipv4_mapped", None) or address)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stackctl.capacity import fair_share
 from stackctl.plan.model import Bounds, HostFacts
+from stackctl.plan.sizes import fair_share
 from stackctl.spec import Stack
 
 RELAY_SHARE = 4

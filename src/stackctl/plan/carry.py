@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stackctl.capacity import (
-    ADMIN_RESERVE,
-    TELEMT_FIXED_DESCRIPTORS,
-    Ceiling,
-    Granted,
-    Sizes,
-    usable_ports,
-)
-from stackctl.capacity.predict import DATACENTRE, LINK, MEMORY, OUTWARD, PORTS, TABLE_SIZE
 from stackctl.errors import StrictError
 from stackctl.limits import INFINITY, Value
 from stackctl.limits.rows import PREPARE_HOST
 from stackctl.plan.model import HAPROXY, HOST, HostFacts, Requirement
+from stackctl.plan.predict import (
+    DATACENTRE,
+    LINK,
+    MEMORY,
+    OUTWARD,
+    PORTS,
+    TABLE_SIZE,
+    Ceiling,
+    Granted,
+)
 from stackctl.plan.require import granted_descriptors
+from stackctl.plan.sizes import ADMIN_RESERVE, TELEMT_FIXED_DESCRIPTORS, Sizes, usable_ports
 from stackctl.spec import Stack
 
 MEMORY_SHARE = 0.8

@@ -7,9 +7,9 @@ has to search (66 to 100 µs became 1,300 to 1,800), and at the end it fails.
 
 from __future__ import annotations
 
-from stackctl.capacity import Sizes, fair_share, link_ports_for, replica_share, usable_ports
 from stackctl.errors import PlanError
 from stackctl.limits import TABLE
+from stackctl.plan.sizes import Sizes, fair_share, link_ports_for, replica_share, usable_ports
 from stackctl.spec import MOST_LINK_PORTS, Stack
 
 PORTS = "net.ipv4.ip_local_port_range"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 
 from stackctl import __version__
-from stackctl.capacity import Sizes, predict, size
 from stackctl.errors import PlanError, StrictError
 from stackctl.limits import INFINITY, TABLE, Value
 from stackctl.plan.address import (
@@ -18,17 +17,11 @@ from stackctl.plan.address import (
 from stackctl.plan.bounds import bounds, relay_buffer_bytes
 from stackctl.plan.carry import granted_of, refuse_shortfall, shortfall
 from stackctl.plan.links import check_links, link_ports, port_range
-from stackctl.plan.model import (
-    HAPROXY,
-    Datacentre,
-    Hardware,
-    HostFacts,
-    Plan,
-    Requirement,
-    Sources,
-)
+from stackctl.plan.model import HAPROXY, Datacentre, Hardware, HostFacts, Plan, Requirement, Sources
 from stackctl.plan.ports import SITE_PORT
+from stackctl.plan.predict import predict
 from stackctl.plan.require import Refusal, granted_descriptors, requirements, ulimit_of
+from stackctl.plan.sizes import Sizes, size
 from stackctl.plan.stalled import stalled
 from stackctl.plan.warn import warnings
 from stackctl.spec import Stack

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from stackctl.capacity import Ceiling, Sizes
 from stackctl.limits import Place, Role, Value
+from stackctl.plan.predict import Ceiling
+from stackctl.plan.sizes import Sizes
 from stackctl.plan.stalled import Stalled
 
 HOST = "host"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stackctl.capacity import Sizes
 from stackctl.limits import (
     HOST_PLACES,
     INFINITY,
@@ -21,6 +20,7 @@ from stackctl.limits import (
 from stackctl.limits.rows import PREPARE_HOST
 from stackctl.limits.values import compact, digits, parse
 from stackctl.plan.model import HAPROXY, HOST, HostFacts, Replica, Requirement, Written
+from stackctl.plan.sizes import Sizes
 from stackctl.spec import Stack
 
 LEFT_ALONE = "a lab leaves the host as it is"

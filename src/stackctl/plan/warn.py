@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stackctl.capacity import PORT_SHARE, Ceiling, Sizes, fair_share
 from stackctl.plan.carry import remedy, shortfall_sentence
 from stackctl.plan.model import HostFacts, Sources
+from stackctl.plan.predict import Ceiling
+from stackctl.plan.sizes import PORT_SHARE, Sizes, fair_share
 from stackctl.spec import Stack
 
 

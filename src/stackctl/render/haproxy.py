@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from stackctl import __version__
-from stackctl.capacity import HAPROXY_FORMER_WORKERS
 from stackctl.limits import Place
 from stackctl.plan import HAPROXY, Plan, Requirement, Written
 from stackctl.plan.ports import (
@@ -14,6 +13,7 @@ from stackctl.plan.ports import (
     SCRAPE_PORT,
     TELEMT_PORT,
 )
+from stackctl.plan.sizes import HAPROXY_FORMER_WORKERS
 from stackctl.render.telemt import authorization
 from stackctl.render.text import environment, reason
 from stackctl.spec import Secrets

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stackctl.diagnose.model import Diagnosis, Fill, Growth
+from stackctl.checks.diagnose.model import Diagnosis, Fill, Growth
 from stackctl.report.words import printable
 
 WORTH_SHOWING = 0.25

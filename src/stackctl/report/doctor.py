@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stackctl.doctor import Diagnosis, Evidence, Verdict, exit_status, summary
+from stackctl.checks.doctor import Diagnosis, Evidence, Verdict, exit_status, summary
 from stackctl.report.words import printable
 
 STYLES = {

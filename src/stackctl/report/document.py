@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+from stackctl.checks.verify import Finding, Verdict, exit_status, summary
 from stackctl.plan import Plan
 from stackctl.report.jsontext import plain
 from stackctl.report.words import printable
-from stackctl.verify import Finding, Verdict, exit_status, summary
 
 
 def document(plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:

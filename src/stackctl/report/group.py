@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stackctl.checks.verify import Finding, Verdict
 from stackctl.report.words import targets
-from stackctl.verify import Finding, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from stackctl.checks.verify import summary
 from stackctl.host.report import HostReport
 from stackctl.report.document import findings_document, testsuite
 from stackctl.report.terminal import findings_counts, findings_table
 from stackctl.report.words import printable
-from stackctl.verify import summary
 
 
 def host_document(stack: str, found: HostReport) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from stackctl.load.causes import cause_sign
-from stackctl.load.result import LoadResult
+from stackctl.checks.verify import Finding, Verdict
 from stackctl.report.group import lines
 from stackctl.report.words import shown
-from stackctl.verify import Finding, Verdict
+from stackctl.traffic.causes import cause_sign
+from stackctl.traffic.result import LoadResult
 
 STYLES = {
     Verdict.OK: "good",

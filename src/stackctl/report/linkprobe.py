@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stackctl.linkprobe import AddressProbe, Explanation, LinkProbe, exit_status
+from stackctl.handshake import AddressProbe, Explanation, LinkProbe, exit_status
 from stackctl.report.words import printable
 
 HOPS = {

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stackctl.load.causes import cause_sign
-from stackctl.load.histogram import Histogram
-from stackctl.load.model import LATE_MICROSECONDS
-from stackctl.load.result import LoadResult
 from stackctl.report.document import findings_document
 from stackctl.report.words import TELEMT_WORDS, printable
+from stackctl.traffic.causes import cause_sign
+from stackctl.traffic.histogram import Histogram
+from stackctl.traffic.model import LATE_MICROSECONDS
+from stackctl.traffic.result import LoadResult
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 

@@ -10,14 +10,14 @@ from functools import cache
 import jinja2
 from markupsafe import Markup
 
-from stackctl.load.causes import cause_sign
-from stackctl.load.histogram import Histogram
-from stackctl.load.model import LATE_MICROSECONDS
-from stackctl.load.result import LoadResult
+from stackctl.checks.verify import summary
 from stackctl.report.chart import columns, curves
 from stackctl.report.limitmarks import Row, limit_rows, reasons
 from stackctl.report.words import TELEMT_WORDS, printable
-from stackctl.verify import summary
+from stackctl.traffic.causes import cause_sign
+from stackctl.traffic.histogram import Histogram
+from stackctl.traffic.model import LATE_MICROSECONDS
+from stackctl.traffic.result import LoadResult
 
 STEPS = (1, 1.5, 2, 3, 5, 7)
 """Ends of the histogram's bins in each decade; but 900 ms in place of a second, when it is late."""

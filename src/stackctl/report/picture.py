@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from stackctl.checks.verify import Finding
 from stackctl.plan import Plan
 from stackctl.report.terminal import findings_report
-from stackctl.verify import Finding
 
 WIDTH = 148
 

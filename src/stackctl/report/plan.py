@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stackctl.capacity import Ceiling
 from stackctl.limits import TABLE, Value
 from stackctl.plan import Plan, Requirement
+from stackctl.plan.predict import Ceiling
 from stackctl.plan.stalled import per_gib, speed
 from stackctl.report.jsontext import plain
 from stackctl.report.words import heading, shown, targets

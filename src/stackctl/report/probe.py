@@ -12,9 +12,9 @@ from rich.text import Text
 from stackctl.report.words import TELEMT_WORDS, printable
 
 if TYPE_CHECKING:
-    from stackctl.apply.probe import Probed
-    from stackctl.observe.cause import Cause
-    from stackctl.observe.handshake import Handshake
+    from stackctl.handshake.cause import Cause
+    from stackctl.handshake.records import Handshake
+    from stackctl.handshake.stack import Probed
 
 SHOWN = 8
 """Pieces of evidence shown of one cause."""

@@ -12,7 +12,7 @@ from rich.text import Text
 from stackctl.report.words import TELEMT_WORDS
 
 if TYPE_CHECKING:
-    from stackctl.apply.status import Status
+    from stackctl.operate.status import Status
 
 
 def status_report(console: Console, status: Status) -> None:

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from stackctl.checks.verify import Finding, Verdict, exit_status, summary
 from stackctl.plan import Plan
 from stackctl.report.group import lines
 from stackctl.report.words import heading, printable, shown
-from stackctl.verify import Finding, Verdict, exit_status, summary
 
 FEW = 4
 """Fewer limits than this are named one by one in a note, and each with its own remedy."""

@@ -8,7 +8,6 @@ from itertools import product
 
 import pytest
 
-from stackctl.capacity import Sizes
 from stackctl.limits import (
     HOST_PLACES,
     INFINITY,
@@ -24,6 +23,7 @@ from stackctl.limits import (
 )
 from stackctl.limits.values import compact, parse
 from stackctl.plan import make_plan
+from stackctl.plan.sizes import Sizes
 from stackctl.render import render
 from stackctl.spec import Secrets, Stack
 
@@ -214,7 +214,7 @@ def test_every_setting_of_a_row_is_rendered_in_the_file_of_its_place(
 
 
 def test_every_reader_is_implemented_and_used() -> None:
-    from stackctl.observe.readers import READERS
+    from stackctl.checks.readers import READERS
 
     assert set(READERS) == set(Reader)
     assert {read.reader for row in TABLE.values() for read in row.reads} == set(Reader)

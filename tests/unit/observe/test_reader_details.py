@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from stackctl.checks.readers import READERS
 from stackctl.limits import TABLE
 from stackctl.observe.model import Observed, Snapshot
-from stackctl.observe.readers import READERS
 
 Logs = Mapping[str, tuple[str, ...]]
 

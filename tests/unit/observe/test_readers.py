@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stackctl.checks.readers import READERS, observations
 from stackctl.limits import TABLE, Reader, Role
 from stackctl.observe.model import Observed, Snapshot
-from stackctl.observe.readers import READERS, observations
 
 from .cases import CASES, FIRST, HAPROXY, Case, put
 

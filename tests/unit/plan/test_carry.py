@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from stackctl.capacity import Ceiling
 from stackctl.errors import PlanError, StrictError
 from stackctl.plan import HostFacts, Plan, make_plan
 from stackctl.plan.carry import refuse_shortfall
+from stackctl.plan.predict import Ceiling
 from stackctl.spec import Stack
 
 PORTS = "net.ipv4.ip_local_port_range"

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from stackctl.diagnose.model import Diagnosis, Fill, Growth
+from stackctl.checks.diagnose.model import Diagnosis, Fill, Growth
 from stackctl.report.diagnose import diagnose_document, diagnose_report
 
 GROWS = Growth("telemt-1", "netstat.ListenDrops", 9, 4, 2.0, "a listener dropped", ("nofile",))

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
+from stackctl.checks.verify import Finding, Verdict
 from stackctl.limits import INFINITY, TABLE, Depth, Value
 from stackctl.plan import Plan, Sources, make_plan
 from stackctl.report.document import document, junit
@@ -16,7 +17,6 @@ from stackctl.report.group import lines
 from stackctl.report.jsontext import plain, to_json
 from stackctl.report.terminal import findings_report
 from stackctl.spec import Stack
-from stackctl.verify import Finding, Verdict
 
 REASON = "a lab leaves the host as it is; `limits.mode: strict` and host/ are for production"
 CEILING = "this engine can grant at most 20000, not 1048576"

@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 import pytest
 
 from loads import FINDINGS, finding, load_result
-from stackctl.counters.signs import Movement
-from stackctl.load.result import LoadResult
+from stackctl.checks.verify import Verdict
+from stackctl.observe.signs import Movement
 from stackctl.report.limitmarks import limit_rows
 from stackctl.report.page import binned, load_page
-from stackctl.verify import Verdict
+from stackctl.traffic.result import LoadResult
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CURVE = ((0.2, 400), (0.4, 1000), (10.4, 1000))

@@ -7,9 +7,9 @@ import json
 
 from rich.console import Console
 
-from stackctl.apply.probe import Probed
-from stackctl.observe.cause import Cause
-from stackctl.observe.handshake import Handshake, Hop
+from stackctl.handshake.cause import Cause
+from stackctl.handshake.records import Handshake, Hop
+from stackctl.handshake.stack import Probed
 from stackctl.report.probe import SHOWN, probe_document, probe_report
 
 HOPS = (Hop("connect", 0.12), Hop("proxy", 0.07), Hop("tls", 15.4), Hop("answer", 3.21))

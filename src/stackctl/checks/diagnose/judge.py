@@ -1,0 +1,83 @@
+"""Two samples → a diagnosis. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from stackctl.checks.diagnose.model import Diagnosis, Fill, Growth
+from stackctl.checks.diagnose.signs import FILLS
+from stackctl.limits import Role
+from stackctl.observe.signs import rows_on, sign_of
+
+Readings = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Everything read at one moment.
+
+    Attributes:
+        at: seconds of a clock that only goes forward.
+        readings: numbers by place, then by name.
+        unread: what could not be read, one clause each.
+    """
+
+    at: float
+    readings: Mapping[str, Readings]
+    unread: tuple[str, ...] = ()
+
+
+def diagnose(
+    stack: str, link: str, roles: Mapping[str, Role | None], first: Sample, second: Sample
+) -> Diagnosis:
+    """What grows, and what is nearly full.
+
+    Args:
+        stack: its name.
+        link: "unix" or "tcp"; rows of other links are not pointed at.
+        roles: whose rows count in each place; None for all, where a namespace is shared.
+        first: the earlier sample.
+        second: the later one; its totals and fills are shown.
+    """
+    seconds = max(second.at - first.at, 1e-3)
+    growths = [
+        growth
+        for where, role in roles.items()
+        for growth in _growths(where, role, link, first, second, seconds)
+    ]
+    fills = [fill for where, role in roles.items() for fill in _fills(where, role, link, second)]
+    return Diagnosis(
+        stack=stack,
+        seconds=seconds,
+        growths=tuple(sorted(growths, key=lambda growth: (-growth.grew, -growth.total))),
+        fills=tuple(sorted(fills, key=lambda fill: -fill.share)),
+        unread=tuple(dict.fromkeys((*first.unread, *second.unread))),
+    )
+
+
+def _growths(
+    where: str, role: Role | None, link: str, first: Sample, second: Sample, seconds: float
+) -> Iterator[Growth]:
+    before, after = first.readings.get(where, {}), second.readings.get(where, {})
+    for name, total in after.items():
+        # A class of refused clients is shown by itself: classes mean different things.
+        sign = sign_of(name)
+        if sign is None or not total:
+            continue
+        # Less than before: the process or namespace is another one, and began anew.
+        had = before.get(name, 0)
+        grew = total - had if total >= had else total
+        rows = rows_on(sign.limits, role, link)
+        yield Growth(where, name, total, grew, grew / seconds, sign.means, rows)
+
+
+def _fills(where: str, role: Role | None, link: str, sample: Sample) -> Iterator[Fill]:
+    readings = sample.readings.get(where, {})
+    for sign in FILLS:
+        used = readings.get(sign.used)
+        most = readings.get(sign.of) if sign.of else 0
+        # A limit of 0 is none: HAProxy says so of a proxy without one.
+        if used is None or most is None or (sign.of and not most):
+            continue
+        yield Fill(where, sign.name, used, most, sign.means, rows_on(sign.limits, role, link))

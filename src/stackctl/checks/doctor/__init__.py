@@ -1,0 +1,81 @@
+"""Everything between this host and the stack's number, one line each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from stackctl.checks.doctor.capacity import capacity
+from stackctl.checks.doctor.descriptors import descriptors, limits, nr_open
+from stackctl.checks.doctor.engine import capability, compose, engine, restart, ulimits
+from stackctl.checks.doctor.machine import cgroup, clock, kernel, memory
+from stackctl.checks.doctor.model import (
+    Diagnosis,
+    Evidence,
+    Lines,
+    Problem,
+    Verdict,
+    exit_status,
+    summary,
+)
+from stackctl.checks.doctor.network import addresses, conntrack, ports
+from stackctl.checks.doctor.security import security
+from stackctl.observe.limitfile import ParseError
+from stackctl.observe.model import Unread
+
+__all__ = [
+    "TOPICS",
+    "Diagnosis",
+    "Evidence",
+    "Problem",
+    "Verdict",
+    "diagnose",
+    "exit_status",
+    "summary",
+]
+
+TOPICS: Mapping[str, Callable[[Evidence], Lines]] = MappingProxyType(
+    {
+        "engine": engine,
+        "compose": compose,
+        "kernel": kernel,
+        "capability": capability,
+        "nr_open": nr_open,
+        "descriptors": descriptors,
+        "ulimits": ulimits,
+        "limits": limits,
+        "memory": memory,
+        "ports": ports,
+        "addresses": addresses,
+        "conntrack": conntrack,
+        "capacity": capacity,
+        "cgroup": cgroup,
+        "clock": clock,
+        "security": security,
+        "restart": restart,
+    }
+)
+"""What is looked at, in the order of the report."""
+
+AGAIN = "run the command again; if it stays unknown, report this line"
+
+
+def diagnose(seen: Evidence) -> tuple[Diagnosis, ...]:
+    """Every topic's lines, each topic at least one; what could not be read is unknown."""
+    return tuple(line for topic in TOPICS for line in _lines(topic, seen))
+
+
+def _lines(topic: str, seen: Evidence) -> list[Diagnosis]:
+    lines: list[Diagnosis] = []
+    try:
+        for line in TOPICS[topic](seen):
+            # One by one: what was said before something could not be read still stands.
+            lines.append(line)
+    except (Unread, ParseError) as error:
+        remedy = AGAIN
+        if seen.engine:
+            remedy = "see the line `engine`"
+        elif seen.no_facts:
+            remedy = seen.no_facts.remedy
+        lines.append(Diagnosis(topic, Verdict.UNKNOWN, str(error), remedy))
+    return lines or [Diagnosis(topic, Verdict.UNKNOWN, "nothing was found to say", AGAIN)]

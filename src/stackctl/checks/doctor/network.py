@@ -1,0 +1,216 @@
+"""Source ports, the client's address, and connection tracking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stackctl.checks.doctor.model import Diagnosis, Evidence, Lines, Verdict
+from stackctl.limits.rows import PREPARE_HOST
+from stackctl.observe.model import Unread, value_of
+from stackctl.plan.sizes import PORT_SHARE, fair_share, usable_ports
+
+PORTS = "net.ipv4.ip_local_port_range"
+COUNT = "net.netfilter.nf_conntrack_count"
+TABLE_SIZE = "net.netfilter.nf_conntrack_max"
+FULL = 0.8
+"""Of the table: above it there is no room for a wave of reconnects."""
+
+TRANSLATED_PORTS = 64_512
+"""Source NAT of a bridge takes 1024 to 65535."""
+
+
+def ports(seen: Evidence) -> Lines:
+    """Source ports: of HAProxy towards a replica, and of the replicas towards data centres."""
+    yield _links(seen)
+    yield _outward(seen)
+
+
+def _links(seen: Evidence) -> Diagnosis:
+    stack = seen.stack
+    if stack.link == "unix":
+        return Diagnosis("ports", Verdict.OK, "unix links take no source ports")
+    each = fair_share(stack.connections, stack.replicas)
+    # A bridge gives HAProxy's namespace a range of its own; on the host's network it is the host's.
+    ports = seen.sizes.link_ports
+    usable = _host_range(seen) * ports if stack.network == "host" else seen.sizes.ports_per_link
+    says = (
+        f"tcp links need {each:,} source ports towards each of {stack.replicas} replicas; "
+        f"{'this host' if stack.network == 'host' else 'a link'} has {usable:,}"
+    )
+    refused = each * 100 > stack.port_share * seen.sizes.ports_per_link
+    if each > usable or refused:
+        way = f"or {PREPARE_HOST}, " if stack.network == "host" else ""
+        needed = -(-stack.connections * 100 // (usable * stack.port_share))
+        remedy = f"set `link: unix`, {way}more `link_ports`, or `replicas: {needed}` or more"
+        if refused:
+            says += f"; more than {stack.port_share} % of them is not planned"
+        return Diagnosis("ports", Verdict.BAD, says, remedy)
+    if each > PORT_SHARE * usable:
+        says += f"; above {PORT_SHARE:.0%} of them every connect() has to search"
+        return Diagnosis("ports", Verdict.ADVICE, says, "set `link: unix`, or more `link_ports`")
+    return Diagnosis("ports", Verdict.OK, says)
+
+
+def _outward(seen: Evidence) -> Diagnosis:
+    stack = seen.stack
+    if stack.telemt.middle_proxy:
+        says = "towards Telegram the middle proxies' pool carries many clients on one connection"
+        return Diagnosis("ports", Verdict.OK, says)
+    usable = _host_range(seen) if stack.network == "host" else TRANSLATED_PORTS
+    says = (
+        f"towards Telegram each client is one connection from this machine's address, with "
+        f"{usable:,} ports for each data centre's address; {stack.connections:,} clients"
+    )
+    if stack.connections <= usable:
+        return Diagnosis("ports", Verdict.OK, says)
+    wider = seen.sizes.ports_per_link > usable
+    return Diagnosis(
+        "ports",
+        Verdict.ADVICE,
+        f"{says}, of which at most {usable:,} can be at one of them",
+        (f"widen {PORTS} ({PREPARE_HOST}), " if wider else "")
+        + "set `telemt.middle_proxy: true`, or spread the clients over several machines",
+    )
+
+
+def _host_range(seen: Evidence) -> int:
+    values = seen.sysctl(PORTS)
+    if len(values) != 2:
+        raise Unread(f"{PORTS} is not a pair")
+    return usable_ports(values[0], values[1])
+
+
+def addresses(seen: Evidence) -> Lines:
+    """Whether HAProxy sees the client's own address."""
+    stack = seen.stack
+    if stack.network == "host":
+        says = "on the host's network every client arrives under its own address"
+        yield Diagnosis("addresses", Verdict.OK, says)
+        return
+    if seen.security_option("rootless"):
+        yield Diagnosis(
+            "addresses",
+            Verdict.BAD,
+            "a rootless engine forwards published ports itself: every client arrives with one "
+            "address of its own, and per-address limits count them as one",
+            "use an engine that runs as root",
+        )
+        return
+    yield _published(seen, seen.reading("engine", what="whether the userland proxy is on"))
+
+
+def _published(seen: Evidence, engine: Mapping[str, Any]) -> Diagnosis:
+    port = seen.stack.listen.port
+    here = seen.facts.get("netns")
+    proxies = [proxy for proxy in engine.get("proxies", ()) if _lives(proxy, here)]
+    mine = sum(_host_port(proxy) == str(port) for proxy in proxies)
+    daemons = [d for d in engine["daemons"] if d["comm"] == "dockerd" and _lives(d, here)]
+    rules, proxied = set(), set()
+    unread: Unread | None = None
+    for daemon in daemons:
+        # A proxy that runs says more than what its daemon was told.
+        runs = any(proxy["parent"] == daemon["pid"] for proxy in proxies)
+        try:
+            told = _told(daemon)
+        except Unread as error:
+            if runs:
+                proxied.add(True)
+            else:
+                unread = error
+            continue
+        rules.add(bool(told.get("iptables", True)))
+        proxied.add(runs or bool(told.get("userland-proxy", True)))
+    if rules == {False}:
+        return Diagnosis(
+            "addresses",
+            Verdict.BAD,
+            "the engine writes no firewall rules (iptables: false): every client passes its "
+            "userland proxy and arrives with the bridge's address",
+            "let the engine write its rules, or set `network: host`",
+        )
+    if mine:
+        return _proxied(f"{mine} docker-proxy run for this stack's port {port}")
+    if unread:
+        raise unread
+    if not daemons and not proxies:
+        raise Unread("whether the userland proxy is on: no dockerd and no docker-proxy is seen")
+    if len(proxied) > 1 or len(rules) > 1:
+        raise Unread(
+            f"whether the userland proxy is on: {len(daemons)} dockerd run, and they differ"
+        )
+    if proxied == {False}:
+        says = "the userland proxy is off: clients of the published port keep their address"
+        return Diagnosis("addresses", Verdict.OK, says)
+    how = f"{len(proxies)} docker-proxy run" if proxies else "nothing the engine was told says not"
+    return _proxied(f"the userland proxy is on ({how})")
+
+
+def _lives(process: Mapping[str, Any], here: object) -> bool:
+    """Whether it can be our engine's: the probe is in that one's network namespace."""
+    return bool(process.get("netns", {}).get("text", here) == here)
+
+
+def _host_port(proxy: Mapping[str, Any]) -> str:
+    words = list(proxy["arguments"].get("value", ()))
+    at = words.index("-host-port") + 1 if "-host-port" in words else len(words)
+    return str(words[at]) if at < len(words) else ""
+
+
+def _proxied(seen_as: str) -> Diagnosis:
+    return Diagnosis(
+        "addresses",
+        Verdict.ADVICE,
+        f"{seen_as}: clients on this machine's 127.0.0.1 and clients over IPv6 arrive with the "
+        "bridge's address; others keep theirs",
+        'set `network: host`, or "userland-proxy": false in daemon.json (a bridge then takes IPv4 '
+        "alone)",
+    )
+
+
+def _told(daemon: Mapping[str, Any]) -> dict[str, Any]:
+    """What a dockerd was told, by the keys of daemon.json; its flags win.
+
+    Raises:
+        Unread: neither could be read. A file that is not there tells nothing, and may do so.
+    """
+    file = daemon.get("file", {})
+    absent = str(file.get("error", "")).startswith("ENOENT")
+    settings = {} if absent else dict(value_of(file, f"daemon.json of dockerd {daemon['pid']}"))
+    for flag in value_of(daemon.get("flags"), f"arguments of dockerd {daemon['pid']}"):
+        name, equals, word = str(flag).removeprefix("--").partition("=")
+        if name in {"userland-proxy", "iptables"}:
+            settings[name] = not equals or word.lower() not in {"false", "0", "f"}
+    return settings
+
+
+def conntrack(seen: Evidence) -> Lines:
+    """The table of tracked connections against what the clients take of it."""
+    stack, sizes = seen.stack, seen.sizes
+    on_host = stack.network == "host"
+    if on_host and seen.host and seen.host.tracked is False:
+        yield Diagnosis(
+            "conntrack",
+            Verdict.OK,
+            "not in the way: a connection made here is not tracked, so clients on the host's "
+            "network take no entry",
+        )
+        return
+    most = seen.sysctl(TABLE_SIZE)[0]
+    count = seen.numbers("tracking", "count", what=COUNT)[0]
+    why = "a published port is translated, so clients are tracked"
+    if on_host:
+        tried = seen.host.tracked if seen.host else None
+        why = "a connection made here is tracked" if tried else "clients may be tracked here"
+    says = (
+        f"{why}: {stack.connections:,} clients make {sizes.conntrack_entries:,} entries in the "
+        f"host's namespace; the table holds {most:,}, now {count:,} ({count / max(1, most):.0%})"
+    )
+    if sizes.conntrack_entries > most:
+        yield Diagnosis(
+            "conntrack", Verdict.BAD, f"{says}: later clients are dropped", PREPARE_HOST
+        )
+    elif max(sizes.conntrack_entries, count) > FULL * most:
+        yield Diagnosis("conntrack", Verdict.ADVICE, says, PREPARE_HOST)
+    else:
+        yield Diagnosis("conntrack", Verdict.OK, says)

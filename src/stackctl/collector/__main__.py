@@ -1,0 +1,48 @@
+"""Prints one JSON object: what the live stack named on standard input looks like.
+
+    docker run --rm -i --pid host --network host --cgroupns host --userns host --read-only \\
+        --cap-drop ALL --cap-add SYS_ADMIN --cap-add SYS_PTRACE --cap-add DAC_READ_SEARCH \\
+        --group-add 99 --security-opt apparmor=unconfined IMAGE <<< '<json>'
+
+What each is for:
+    pid host         the targets' /proc entries, and the engine's, under the ids the engine gives
+    network host     the host's own namespace: its sysctls, cards and ports; the published address
+    cgroupns host    cgroup paths as the engine writes them (cgroup v2)
+    userns host      on an engine with userns-remap: capabilities over the host's namespaces
+    SYS_ADMIN        setns into the targets' network namespaces
+    SYS_PTRACE       /proc/PID/root, ns and fd of other users' processes; pidfd_getfd
+    DAC_READ_SEARCH  list /proc/PID/fd of processes that are not root's; files of mode 0600
+    group 99         HAProxy's admin socket, mode 660
+    apparmor         the engine's own process runs unconfined, and docker-default may not look at it
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from stackctl.collector.collect import run
+
+
+def main() -> None:
+    """Read the request, one line of JSON, from standard input; print the response.
+
+    Not from an argument: it may carry secrets, and arguments are shown by `docker inspect` and ps.
+    """
+    if len(sys.argv) != 1:
+        sys.stderr.write("usage: collector, with the request on standard input\n")
+        raise SystemExit(2)
+    try:
+        request = json.loads(sys.stdin.readline())
+    except ValueError as problem:
+        sys.stderr.write(f"the request is not JSON: {problem}\n")
+        raise SystemExit(2) from problem
+    sys.stdout.write(json.dumps(run(request), separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+    # A thread that hangs in the kernel must not hold up the end.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

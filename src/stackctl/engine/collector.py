@@ -1,0 +1,118 @@
+"""One start of the probe container."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from stackctl import __version__
+from stackctl.engine.door import door, short
+from stackctl.engine.model import STACK_LABEL, VERSION_LABEL
+from stackctl.errors import EngineError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container as SdkContainer
+
+COLLECTOR_IMAGE = f"stackctl/collector:{__version__}"
+COLLECTOR_CAPABILITIES = ("SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH")
+"""Enter namespaces; read other users' /proc and duplicate a live socket; list their descriptors.
+Not `--privileged`: a daemon without CAP_SYS_RESOURCE cannot start that."""
+
+
+def line(request: Mapping[str, Any]) -> bytes:
+    """The request as the one line that the probe reads from its standard input.
+
+    Not an argument and not the environment: the engine would show either to whoever may inspect a
+    container, and a request may carry secrets.
+    """
+    return json.dumps(request, separators=(",", ":")).encode() + b"\n"
+
+
+def run_collector(client: DockerClient, request: Mapping[str, Any], stack: str) -> dict[str, Any]:
+    """Run the probe once and return its answer.
+
+    Args:
+        client: the engine.
+        request: observe.request builds it.
+        stack: name of the stack, for the container's label.
+
+    Raises:
+        EngineError: it could not be started, or did not answer with JSON.
+    """
+    from docker.errors import ImageNotFound
+    from docker.types import LogConfig
+
+    def run() -> tuple[bytes, bytes, int]:
+        container = client.containers.create(
+            COLLECTOR_IMAGE,
+            stdin_open=True,
+            pid_mode="host",
+            network_mode="host",
+            cgroupns="host",
+            # With user namespaces remapped, the host's would be refused otherwise.
+            userns_mode="host",
+            cap_drop=["ALL"],
+            cap_add=list(COLLECTOR_CAPABILITIES),
+            # HAProxy's admin socket is open to its group alone.
+            group_add=["99"],
+            # The engine's own process runs unconfined, and docker-default may not look at it.
+            security_opt=["apparmor=unconfined"],
+            read_only=True,
+            labels={STACK_LABEL: stack, VERSION_LABEL: __version__},
+            log_config=LogConfig(type="none"),
+        )
+        try:
+            return _run_attached(container, line(request))
+        finally:
+            container.remove(force=True)
+
+    try:
+        # In a thread, and waited for: Ctrl-C may come before the container is removed.
+        with door("running the probe"), ThreadPoolExecutor(max_workers=1) as pool:
+            output, errors, status = pool.submit(run).result()
+    except EngineError as error:
+        if isinstance(error.__cause__, ImageNotFound):
+            raise EngineError(
+                f"the probe's image {COLLECTOR_IMAGE} is gone", "`stackctl up` builds it again"
+            ) from error
+        raise
+    if status != 0:
+        raise EngineError(
+            f"the probe failed with status {status}: {short(errors)}",
+            "run the command again; if it fails again, report the message above",
+        )
+    try:
+        answer: dict[str, Any] = json.loads(output)
+    except ValueError as error:
+        raise EngineError(
+            f"the probe's answer is not JSON: {output[:200]!r}", "report this message"
+        ) from error
+    return answer
+
+
+def _run_attached(container: SdkContainer, request: bytes) -> tuple[bytes, bytes, int]:
+    """Start a container, hand it the request, read it to its end: stdout, stderr, exit status.
+
+    Attached before the start, so the output comes as it is written, and whole: which log driver the
+    engine has, and whether that has everything when the container ends, does not matter.
+    """
+    stream = container.attach(stdout=True, stderr=True, stream=True, demux=True)
+    way_in = container.attach_socket(params={"stdin": 1, "stream": 1})
+    try:
+        container.start()
+        with suppress(BrokenPipeError, ConnectionResetError):
+            # One that has ended already says on stderr why; its status is looked at below.
+            # The SDK hands out the socket itself, or a file around it.
+            sock: Any = getattr(way_in, "_sock", way_in)
+            sock.sendall(request)
+        output, errors = bytearray(), bytearray()
+        for out, err in stream:
+            output += out or b""
+            errors += err or b""
+    finally:
+        way_in.close()
+    return bytes(output), bytes(errors), int(container.wait()["StatusCode"])

@@ -1,0 +1,149 @@
+"""Real handshakes through a running stack: every user and mode, every replica."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from stackctl.engine import Engine
+from stackctl.errors import EngineError, Exit, PlanError, SpecError
+from stackctl.handshake.cause import Cause
+from stackctl.handshake.records import Handshake, handshakes
+from stackctl.observe.choice import AT_ONCE, EACH, Choice
+from stackctl.observe.collect import look
+from stackctl.observe.model import Snapshot, Unread, ahead
+from stackctl.plan import HAPROXY
+from stackctl.spec import Stack, load_secrets
+
+MOST = 20_000
+"""Handshakes of one run: as many take some minutes."""
+
+LONGEST = 300.0
+"""Seconds that all handshakes of one run may take."""
+
+CLOCK = 120.0
+"""Seconds by which clocks may differ in fake TLS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What handshakes through a stack showed.
+
+    Attributes:
+        stack: its name.
+        telemt: "official", "binary" or "double".
+        handshakes: the published address first, then replica by replica.
+        ahead: seconds by which the clock of the engine's host is ahead of this machine's; 0.0
+            where the probe's moment lies within the time it took.
+    """
+
+    stack: str
+    telemt: str
+    handshakes: tuple[Handshake, ...]
+    ahead: float = 0.0
+
+    @property
+    def clock(self) -> Cause | None:
+        """What is wrong between the two clocks; None where they agree well enough."""
+        if abs(self.ahead) <= CLOCK:
+            return None
+        side = "ahead of" if self.ahead > 0 else "behind"
+        return Cause(
+            "clock",
+            f"the clock of the engine's host is {abs(self.ahead):.0f} s {side} this machine's: "
+            f"fake TLS allows {CLOCK:.0f} s",
+            "set the one that is wrong (an NTP client keeps it right)",
+        )
+
+    @property
+    def exit_status(self) -> Exit:
+        """0 where every handshake is whole and nothing is wrong with it or with the clocks."""
+        good = self.handshakes and not any(one.cause for one in self.handshakes)
+        return Exit.OK if good and not self.clock else Exit.SHORT
+
+
+def probe_stack(stack: Stack, engine: Engine, user: str = "", replica: str = "") -> Probed:
+    """Shake hands as clients of the running stack do.
+
+    Args:
+        stack: its file.
+        engine: where it runs.
+        user: this one alone; all of the secrets file if empty.
+        replica: this one alone, and not through the published address; everything if empty.
+
+    Raises:
+        SpecError: no such user or replica, the secrets file is wrong, or there are too many.
+        EngineError: the engine does not answer, or nothing of the stack runs there.
+    """
+    choice = _choice(stack, user, replica)
+    running = engine.containers(stack.name)
+    if not any(c.target == HAPROXY and c.pid for c in running):
+        raise EngineError(
+            f"{stack.name}: no HAProxy of this stack runs on the engine", "start it: `stackctl up`"
+        )
+    before = time.time()
+    snapshot = look(engine, stack, choice=choice)
+    after = time.time()
+    try:
+        made = handshakes(snapshot)
+    except Unread as problem:
+        raise EngineError(str(problem), "run the command again, and report this message") from None
+    labels = next(c.labels for c in running if c.target == HAPROXY)
+    return Probed(
+        stack.name,
+        labels.get("io.stackctl.telemt", ""),
+        (*made, *_absent(stack, choice, snapshot)),
+        ahead(snapshot, before, after),
+    )
+
+
+def _choice(stack: Stack, user: str, replica: str) -> Choice:
+    users = load_secrets(stack.secrets_path).users
+    if user and user not in users:
+        # Not repeated: it may be a secret that was meant for another option.
+        raise SpecError("--user", "there is no such user", f"one of: {', '.join(users)}")
+    names = [f"telemt-{n}" for n in range(1, stack.replicas + 1)]
+    if replica and replica not in names:
+        raise SpecError("--replica", "there is no such replica", f"one of: {', '.join(names)}")
+    wanted = {user: users[user]} if user else dict(users)
+    places = 1 if replica else len(names) + 1
+    count = len(wanted) * len(stack.telemt.modes) * places
+    if count > MOST:
+        raise PlanError(
+            "users",
+            f"{len(wanted)} users at {places} places are {count} handshakes, more than {MOST}",
+            "give --user or --replica",
+        )
+    return Choice(
+        users=wanted,
+        replicas=(replica,) if replica else None,
+        published=not replica,
+        arrivals=True,
+        seconds=_seconds(len(wanted), len(stack.telemt.modes), places),
+    )
+
+
+def _seconds(users: int, modes: int, places: int) -> float:
+    """The most that all of them may take, should every one wait in vain.
+
+    At a place each mode is looked into once, which takes two tries more; after that clients there
+    are given a second. A healthy stack takes hundredths for each.
+    """
+    rounds = -(-places // AT_ONCE)
+    return min(LONGEST, 10.0 + rounds * modes * (EACH + 4.0 + users))
+
+
+def _absent(stack: Stack, choice: Choice, snapshot: Snapshot) -> list[Handshake]:
+    """A replica that does not run has no record: it is named all the same."""
+    names = choice.replicas or [f"telemt-{n}" for n in range(1, stack.replicas + 1)]
+    return [
+        Handshake(name, user, mode, (), "start", "it does not run", "", None, "", _gone(name))
+        for name in names
+        if name not in snapshot.targets
+        for user in choice.users
+        for mode in stack.telemt.modes
+    ]
+
+
+def _gone(name: str) -> Cause:
+    return Cause("down", f"{name} does not run", "start it: `stackctl up`")

@@ -1,0 +1,161 @@
+"""What is tried after a failure, so that its cause is observed and not guessed. The edge."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from stackctl.handshake.connect import as_reset, connect, near, proxy_header
+from stackctl.handshake.model import Trial, TrialName
+from stackctl.handshake.site import ask_site
+from stackctl.mtproto import Attempt, Failure, Secret, attempt
+from stackctl.mtproto.link import is_domain
+
+SKEW = 120
+"""Seconds that a proxy's clock may differ from a client's."""
+_UPTIME = 60
+"""A time stamp of a client without a clock; some proxies take it at any time."""
+_SHIFTS = tuple(sign * s for s in (2 * SKEW, 3600, 7200, 10800) for sign in (1, -1))
+"""Seconds: what a clock that drifts and a clock of the wrong zone show."""
+PAUSE = 1.05
+"""Seconds before each trial: Telemt turns away an address that failed, known key or not, for up to
+a second after each failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where and what to try; `timeout`: seconds for each trial; `deadline`: monotonic, for all;
+    `pause`: seconds before each."""
+
+    address: str
+    port: int
+    secret: Secret
+    dc: int
+    timeout: float
+    deadline: float
+    pause: float = PAUSE
+
+    def attempt(
+        self, secret: Secret, dc: int = 0, unix_time: float | None = None, header: bool = False
+    ) -> Attempt | None:
+        """One more handshake, or None where time is up or no connection is made."""
+        timeout = self.wait()
+        if timeout <= 0:
+            return None
+        until = time.monotonic() + timeout
+        sock = connect(self.address, self.port, timeout)
+        if not isinstance(sock, socket.socket):
+            failure = as_reset(sock, secret)
+            return Attempt((), failure) if failure else None
+        with sock:
+            try:
+                sock.sendall(proxy_header(sock) if header else b"")
+            except OSError:
+                return None
+            return attempt(sock, secret, dc=dc or self.dc, deadline=until, unix_time=unix_time)
+
+    def wait(self) -> float:
+        """Pause; the seconds that the next trial may take then."""
+        time.sleep(self.pause)
+        return min(self.timeout, self.deadline - time.monotonic())
+
+
+def try_more(target: Target, failure: Failure) -> tuple[Trial, ...]:
+    """The trials that a failure calls for; ends early where one has shown the cause."""
+    return tuple(_behind(target) if _passed_in(target, failure) else _outside(target, failure))
+
+
+def _passed_in(target: Target, failure: Failure) -> bool:
+    """Whether the proxy took us for a user of it, as far as a flight can show that."""
+    return failure.hop == "answer" and (
+        target.secret.mode == "tls" or failure.cause in {"dc-error", "bad-answer"}
+    )
+
+
+def _behind(target: Target) -> Iterator[Trial]:
+    other = abs(target.dc) % 5 + 1
+    yield _trial("other-dc", target.attempt(target.secret, dc=other), str(other))
+
+
+def _outside(target: Target, failure: Failure) -> Iterator[Trial]:
+    secret = target.secret
+    silent = failure.cause in {"closed", "reset", "timeout"}
+    if silent and near(target.address):
+        trial = _trial("proxy-header", target.attempt(secret, header=True))
+        yield trial
+        if trial.passed:
+            return
+    name = secret.domain or "localhost"
+    site, ahead = ask_site(target.address, target.port, name, max(target.wait(), 0.001))
+    yield site
+    if secret.mode == "tls":
+        yield from _fake_tls(target, failure, ahead)
+        return
+    other: Literal["classic", "secure"] = "classic" if secret.mode == "secure" else "secure"
+    trial = _trial(other, target.attempt(replace(secret, mode=other)))
+    yield trial
+    if silent and not trial.passed:
+        yield _random_key(target, failure)
+        yield from _behind(target)
+
+
+def _fake_tls(target: Target, failure: Failure, ahead: float | None) -> Iterator[Trial]:
+    secret = target.secret
+    for name in failure.names[:2]:
+        # A wildcard's own name is no site.
+        domain = name.removeprefix("*.")
+        if is_domain(domain) and domain.lower() != secret.domain.lower():
+            trial = _trial("domain", target.attempt(replace(secret, domain=domain)), domain)
+            yield trial
+            if trial.passed:
+                return
+    yield _trial("secure", target.attempt(Secret("secure", secret.key)))
+    yield _clock(target, ahead)
+
+
+def _clock(target: Target, ahead: float | None) -> Trial:
+    now = time.time()
+    shifts = [*([ahead] if ahead is not None and abs(ahead) > SKEW else []), *_SHIFTS]
+    for shift in shifts:
+        if _hello_passes(target, time.time() + shift):
+            source = "as the site's Date says" if shift is ahead else f"give or take {SKEW} s"
+            seen = f"the handshake passes with a time stamp {shift:+.0f} s from now, {source}"
+            return Trial("clock", True, seen, f"{shift:.0f}")
+    if _hello_passes(target, _UPTIME):
+        return Trial("clock", True, "the handshake passes with a time stamp of no clock", "uptime")
+    tried = f"{len(shifts) + 1} other time stamps in {time.time() - now:.1f} s, none passes"
+    return Trial("clock", False, tried)
+
+
+def _hello_passes(target: Target, unix_time: float) -> bool:
+    seen = target.attempt(target.secret, unix_time=unix_time)
+    return seen is not None and any(step.hop == "tls" for step in seen.steps)
+
+
+def _random_key(target: Target, failure: Failure) -> Trial:
+    """Whether the proxy treats a key that nobody has as it treats this one."""
+    seen = target.attempt(replace(target.secret, key=os.urandom(16)))
+    if seen is None or seen.failure is None:
+        return _trial("random-key", seen)
+    ended = seen.failure.cause
+    same = ended == failure.cause
+    words = "the same" if same else f"another: {ended}"
+    return Trial("random-key", False, f"a key that nobody has meets {words}", _same(same))
+
+
+def _same(same: bool) -> str:
+    return "same" if same else "differs"
+
+
+def _trial(name: TrialName, seen: Attempt | None, value: str = "") -> Trial:
+    if seen is None:
+        return Trial(name, False, "not tried: no connection, or no time left", value)
+    if seen.failure is None:
+        return Trial(name, True, f"resPQ after {sum(s.ms for s in seen.steps):.0f} ms", value)
+    # A verified flight is proof of key, domain and clock; what is behind it is another question.
+    passed = any(step.hop == "tls" for step in seen.steps)
+    return Trial(name, passed and name in {"domain", "proxy-header"}, seen.failure.detail, value)

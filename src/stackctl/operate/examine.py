@@ -1,0 +1,125 @@
+"""The edge of `doctor`: ask compose, the engine and the probe, and go on where one is missing."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from stackctl.checks.doctor import Evidence, Problem
+from stackctl.engine import Engine, compose_version
+from stackctl.errors import EngineError, PlanError, StackError, StrictError
+from stackctl.observe.collect import look
+from stackctl.observe.facts import host_facts
+from stackctl.observe.local import local_facts
+from stackctl.observe.model import ahead
+from stackctl.operate.sources import ensure_collector
+from stackctl.plan import HOST, HostFacts, Plan, make_plan, sizes_of
+from stackctl.spec import Stack, with_mode
+
+LONGEST = 400
+"""Characters of another program's words on one line."""
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def examine(stack: Stack, progress: Callable[[str], None]) -> Evidence:
+    """Everything a doctor looks at. Nothing is changed, but that the probe's image is built.
+
+    What cannot be had has a Problem in its place; no engine at all is one of these.
+    """
+    # Compose takes as long to answer as the engine does: side by side.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        asked = pool.submit(compose_version)
+        seen = _planned(_machine(stack, progress))
+        return _with_compose(seen, asked)
+
+
+def _machine(stack: Stack, progress: Callable[[str], None]) -> Evidence:
+    seen = Evidence(stack, sizes_of(stack, None))
+    try:
+        engine = Engine.connect()
+        seen = replace(seen, about=engine.about, info=engine.info())
+    except EngineError as error:
+        problem = _problem(error)
+        return replace(seen, engine=problem, no_facts=problem, facts=local_facts())
+    try:
+        ensure_collector(engine, progress)
+        progress("reading what this host can give")
+        before = time.time()
+        snapshot = look(engine, stack, clients=False)
+        after = time.time()
+        if "kernel" not in snapshot.facts:
+            raise EngineError(
+                f"the probe could not read the host: {snapshot.facts.get('error', 'no reason')}",
+                "run the command again; if it fails again, report this message",
+            )
+        host = host_facts(snapshot, engine, stack.name)
+    except StackError as error:
+        return replace(seen, no_facts=_problem(error))
+    return replace(
+        seen,
+        facts=snapshot.facts,
+        host=host,
+        same_machine=same_machine(snapshot.facts),
+        ahead=ahead(snapshot, before, after),
+    )
+
+
+def same_machine(facts: Mapping[str, Any]) -> bool | None:
+    """Whether the facts are of the machine stackctl runs on; None where that cannot be told."""
+    theirs = str(facts["boot_id"].get("text", "")).strip()
+    try:
+        return BOOT_ID.read_text().strip() == theirs if theirs else None
+    except OSError:
+        return False  # no Linux machine, so not the engine's
+
+
+def _planned(seen: Evidence) -> Evidence:
+    refusals, plan = plan_of(seen.stack, seen.host)
+    return replace(seen, sizes=sizes_of(seen.stack, seen.host), refusals=refusals, plan=plan)
+
+
+def plan_of(stack: Stack, host: HostFacts | None) -> tuple[tuple[Problem, ...], Plan | None]:
+    """What `up` would refuse of this stack here, one sentence each, and its plan all the same."""
+    try:
+        return (), make_plan(stack, host)
+    except StrictError:
+        refusals = _strict(stack, host)
+    except PlanError as error:
+        refusals = (_problem(error),)
+    try:
+        return refusals, make_plan(stack, host, starting=False)
+    except PlanError:
+        return refusals, None
+
+
+def _strict(stack: Stack, host: HostFacts | None) -> tuple[Problem, ...]:
+    """What strict mode refuses is what fit would lower or leave out, limit by limit."""
+    lowered = make_plan(with_mode(stack, "fit"), host, starting=False).requirements
+    found = {
+        r.limit: Problem(f"strict mode refuses {r.limit}: {r.fitted or r.left}", r.way_out)
+        for r in lowered
+        if r.target != HOST and (r.fitted or r.left)
+    }
+    return tuple(found.values())
+
+
+def _with_compose(seen: Evidence, asked: Future[tuple[str, tuple[str, ...]]]) -> Evidence:
+    try:
+        version, lacks = asked.result()
+    except EngineError as error:
+        return replace(seen, no_compose=_problem(error))
+    return replace(seen, compose=version, compose_lacks=lacks)
+
+
+def _problem(error: StackError) -> Problem:
+    # A build's last words have lines and colours of their own.
+    words = " ".join(_COLOUR.sub("", error.message).split())
+    return Problem(words if len(words) <= LONGEST else f"{words[:LONGEST]} ...", error.remedy)

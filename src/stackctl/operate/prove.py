@@ -1,0 +1,58 @@
+"""A running stack held against its plan."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from stackctl.checks.readers import observations
+from stackctl.checks.verify import Finding, verify
+from stackctl.engine import Engine
+from stackctl.observe.collect import look
+from stackctl.observe.facts import host_facts
+from stackctl.observe.haproxy import servers
+from stackctl.observe.model import Snapshot
+from stackctl.plan import Plan, Sources, make_plan
+from stackctl.spec import Stack
+
+SETTLING = 15.0
+"""Seconds after a start for HAProxy's checks: they are spread over their interval, and one that
+met a restarting replica is repeated an interval later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A running stack as it was found: the plan it was held against and every finding."""
+
+    plan: Plan
+    findings: tuple[Finding, ...]
+
+
+def prove(stack: Stack, engine: Engine, sources: Sources, patience: float = 0.0) -> Proof:
+    """Look at the running stack and hold it against its plan.
+
+    Args:
+        stack: its file.
+        engine: where it runs.
+        sources: which images run.
+        patience: seconds to look again while HAProxy has yet to find a replica up: its own checks
+            follow a start by some seconds.
+    """
+    end = time.monotonic() + patience
+    snapshot = look(engine, stack)
+    while not _settled(snapshot) and time.monotonic() < end:
+        time.sleep(0.3)
+        snapshot = look(engine, stack)
+    facts = host_facts(snapshot, engine, stack.name)
+    plan = make_plan(stack, facts, sources, starting=False)
+    return Proof(plan, verify(plan, observations(snapshot, plan.requirements)))
+
+
+def _settled(snapshot: Snapshot) -> bool:
+    # Both: a replica that was down has to pass more than one check before clients reach it.
+    up = [
+        row.get("check_status") == "L7OK" and row.get("status", "").startswith("UP")
+        for row in servers(snapshot).values()
+    ]
+    # None at all is HAProxy not answering yet.
+    return bool(up) and all(up)

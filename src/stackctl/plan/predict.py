@@ -1,0 +1,305 @@
+"""From what a stack has been granted to the connections it holds: every ceiling, and the first.
+
+A budget is a number of things of one kind (descriptors, ports, entries, bytes) in one place; a
+client takes so many of them there. That is the whole model: `(size - own) // each`, times the
+places that share the clients. All functions are pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from stackctl.plan.sizes import (
+    CONNTRACK_ENTRIES,
+    HAPROXY,
+    HAPROXY_CHARGED_BYTES,
+    HOST,
+    SKEW,
+    TELEMT,
+)
+
+LINK = "haproxy/telemt"
+OUTWARD = "telemt/datacentre"
+DATACENTRE = "datacentre"
+
+PORTS = "net.ipv4.ip_local_port_range"
+TABLE_SIZE = "net.netfilter.nf_conntrack_max"
+MEMORY = "memory"
+"""Of the machine; no row of THE TABLE."""
+
+FILES_EACH = 4
+"""Open files of the machine for a client: two in HAProxy, two in Telemt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What a stack has been given, in numbers; None is no limit, or one that is not known.
+
+    Attributes:
+        network: "bridge" or "host".
+        link: "unix" or "tcp".
+        replicas: how many share the clients.
+        even: clients go to the emptiest replica; else by a hash of their address.
+        middle_proxy: Telemt goes through middle proxies, whose connections many clients share.
+        lab: the data centre is the lab's: one address and port for all replicas.
+        frontend_maxconn: of HAProxy's client frontend.
+        global_maxconn: of HAProxy's process; `haproxy_own_connections` of it are not clients'.
+        server_maxconn: of one replica in HAProxy.
+        max_connections: Telemt's own cap in one replica.
+        haproxy_nofile: descriptors HAProxy may have, its soft limit; the plan wants it to do.
+        haproxy_own: descriptors HAProxy counts for itself, with no client.
+        telemt_nofile: descriptors one replica may have: the soft limit, which it never raises.
+        telemt_own: descriptors of a replica with no client.
+        link_ports: source ports from HAProxy towards one replica.
+        outward_ports: source ports towards the lab's data centre in one network namespace.
+        conntrack_max: entries that each namespace's table may have.
+        conntrack_used: entries of others in the host's.
+        tracked: whether the host's own connections are tracked; a bridge's always are.
+        file_max: open files of the whole machine.
+        memory: bytes of the machine that connections may take.
+        client_bytes: bytes the machine spends on an idle client.
+        haproxy_memory: bytes that clients may take of HAProxy's container; a plan sets no limit.
+    """
+
+    network: str
+    link: str
+    replicas: int
+    even: bool
+    middle_proxy: bool
+    lab: bool
+    frontend_maxconn: int
+    global_maxconn: int
+    haproxy_own_connections: int
+    server_maxconn: int
+    max_connections: int
+    haproxy_nofile: int | None
+    haproxy_own: int
+    telemt_nofile: int | None
+    telemt_own: int
+    link_ports: int
+    outward_ports: int
+    conntrack_max: int | None
+    conntrack_used: int
+    tracked: bool
+    file_max: int | None
+    memory: int | None
+    client_bytes: int
+    haproxy_memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Things of one kind in one place.
+
+    Attributes:
+        limit: key of THE TABLE, or "memory".
+        where: whose they are; "telemt" and "haproxy/telemt" are each replica's and each link's.
+        size: how many there are.
+        own: of these, taken with no client connected.
+        each: a client takes so many, 1 or more.
+        places: such places that share the clients evenly, 1 or more.
+        cause: what the first client that finds none left sees.
+    """
+
+    limit: str
+    where: str
+    size: int
+    each: int
+    cause: str
+    own: int = 0
+    places: int = 1
+
+    @property
+    def holds(self) -> int:
+        """Clients of one place."""
+        return max(0, self.size - self.own) // self.each
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """Where one limit ends a stack.
+
+    Attributes:
+        limit: key of THE TABLE, or "memory".
+        where: "host", "haproxy", "telemt" (each replica), "haproxy/telemt" (each link),
+            "telemt/datacentre" or "datacentre".
+        holds: clients of the whole stack that get in; the next one does not.
+        least: the same where a hash of addresses gives one replica more than its share.
+        cause: what the next client sees.
+    """
+
+    limit: str
+    where: str
+    holds: int
+    least: int
+    cause: str
+
+
+def predict(granted: Granted) -> tuple[Ceiling, ...]:
+    """Every ceiling of a stack, the first to be hit first.
+
+    Idle clients, held; how fast they may come is another question (backlogs). Bounds on single
+    addresses and users (`per_address`, `per_user`) are none of the stack as a whole.
+    """
+    found = [ceiling(budget, even=granted.even) for budget in budgets(granted)]
+    return tuple(sorted(found, key=lambda c: (c.holds, c.least)))
+
+
+def ceiling(budget: Budget, *, even: bool) -> Ceiling:
+    """The ceiling of a budget.
+
+    Args:
+        budget: the budget.
+        even: its places share the clients evenly; else one has up to SKEW times its share.
+    """
+    one, all_of_them = budget.holds, budget.holds * budget.places
+    least = all_of_them if even else max(one, int(all_of_them / SKEW))
+    return Ceiling(budget.limit, budget.where, all_of_them, min(least, all_of_them), budget.cause)
+
+
+def budgets(g: Granted) -> tuple[Budget, ...]:
+    """Everything a client takes a part of, in the order of its way through the stack."""
+    return tuple(
+        budget for part in (_haproxy(g), _replica(g), _ports(g), _machine(g)) for budget in part
+    )
+
+
+def _haproxy(g: Granted) -> Iterator[Budget]:
+    yield Budget(
+        "haproxy.frontend_maxconn",
+        HAPROXY,
+        g.frontend_maxconn,
+        1,
+        "HAProxy accepts no more: it waits in the listen queue, connected and unanswered",
+    )
+    yield Budget(
+        "haproxy.maxconn",
+        HAPROXY,
+        g.global_maxconn,
+        1,
+        "HAProxy accepts no more on any listener, its health page's and metrics' neither",
+        own=g.haproxy_own_connections,
+    )
+    if g.haproxy_nofile is not None:
+        yield Budget(
+            "nofile",
+            HAPROXY,
+            g.haproxy_nofile,
+            2,
+            "HAProxy does not start with a maxconn for more",
+            own=g.haproxy_own,
+        )
+    yield Budget(
+        "haproxy.server_maxconn",
+        LINK,
+        g.server_maxconn,
+        1,
+        "it waits in HAProxy's queue for `timeout connect`, then is closed",
+        places=g.replicas,
+    )
+
+    if g.haproxy_memory is not None:
+        yield Budget(
+            MEMORY,
+            HAPROXY,
+            g.haproxy_memory,
+            HAPROXY_CHARGED_BYTES[g.link],
+            "the kernel ends HAProxy for memory, and every client with it",
+        )
+
+
+def _replica(g: Granted) -> Iterator[Budget]:
+    yield Budget(
+        "telemt.max_connections",
+        TELEMT,
+        g.max_connections,
+        1,
+        "Telemt keeps it waiting for a place (250 ms), then closes it",
+        places=g.replicas,
+    )
+    if g.telemt_nofile is not None:
+        yield Budget(
+            "nofile",
+            TELEMT,
+            g.telemt_nofile,
+            1 if g.middle_proxy else 2,
+            "Telemt can accept no more, or not reach the data centre for it (EMFILE): it is not "
+            "answered, or closed",
+            own=g.telemt_own,
+            places=g.replicas,
+        )
+
+
+def _ports(g: Granted) -> Iterator[Budget]:
+    if g.link == "tcp":
+        yield Budget(
+            PORTS,
+            LINK,
+            g.link_ports,
+            1,
+            "HAProxy has no source port left towards the replica: it is closed",
+            places=g.replicas,
+        )
+    if g.lab and not g.middle_proxy:
+        yield Budget(
+            PORTS,
+            OUTWARD,
+            g.outward_ports,
+            1,
+            "Telemt has no source port left towards the lab's data centre: it is closed",
+            # On the host's network all replicas have one address, and one range.
+            places=g.replicas if g.network == "bridge" else 1,
+        )
+
+
+def conntrack_each(network: str, link: str, *, middle_proxy: bool) -> dict[str, int]:
+    """Entries a client makes in the table of each namespace; a replica's for its own clients."""
+    entries = CONNTRACK_ENTRIES[(network, link)]
+    if not middle_proxy:
+        return entries
+    # All but HAProxy's have the leg to the data centre in them.
+    return {where: n if where == HAPROXY else n - 1 for where, n in entries.items()}
+
+
+def _machine(g: Granted) -> Iterator[Budget]:
+    if g.conntrack_max is not None and (g.tracked or g.network == "bridge"):
+        each = conntrack_each(g.network, g.link, middle_proxy=g.middle_proxy)
+        if g.network == "bridge" and g.lab:
+            each = {**each, DATACENTRE: 1}
+        for where, entries in each.items():
+            if entries:
+                yield Budget(
+                    TABLE_SIZE,
+                    where,
+                    g.conntrack_max,
+                    entries,
+                    "the kernel drops its first packet: connect() hangs, here or behind HAProxy",
+                    own=g.conntrack_used if where == HOST else 0,
+                    places=g.replicas if where == TELEMT else 1,
+                )
+    if g.file_max is not None:
+        yield Budget(
+            "fs.file-max",
+            HOST,
+            g.file_max,
+            FILES_EACH,
+            "accept() and socket() fail with ENFILE, on the whole machine",
+        )
+    if g.memory is not None:
+        yield Budget(
+            MEMORY,
+            HOST,
+            g.memory,
+            g.client_bytes,
+            "the kernel ends a process for memory, and all of its clients with it",
+        )
+
+
+def first(ceilings: Iterable[Ceiling]) -> Ceiling:
+    """The one that is hit first.
+
+    Raises:
+        ValueError: there is none.
+    """
+    return min(ceilings, key=lambda c: (c.holds, c.least))

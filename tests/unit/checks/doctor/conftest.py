@@ -1,0 +1,103 @@
+"""A captured engine and host, and a stack to hold against them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stackctl.checks.doctor import TOPICS, Diagnosis, Evidence, diagnose
+from stackctl.observe.facts import ceilings, choices, tracked
+from stackctl.operate.examine import plan_of
+from stackctl.plan import HostFacts, sizes_of
+from stackctl.spec import Stack
+
+CAPTURED = Path(__file__).parents[3] / "captured"
+
+Change = Callable[[dict[str, Any]], object]
+
+
+class Patient:
+    """The captured host and engine with changes, as the topics see them."""
+
+    def __init__(self) -> None:
+        self.facts: dict[str, Any] = json.loads((CAPTURED / "response.json").read_text())["facts"]
+        engine = json.loads((CAPTURED / "engine.json").read_text())
+        self.about: dict[str, Any] = engine["version"]
+        self.info: dict[str, Any] = engine["info"]
+        self.more: dict[str, Any] = {"compose": "2.40.3", "same_machine": True, "ahead": 0.0}
+        self.stack: dict[str, Any] = {"name": "lab", "connections": 8000, "replicas": 2}
+
+    def sysctl(self, key: str, text: str) -> None:
+        """The host's value of a key."""
+        self.facts["sysctls"][key] = {"text": text + "\n", "path": "/proc/sys"}
+
+    def nofile(self, soft: int, hard: int, *path: str) -> None:
+        """The row of open files in a text of limits, by default the starter's."""
+        reading: Any = self.facts
+        for step in path or ("engine", "starter", "limits"):
+            reading = reading[step]
+        row = next(x for x in reading["text"].splitlines() if x.startswith("Max open files"))
+        new = f"{'Max open files':26}{soft:<21}{hard:<21}files     "
+        reading["text"] = reading["text"].replace(row, new)
+
+    def may_raise(self) -> None:
+        """CAP_SYS_RESOURCE for the process that starts containers."""
+        status = self.facts["engine"]["starter"]["status"]
+        assert "CapEff:\t000001fffeffffff" in status["text"]
+        status["text"] = status["text"].replace("000001fffeffffff", "000001ffffffffff")
+
+    def evidence(self) -> Evidence:
+        """All of it, planned."""
+        facts = copy.deepcopy(self.facts)
+        stack = Stack.model_validate(self.stack)
+        sysctls = {
+            key: " ".join(reading["text"].split())
+            for key, reading in facts["sysctls"].items()
+            if "text" in reading
+        }
+        host = HostFacts(
+            ceilings(facts["engine"]["starter"], sysctls),
+            choices(facts["congestion"], sysctls),
+            sysctls,
+            tracked=tracked(facts["tracking"]),
+        )
+        refusals, plan = plan_of(stack, host)
+        seen = Evidence(
+            stack,
+            sizes_of(stack, host),
+            plan=plan,
+            refusals=refusals,
+            host=host,
+            facts=facts,
+            about=self.about,
+            info=self.info,
+        )
+        return replace(seen, **self.more)
+
+    def lines(self, topic: str) -> list[Diagnosis]:
+        """What one topic says of it."""
+        return [line for line in diagnose(self.evidence()) if line.topic == topic]
+
+    def line(self, topic: str) -> Diagnosis:
+        """The only line of a topic."""
+        (line,) = self.lines(topic)
+        return line
+
+    def verdicts(self, topic: str) -> list[str]:
+        """The verdicts of a topic's lines; what is not ok has a remedy."""
+        lines = self.lines(topic)
+        assert all(bool(line.remedy) == (line.verdict != "ok") for line in lines)
+        return [line.verdict.value for line in lines]
+
+
+@pytest.fixture
+def patient() -> Patient:
+    """As captured: 20.10 on Linux 6.18 without CAP_SYS_RESOURCE under a hard nofile of 20000."""
+    assert TOPICS
+    return Patient()

@@ -1,0 +1,124 @@
+"""Each cause from the evidence that bears it out, and never from less."""
+
+from __future__ import annotations
+
+import pytest
+
+from stackctl.errors import Exit
+from stackctl.handshake import (
+    AddressProbe,
+    Evidence,
+    Explanation,
+    Hop,
+    LinkProbe,
+    Trial,
+    exit_status,
+    explain,
+)
+from stackctl.handshake.model import ConnectFailure
+from stackctl.mtproto import Failure, Mode
+
+CERTIFICATE = Failure("tls", "not-fake-tls", "a real TLS 1.3 server", ("www.example.com",))
+PLAIN = Failure("tls", "not-fake-tls", "a web server over plain HTTP: HTTP/1.1 400 Bad Request")
+CLOSED = Failure("tls", "closed", "the peer closed the connection after 3 ms")
+NO_ANSWER = Failure("answer", "timeout", "nothing more came until the deadline")
+
+
+def evidence(
+    failure: Failure | ConnectFailure,
+    *trials: Trial,
+    mode: Mode = "tls",
+    passed: tuple[str, ...] = ("connect",),
+) -> Evidence:
+    return Evidence(mode, "www.example.com" if mode == "tls" else "", 2, passed, failure, trials)
+
+
+def trial(name: str, passed: bool = True, value: str = "") -> Trial:
+    return Trial(name, passed, "seen", value)  # type: ignore[arg-type]
+
+
+BEHIND = ("connect", "tls")
+CASES: list[tuple[Evidence, str, str]] = [
+    (evidence(ConnectFailure("refused", "")), "refused", "nothing listens"),
+    (evidence(ConnectFailure("timeout", "")), "timeout", "packets are dropped"),
+    (evidence(ConnectFailure("no-route", "")), "no-route", "no way to that address"),
+    (evidence(ConnectFailure("network", "")), "network", "could not be made"),
+    (evidence(CLOSED, trial("proxy-header")), "proxy-expected", "expects one"),
+    (evidence(PLAIN), "proxy-unexpected", "most likely a PROXY header"),
+    (evidence(CERTIFICATE, trial("clock", value="900")), "clock", "about 900 s behind the proxy"),
+    (evidence(CERTIFICATE, trial("clock", value="-300")), "clock", "about 300 s ahead of the"),
+    (evidence(CLOSED, trial("clock", value="uptime")), "clock", "by more than 120 s"),
+    (evidence(CERTIFICATE, trial("domain", value="b.org")), "domain", "the domain b.org it passes"),
+    (evidence(CLOSED, trial("secure")), "domain", "the key is right"),
+    (evidence(NO_ANSWER, passed=BEHIND), "data-centre", "knows this secret"),
+    (
+        evidence(NO_ANSWER, trial("other-dc", value="3"), passed=BEHIND),
+        "data-centre",
+        "3 and not 2",
+    ),
+    (
+        evidence(NO_ANSWER, trial("random-key", False, "differs"), mode="secure"),
+        "data-centre",
+        "knows this secret",
+    ),
+    (
+        evidence(NO_ANSWER, trial("random-key", False, "same"), mode="secure"),
+        "refused-client",
+        "does not know this secret",
+    ),
+    (evidence(NO_ANSWER, trial("classic"), mode="secure"), "mode", "mode secure is not allowed"),
+    (evidence(NO_ANSWER, trial("secure"), mode="classic"), "mode", "mode classic is not allowed"),
+    (
+        evidence(Failure("answer", "dc-error", "its error -444"), mode="secure"),
+        "data-centre",
+        "-444",
+    ),
+    (evidence(CERTIFICATE), "secret", "does not know this secret or domain"),
+    (evidence(Failure("answer", "not-mtproto", "HTTP"), mode="secure"), "secret", "mask site"),
+    (evidence(CLOSED), "refused-client", "not tried: this is no private address"),
+    (evidence(CLOSED, trial("proxy-header", False)), "refused-client", "or its limits keep us out"),
+    (evidence(Failure("tls", "bad-hmac", "")), "bad-hmac", "not what an MTProto proxy says"),
+    (
+        evidence(Failure("answer", "bad-answer", ""), mode="classic"),
+        "bad-answer",
+        "not what an MTProto proxy says",
+    ),
+]
+
+
+@pytest.mark.parametrize(("seen", "cause", "words"), CASES)
+def test_a_cause_is_named_with_what_to_do(seen: Evidence, cause: str, words: str) -> None:
+    found = explain(seen)
+    assert found.cause == cause
+    assert words in found.says
+    assert found.remedy
+
+
+@pytest.mark.parametrize("name", ["proxy-header", "clock", "domain", "secure", "classic"])
+def test_a_trial_that_fails_proves_nothing(name: str) -> None:
+    assert explain(evidence(CERTIFICATE, trial(name, False, "5"))).cause == "secret"
+
+
+CONNECT, ANSWER = Hop("connect", 1.0), Hop("answer", 2.0)
+WHY = Explanation("", "", "")
+GOOD = AddressProbe("192.0.2.1", (CONNECT, ANSWER))
+BAD = AddressProbe("192.0.2.2", (CONNECT,), CLOSED, (), WHY)
+REFUSED = AddressProbe("192.0.2.3", (), ConnectFailure("refused", ""), (), WHY)
+NO_ROUTE = AddressProbe("2001:db8::1", (), ConnectFailure("no-route", ""), (), WHY)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "wanted"),
+    [
+        ((), Exit.UNREACHABLE),
+        ((GOOD,), Exit.OK),
+        ((GOOD, NO_ROUTE), Exit.OK),
+        ((GOOD, REFUSED), Exit.SHORT),
+        ((GOOD, BAD), Exit.SHORT),
+        ((BAD,), Exit.SHORT),
+        ((REFUSED, NO_ROUTE), Exit.UNREACHABLE),
+    ],
+)
+def test_the_exit_status(addresses: tuple[AddressProbe, ...], wanted: Exit) -> None:
+    probe = LinkProbe("host", 443, "tls", "www.example.com", 2, Hop("resolve", 1), None, addresses)
+    assert exit_status(probe) is wanted
