@@ -14,10 +14,10 @@ from stackctl.handshake.cause import Cause
 from stackctl.handshake.stack_records import StackHandshake, cause_of, handshakes
 from stackctl.limits import TABLE, Reader
 from stackctl.observe.snapshot import Snapshot
-from tests.unit.observe.cases import Change, cut, each, edit, of_handshakes, put
+from tests.unit.observe.cases import Change, cut, each, edit, of_handshakes, put, snapshot_of
 
 FIRST = "telemt-1"
-CONFIG = ("targets", FIRST, "config", "text")
+CONFIG = ("targets", FIRST, "value", "config", "text", "value")
 WHOLE = {"steps": [{"hop": "connect", "ms": 0.1}, {"hop": "answer", "ms": 3.0}]}
 BROKEN = {"steps": [], "failure": {"hop": "answer", "cause": "closed", "detail": "closed"}}
 
@@ -32,7 +32,7 @@ def dead(response: dict[str, Any], captured: Callable[[str], str]) -> dict[str, 
 def made(response: dict[str, Any], place: str = FIRST, mode: str = "") -> list[StackHandshake]:
     return [
         one
-        for one in handshakes(Snapshot.of(response))
+        for one in handshakes(snapshot_of(response))
         if one.place == place and mode in ("", one.mode)
     ]
 
@@ -58,7 +58,7 @@ def config(extra: str) -> Change:
 
 
 def test_nothing_is_wrong_with_the_captured_run(response: dict[str, Any]) -> None:
-    seen = handshakes(Snapshot.of(response))
+    seen = handshakes(snapshot_of(response))
     assert [one.place for one in seen] == ["published"] * 2 + [FIRST] * 2 + ["telemt-2"] * 2
     assert [one.cause for one in seen] == [None] * 6
     assert {one.ended for one in seen} == {""}
@@ -131,7 +131,7 @@ def test_a_flight_that_is_not_verified_says_nothing_of_the_data_centre(
             "tls_domain www.example.org, and links say www.example.com",
         ),
         (
-            put("targets", FIRST, "api", "/v1/health/ready")(
+            put("targets", FIRST, "value", "telemt", "ready")(
                 {"status": 503, "body": '{"data":{"ready":false,"reason":"admission_closed"}}'}
             ),
             "not-ready",
@@ -168,7 +168,7 @@ def test_each_cause_has_its_evidence(
 
 def test_a_replica_that_has_noticed_that_it_has_no_data_centre(dead: dict[str, Any]) -> None:
     body = '{"data":{"ready":false,"reason":"no_healthy_upstreams"}}'
-    put("targets", FIRST, "api", "/v1/health/ready")({"status": 503, "body": body})(dead)
+    put("targets", FIRST, "value", "telemt", "ready")({"status": 503, "body": body})(dead)
     of_first(counted={})(dead)
     found = cause(dead, mode="secure")
     assert found.word == "data-centre"
@@ -177,19 +177,23 @@ def test_a_replica_that_has_noticed_that_it_has_no_data_centre(dead: dict[str, A
 
 def test_a_way_out_that_hangs_is_told_by_fake_tls(dead: dict[str, Any]) -> None:
     """Telemt counts it when it gives up, and the client may be gone by then."""
-    for record in dead["handshakes"]["records"]:
+    for record in dead["handshakes"]["value"]["records"]:
         if record["place"] == FIRST:
             record["counted"] = {}
-            record["failure"] = {"hop": "answer", "cause": "timeout", "detail": "nothing came"}
+            record["tried"]["ended"] = {
+                "hop": "answer",
+                "cause": "timeout",
+                "detail": "nothing came",
+            }
     found = cause(dead, mode="secure")
     assert found.word == "data-centre"
     assert "user1 in mode tls was known there" in found.because
     of_first(failure={"hop": "answer", "cause": "closed", "detail": "closed"})(dead)
     assert cause(dead, mode="secure").word == "unknown"
     of_first(failure={"hop": "answer", "cause": "timeout", "detail": "nothing came"})(dead)
-    for record in dead["handshakes"]["records"]:
+    for record in dead["handshakes"]["value"]["records"]:
         if (record["place"], record["mode"]) == (FIRST, "tls"):
-            del record["failure"]
+            del record["tried"]["ended"]
             record["arrived"] = {"value": 1}
     assert cause(dead, mode="secure").word == "unknown"
 
@@ -204,7 +208,7 @@ def test_a_stranger_behind_the_replica_is_told_by_fake_tls(dead: dict[str, Any],
     assert "it knew the client, and from behind it: another answered: a web server" in found.because
     assert "user1 in mode tls was known there, and heard no data centre" in found.because
     assert cause(dead).word == "data-centre"
-    records = dead["handshakes"]["records"]
+    records = dead["handshakes"]["value"]["records"]
     fake_tls = next(r for r in records if (r["place"], r["mode"]) == (FIRST, "tls"))
     # Another user who is known says nothing of this one.
     fake_tls["user"] = "bob"
@@ -222,9 +226,9 @@ def test_a_stranger_behind_the_replica_is_told_by_fake_tls(dead: dict[str, Any],
         config("[general.modes]\nsecure = false"),
         config('[censorship]\ntls_domain = "www.example.com"'),
         put("handshakes", "users", FIRST)({"error": "EACCES: denied"}),
-        put("targets", FIRST, "api")({}),
+        put("targets", FIRST, "value", "api")({}),
         of_first(most=2),
-        put("targets", FIRST, "config")({"error": "EACCES: denied"}),
+        put("targets", FIRST, "value", "config")({"error": "EACCES: denied"}),
     ],
 )
 def test_half_the_evidence_is_none(dead: dict[str, Any], change: Change) -> None:
@@ -234,13 +238,13 @@ def test_half_the_evidence_is_none(dead: dict[str, Any], change: Change) -> None
 
 def test_what_was_found_out_for_one_user_holds_for_the_next(dead: dict[str, Any]) -> None:
     """The probe looks closer once for each place and mode."""
-    records = dead["handshakes"]["records"]
+    records = dead["handshakes"]["value"]["records"]
     first = next(r for r in records if (r["place"], r["mode"]) == (FIRST, "tls"))
     first |= {"without_header": WHOLE, "failure": BROKEN["failure"], "steps": []}
     first["counted"] = {'telemt_user_connections_current{user="user1"}': 5.0}
     next_one = {key: first[key] for key in ("place", "mode", "failure")}
     records.append({**next_one, "user": "bob", "steps": [], "most": 5})
-    dead["handshakes"]["users"][FIRST]["bob"] = "same"
+    dead["handshakes"]["value"]["users"][FIRST]["bob"] = "same"
     assert [one.word for one in made(dead, mode="tls")] == ["proxy-unread"] * 2
     # One user's connections are not another's.
     first["without_header"] = BROKEN
@@ -272,7 +276,7 @@ def test_a_replica_that_haproxy_leaves_out(
 
 def _server(response: dict[str, Any], name: str, status: str) -> None:
     """The status of a replica's server in `show stat`."""
-    stat = response["targets"]["haproxy"]["admin"]["show stat"]
+    stat = response["targets"]["haproxy"]["value"]["haproxy"]["stat"]
     lines = stat["text"].splitlines(keepends=True)
     at = next(n for n, line in enumerate(lines) if line.startswith(f"telemt,{name},"))
     fields = lines[at].split(",")
@@ -322,7 +326,7 @@ def test_the_replica_behind_is_known_by_another_connection_of_the_same_address(
 
 
 def test_another_user_tells_where_there_was_no_time_for_this_one(dead: dict[str, Any]) -> None:
-    records = dead["handshakes"]["records"]
+    records = dead["handshakes"]["value"]["records"]
     late = next(r for r in records if (r["place"], r["mode"]) == (FIRST, "tls"))
     records.append({**copy.deepcopy(late), "user": "bob"})
     late.clear()
@@ -336,7 +340,7 @@ def test_another_user_tells_where_there_was_no_time_for_this_one(dead: dict[str,
 
 
 def test_what_was_seen_to_fail_goes_before_what_was_not_tried(dead: dict[str, Any]) -> None:
-    records = dead["handshakes"]["records"]
+    records = dead["handshakes"]["value"]["records"]
     records.insert(0, {"place": FIRST, "user": "a", "mode": "tls", "steps": [], "error": "late"})
     limit = TABLE["telemt.handshake"]
     target = f"haproxy/{FIRST}"
@@ -355,6 +359,6 @@ def test_what_was_not_tried_is_said(response: dict[str, Any]) -> None:
 
 
 def test_a_record_alone_has_no_secret_to_show(dead: dict[str, Any]) -> None:
-    record = dead["handshakes"]["records"][0]
+    record = dead["handshakes"]["value"]["records"][0]
     assert "secret" not in json.dumps(dead["request"]["handshakes"])
     assert cause_of(Snapshot.of(dead), record)

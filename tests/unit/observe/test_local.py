@@ -28,9 +28,9 @@ def test_what_is_read(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = local_host(proc)
     assert facts["kernel"] == os.uname().release
     assert (facts["memory"], facts["memory_available"]) == ({"value": 2 << 20}, {"value": 1 << 20})
-    assert facts["sysctls"]["fs.nr_open"]["text"] == "1048576\n"
+    assert facts["sysctls"]["fs.nr_open"]["value"] == "1048576\n"
     assert "error" in facts["sysctls"]["fs.file-max"]
-    assert facts["cgroups"]["text"].splitlines() == [
+    assert facts["cgroups"]["value"].splitlines() == [
         "2 1 0:2 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw"
     ]
     assert facts["tracking"]["count"]["error"]

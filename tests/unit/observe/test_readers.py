@@ -16,7 +16,7 @@ from stackctl.limits import TABLE, Reader, Role
 from stackctl.observe.observed import Observed
 from stackctl.observe.snapshot import Snapshot
 
-from .cases import CASES, FIRST, HAPROXY, Case, put
+from .cases import CASES, FIRST, HAPROXY, Case, put, snapshot_of
 
 Logs = Mapping[str, tuple[str, ...]]
 
@@ -49,7 +49,7 @@ def test_right(case: Case, snapshot: Snapshot) -> None:
 @pytest.mark.parametrize("case", CASES, ids=ids)
 def test_short(case: Case, response: dict[str, Any], logs: Logs) -> None:
     case.change(response)
-    seen = observe(Snapshot.of(response, logs), case.target, case.key, case.nth)
+    seen = observe(snapshot_of(response, logs), case.target, case.key, case.nth)
     assert (seen.got, seen.error) == (case.short, "")
 
 
@@ -58,7 +58,7 @@ def test_unreadable_is_an_error_and_never_a_value(
     case: Case, response: dict[str, Any], logs: Logs
 ) -> None:
     case.unreadable(response)
-    seen = observe(Snapshot.of(response, logs), case.target, case.key, case.nth)
+    seen = observe(snapshot_of(response, logs), case.target, case.key, case.nth)
     assert seen.got is None
     assert seen.error
     assert "not understood" not in seen.error
@@ -72,9 +72,9 @@ def test_a_target_that_failed_is_an_error(case: Case, response: dict[str, Any], 
             "name": name,
             "error": "process 7 is gone",
         }
-    response["clients"], response["client_error"] = [], "NotTheTarget: process 7 is gone"
+    response["clients"]["value"], response["client_error"] = [], "NotTheTarget: process 7 is gone"
     response["handshakes"] = {"error": "NotTheTarget: process 7 is gone"}
-    seen = observe(Snapshot.of(response, logs), case.target, case.key, case.nth)
+    seen = observe(snapshot_of(response, logs), case.target, case.key, case.nth)
     assert seen.got is None
     assert "process 7 is gone" in seen.error
 

@@ -37,7 +37,7 @@ def proc(tmp_path: Path, captured: Callable[[str], str]) -> Path:
 
 
 def test_a_moment(proc: Path) -> None:
-    moment = read_moment(SPACES, {"haproxy": "c" * 64}, proc)
+    moment = read_moment(SPACES, {"haproxy": "c" * 64}, str(proc))
     assert moment.memory == {"haproxy": 200 * 1024, "machine": 600 * 1024}
     assert moment.counters["host"]["file-nr.used"] == 500
     assert "file-nr.used" not in moment.counters["haproxy"]
@@ -48,9 +48,9 @@ def test_a_moment(proc: Path) -> None:
 def test_what_cannot_be_read_is_named(proc: Path) -> None:
     (proc / "40/net/netstat").unlink()
     (proc / "self/net/sockstat").write_text("nonsense")
-    moment = read_moment(SPACES, {}, proc)
+    moment = read_moment(SPACES, {}, str(proc))
     assert moment.unread == (
         "host: net/sockstat: no TCP in sockstat",
-        "haproxy: net/netstat: No such file or directory",
+        "haproxy: net/netstat: ENOENT: No such file or directory",
     )
     assert "netstat.ListenDrops" not in moment.counters["haproxy"]
