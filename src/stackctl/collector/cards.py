@@ -1,11 +1,13 @@
-"""Network cards of the host: which carries the default route, their addresses and queues."""
+"""Network cards of the host: which carries the default route, addresses, queueing disciplines."""
 
 from __future__ import annotations
 
-import ipaddress
+import socket
 import struct
-from typing import Any
+from collections import defaultdict
+from dataclasses import replace
 
+from stackctl.collector.answer import Card, Qdisc, Reading
 from stackctl.collector.netlink import ROUTE, attributes, dump
 from stackctl.collector.reading import failure, read_text
 
@@ -22,30 +24,45 @@ def _word(payload: bytes) -> str:
     return payload.split(b"\0", 1)[0].decode(errors="replace")
 
 
-def links() -> dict[int, dict[str, Any]]:
-    """Interfaces by index: name, up, addresses and qdiscs, each qdisc with handle and parent."""
-    found: dict[int, dict[str, Any]] = {}
+def links() -> dict[int, Card]:
+    """Interfaces by index, with their addresses and queueing disciplines.
+
+    None is said to carry the default route: that stands in other tables.
+    """
+    addresses, qdiscs = _addresses(), _qdiscs()
+    found: dict[int, Card] = {}
     for body in dump(ROUTE, _GET_LINK, _LINK.pack(0, 0, 0, 0, 0)):
         _, _, index, flags, _ = _LINK.unpack_from(body)
         names = [_word(p) for kind, p in attributes(body[_LINK.size :]) if kind == _IFLA_IFNAME]
-        found[index] = {
-            "name": names[0] if names else str(index),
-            "up": bool(flags & _UP),
-            "default_route": False,
-            "addresses": [],
-            "qdiscs": [],
-        }
+        found[index] = Card(
+            name=names[0] if names else str(index),
+            up=bool(flags & _UP),
+            default_route=False,
+            addresses=tuple(addresses[index]),
+            qdiscs=tuple(qdiscs[index]),
+        )
+    return found
+
+
+def _addresses() -> defaultdict[int, list[str]]:
+    found: defaultdict[int, list[str]] = defaultdict(list)
     for body in dump(ROUTE, _GET_ADDRESS, _ADDRESS.pack(0, 0, 0, 0, 0)):
         _, prefix, _, _, index = _ADDRESS.unpack_from(body)
         parts = dict(attributes(body[_ADDRESS.size :]))
         raw = parts.get(_IFA_LOCAL, parts.get(_IFA_ADDRESS))
-        if raw and index in found:
-            found[index]["addresses"].append(f"{ipaddress.ip_address(raw)}/{prefix}")
+        if raw:
+            family = socket.AF_INET if len(raw) == 4 else socket.AF_INET6
+            found[index].append(f"{socket.inet_ntop(family, raw)}/{prefix}")
+    return found
+
+
+def _qdiscs() -> defaultdict[int, list[Qdisc]]:
+    found: defaultdict[int, list[Qdisc]] = defaultdict(list)
     for body in dump(ROUTE, _GET_QDISC, _QDISC.pack(0, 0, 0, 0, 0)):
         _, index, handle, parent, _ = _QDISC.unpack_from(body)
         kinds = [_word(p) for kind, p in attributes(body[_QDISC.size :]) if kind == _TCA_KIND]
-        if index in found and kinds:
-            found[index]["qdiscs"].append({"kind": kinds[0], "handle": handle, "parent": parent})
+        if kinds:
+            found[index].append(Qdisc(kinds[0], handle, parent))
     return found
 
 
@@ -70,17 +87,16 @@ def default_routes(ipv4: str, ipv6: str) -> list[str]:
     return list(dict.fromkeys(name for _, _, name in sorted(found)))
 
 
-def collect() -> dict[str, Any]:
-    """`{"nics": [...]}` with the default-route card first, or `{"nics": [], "error": ...}`."""
+def collect() -> Reading[tuple[Card, ...]]:
+    """All cards of the calling thread's network namespace, those with a default route first."""
     try:
-        cards = list(links().values())
+        cards = links().values()
         first = default_routes(_read("route"), _read("ipv6_route"))
     except (OSError, ValueError, struct.error) as problem:
-        return {"nics": [], **failure(problem)}
-    for card in cards:
-        card["default_route"] = card["name"] in first
-    cards.sort(key=lambda card: first.index(card["name"]) if card["default_route"] else len(first))
-    return {"nics": cards}
+        return failure(problem)
+    rank = {name: number for number, name in enumerate(first)}
+    ordered = sorted(cards, key=lambda card: rank.get(card.name, len(first)))
+    return Reading(tuple(replace(card, default_route=card.name in rank) for card in ordered))
 
 
 def _read(name: str) -> str:

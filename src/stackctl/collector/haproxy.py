@@ -7,10 +7,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from stackctl.collector import procs
-from stackctl.collector.reading import Deadline, Reading, failure
+from stackctl.collector import process
+from stackctl.collector.answer import HaproxyAnswers, Reading
+from stackctl.collector.reading import Deadline, failure
 
 # Without a byte of the answer. A long one is not a late one: with 250,000 connections an emulated
 # machine was at the list of them for 21 s.
@@ -103,12 +104,12 @@ class Admin:
                 raise ValueError(f"`{command}` answers with more than {_MOST} bytes")
         return b"".join(parts).decode(errors="replace")
 
-    def reading(self, command: str) -> Reading:
+    def reading(self, command: str) -> Reading[str]:
         """The answer as a reading."""
         try:
-            return {"text": self.ask(command)}
+            return Reading(self.ask(command))
         except (OSError, ValueError) as problem:
-            return {**failure(problem), "path": self._path}
+            return failure(problem, self._path)
 
     def sessions(
         self, worth: Callable[[bytes], object], keep: Callable[[Session], bool]
@@ -132,7 +133,7 @@ class Admin:
     def _stream(self, command: str) -> Iterator[bytes]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(self._deadline.left(_SILENCE))
-            sock.connect(procs.inside(self._worker, self._path))
+            sock.connect(process.inside(self._worker, self._path))
             sock.sendall(command.encode() + b"\n")
             while part := sock.recv(1 << 18):
                 if time.monotonic() > self._deadline.end:
@@ -140,9 +141,13 @@ class Admin:
                 yield part
 
 
-def readings(admin: Admin) -> dict[str, Any]:
+def answers(admin: Admin) -> HaproxyAnswers:
     """What HAProxy says of itself."""
-    return {name: admin.reading(name) for name in ("show info", "show stat", "show pools")}
+    return HaproxyAnswers(
+        info=admin.reading("show info"),
+        stat=admin.reading("show stat"),
+        pools=admin.reading("show pools"),
+    )
 
 
 def held(info: str) -> int:
