@@ -17,11 +17,10 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from benchmarks.lab import Lab, signals_ignored
 from stackctl.engine import Container
-from stackctl.observe.collect import look
-from stackctl.observe.facts import host_facts
 from stackctl.observe.haproxy import servers
-from stackctl.observe.model import Snapshot
-from stackctl.observe.replica import READY, parse_ready
+from stackctl.observe.look import facts_of, look
+from stackctl.observe.snapshot import Snapshot
+from stackctl.observe.telemt import READY, answers, parse_ready
 from stackctl.operate.sources import running
 from stackctl.plan import HostFacts, Plan, make_plan
 from stackctl.plan.carry import granted_of
@@ -108,7 +107,7 @@ def granted(lab: Lab) -> Granted:
 
 def _planned(lab: Lab) -> tuple[Stack, HostFacts, Plan]:
     stack = load(lab.file, for_use=True)
-    facts = host_facts(look(lab.engine, stack, clients=False), lab.engine, stack.name)
+    facts = facts_of(look(lab.engine, stack, clients=False), lab.engine, stack.name)
     return stack, facts, make_plan(stack, facts, running(stack, lab.engine), starting=False)
 
 
@@ -316,10 +315,8 @@ def all_up(lab: Lab) -> bool:
 
 
 def _ready(snapshot: Snapshot, name: str) -> bool:
-    answer = snapshot.target(name)["api"].get("/v1/health/ready", {})
-    if "status" not in answer:
-        return False
-    return parse_ready(int(answer["status"]), answer["body"])[0] == READY
+    answer = answers(snapshot, name).ready.value
+    return answer is not None and parse_ready(answer.status, answer.body)[0] == READY
 
 
 CASES = (

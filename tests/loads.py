@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from stackctl.checks.verify import Finding, Verdict
+from stackctl.checks.finding import LimitFinding, Verdict
 from stackctl.limits import TABLE, Depth
 from stackctl.observe.signs import Movement
 from stackctl.traffic.model import Load, LoadPlan, Share, Tally, Target
@@ -14,14 +14,16 @@ from stackctl.traffic.run import Outcome
 
 def finding(
     limit: str, target: str, verdict: Verdict = Verdict.OK, evidence: str = "a file says so"
-) -> Finding:
+) -> LimitFinding:
     """A finding of one row; its numbers mean nothing."""
     assert limit in TABLE
     bad = verdict is not Verdict.OK
     reason = "the engine grants no more" if verdict is Verdict.FITTED else ""
     remedy = "raise it" if bad else ""
     got = None if verdict is Verdict.ERROR else 4096 - bad
-    return Finding(limit, target, 4096, got, verdict, Depth.EFFECTIVE, evidence, reason, remedy)
+    return LimitFinding(
+        limit, target, 4096, got, verdict, Depth.EFFECTIVE, evidence, reason, remedy
+    )
 
 
 FINDINGS = (
@@ -50,7 +52,7 @@ def load_result(
     stack: str = "lab",
     problems: tuple[str, ...] = (),
     movements: tuple[Movement, ...] = (OVERFLOWS,),
-    findings: tuple[Finding, ...] = FINDINGS,
+    findings: tuple[LimitFinding, ...] = FINDINGS,
 ) -> LoadResult:
     """A load of that many connections, with this curve of those held and these times."""
     held = curve[-1][1] if curve else 0

@@ -24,8 +24,7 @@ from benchmarks.traffic import Traffic
 from stackctl import __version__
 from stackctl.engine import Compose, Engine
 from stackctl.engine.images import ensure_base, ensure_image
-from stackctl.observe.collect import look
-from stackctl.observe.facts import host_facts
+from stackctl.observe.look import facts_of, look
 from stackctl.operate.refuse import refuse_other_machine
 from stackctl.operate.sources import ensure_collector
 from stackctl.operate.write import write_tree
@@ -145,7 +144,7 @@ def rendered(
         before = look(engine, stack, clients=False)
         refuse_other_machine(before)
         plan = replace(
-            make_plan(stack, host_facts(before, engine, stack.name), Sources("binary", "build")),
+            make_plan(stack, facts_of(before, engine, stack.name), Sources("binary", "build")),
             telemt_image=made.image,
         )
         folder = one.compose_file.parent

@@ -8,7 +8,8 @@ import re
 import pytest
 
 from stackctl.limits import Role
-from stackctl.plan import make_plan, role_of
+from stackctl.limits.targets import role_of
+from stackctl.plan import make_plan
 from stackctl.spec import load
 
 from .conftest import MakeLab, started

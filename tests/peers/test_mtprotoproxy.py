@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from stackctl.handshake import LinkProbe, exit_status, probe_link
+from stackctl.handshake.link import probe_link
+from stackctl.handshake.link_model import LinkProbe, exit_status
 from stackctl.mtproto import Attempt, Link, Secret, attempt
 
 from .datacentre import DataCentre

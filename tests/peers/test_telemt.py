@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from stackctl.handshake import AddressProbe, exit_status, probe_link
+from stackctl.handshake.link import probe_link
+from stackctl.handshake.link_model import AddressProbe, exit_status
 from stackctl.mtproto import Attempt, Link, Secret, attempt
 
 from .datacentre import DataCentre, free_port

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from stackctl.observe.model import Snapshot
+from stackctl.observe.snapshot import Snapshot
 
 CAPTURED = Path(__file__).parents[1] / "captured"
 

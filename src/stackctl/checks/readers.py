@@ -5,34 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from stackctl.handshake import reader as handshake_reader
+from stackctl.handshake.stack_records import handshake
 from stackctl.limits import TABLE, Reader
-from stackctl.observe import read_haproxy, read_host, read_kernel, read_telemt
-from stackctl.observe.evidence import ReaderFunction
-from stackctl.observe.model import Observed, Snapshot
+from stackctl.observe import haproxy, host, netns, process, telemt
+from stackctl.observe.observed import Observed, ReaderFunction
+from stackctl.observe.snapshot import Snapshot
 
 READERS: dict[Reader, ReaderFunction] = {
-    Reader.SYSCTL: read_kernel.sysctl,
-    Reader.FRESH_SOCKET: read_kernel.fresh_socket,
-    Reader.RLIMIT: read_kernel.rlimit,
-    Reader.CGROUP: read_kernel.cgroup,
-    Reader.LISTENER: read_kernel.listener,
-    Reader.ENGINE_RLIMIT: read_host.engine_rlimit,
-    Reader.ENGINE_CGROUP: read_host.engine_cgroup,
-    Reader.LOGIN_LIMITS: read_host.login_limits,
-    Reader.NIC_QDISC: read_host.nic_qdisc,
-    Reader.HAPROXY_INFO: read_haproxy.info,
-    Reader.HAPROXY_STAT: read_haproxy.stat,
-    Reader.HAPROXY_POOL: read_haproxy.pool,
-    Reader.HAPROXY_SESSION: read_haproxy.session,
-    Reader.HAPROXY_SOCKET: read_haproxy.live_socket,
-    Reader.HAPROXY_CONFIG: read_haproxy.config,
-    Reader.HAPROXY_SPREAD: read_haproxy.spread,
-    Reader.TELEMT_CONFIG: read_telemt.config,
-    Reader.TELEMT_READY: read_telemt.ready,
-    Reader.LINK_ADDRESS: read_telemt.link_address,
-    Reader.CLIENT_ADDRESS: read_telemt.client_address,
-    Reader.HANDSHAKE: handshake_reader.handshake,
+    Reader.SYSCTL: netns.sysctl,
+    Reader.FRESH_SOCKET: netns.fresh_socket,
+    Reader.RLIMIT: process.rlimit,
+    Reader.CGROUP: process.cgroup,
+    Reader.LISTENER: netns.listener,
+    Reader.ENGINE_RLIMIT: host.engine_rlimit,
+    Reader.ENGINE_CGROUP: host.engine_cgroup,
+    Reader.LOGIN_LIMITS: host.login_limits,
+    Reader.NIC_QDISC: host.nic_qdisc,
+    Reader.HAPROXY_INFO: haproxy.info,
+    Reader.HAPROXY_STAT: haproxy.stat,
+    Reader.HAPROXY_POOL: haproxy.pool,
+    Reader.HAPROXY_SESSION: haproxy.session,
+    Reader.HAPROXY_SOCKET: haproxy.live_socket,
+    Reader.HAPROXY_CONFIG: haproxy.config,
+    Reader.HAPROXY_SPREAD: haproxy.spread,
+    Reader.TELEMT_CONFIG: telemt.config,
+    Reader.TELEMT_READY: telemt.ready,
+    Reader.LINK_ADDRESS: telemt.link_address,
+    Reader.CLIENT_ADDRESS: telemt.client_address,
+    Reader.HANDSHAKE: handshake,
 }
 """Each takes (snapshot, target, read, limit) and never raises: what fails is an Observed too.
 

@@ -1,4 +1,4 @@
-"""Requirement + observations → Finding. Pure: it opens nothing and decides nothing else.
+"""Requirement + observations → finding. Pure: it opens nothing and decides nothing else.
 
 Unreadable is an error, never ok. Every requirement gives exactly one finding.
 """
@@ -6,63 +6,18 @@ Unreadable is an error, never ok. Every requirement gives exactly one finding.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
-from stackctl.errors import Exit
-from stackctl.limits import TABLE, Compare, Depth, Limit, Read, Value
+from stackctl.checks.finding import LimitFinding, Verdict
+from stackctl.limits import TABLE, Compare, Limit, Read, Value
 from stackctl.limits.values import compact, satisfies
-from stackctl.observe.model import Observed
+from stackctl.observe.observed import Observed
 from stackctl.plan import Plan, Requirement
-
-
-class Verdict(StrEnum):
-    """What was found of one requirement."""
-
-    OK = "ok"
-    KEPT = "kept"
-    """The host had at least that before it was prepared, and keeps it."""
-    FITTED = "fitted"
-    """In force as lowered to what this engine can grant; below the guide."""
-    SHORT = "short"
-    ERROR = "error"
-    """It could not be observed."""
-    SKIPPED = "skipped"
-    """The host does not have it and this stack leaves the host alone; the reason is said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one requirement's target shows.
-
-    Attributes:
-        limit: key in THE TABLE.
-        target: what it was observed on.
-        wanted: the value to be in force.
-        got: the value that decided; None where nothing could be read.
-        verdict: ok, fitted, short, error or skipped.
-        depth: how deep the deciding evidence reaches.
-        evidence: where each value was read, in words.
-        reason: why it is fitted or skipped; empty for the other verdicts.
-        remedy: what to do; empty for ok.
-    """
-
-    limit: str
-    target: str
-    wanted: Value
-    got: Value | None
-    verdict: Verdict
-    depth: Depth
-    evidence: str
-    reason: str
-    remedy: str
-
 
 Observations = Mapping[tuple[str, str], Sequence[Observed]]
 """By (target, limit): one Observed for each of the limit's reads, in their order."""
 
 
-def verify(plan: Plan, observations: Observations) -> tuple[Finding, ...]:
+def verify(plan: Plan, observations: Observations) -> tuple[LimitFinding, ...]:
     """One finding for each requirement of the plan, in its order."""
     return tuple(
         judge(requirement, observations.get((requirement.target, requirement.limit), ()))
@@ -70,7 +25,7 @@ def verify(plan: Plan, observations: Observations) -> tuple[Finding, ...]:
     )
 
 
-def judge(requirement: Requirement, observed: Sequence[Observed]) -> Finding:
+def judge(requirement: Requirement, observed: Sequence[Observed]) -> LimitFinding:
     """The finding of one requirement.
 
     Args:
@@ -123,10 +78,10 @@ def _finding(
     verdict: Verdict,
     evidence: str,
     remedy: str = "",
-) -> Finding:
+) -> LimitFinding:
     reasons = {Verdict.FITTED: requirement.fitted, Verdict.SKIPPED: requirement.left}
-    return Finding(
-        limit=requirement.limit,
+    return LimitFinding(
+        about=requirement.limit,
         target=requirement.target,
         wanted=requirement.wanted,
         got=got,
@@ -140,26 +95,10 @@ def _finding(
     )
 
 
-def summary(findings: Sequence[Finding]) -> dict[str, int]:
-    """How many findings of each verdict."""
-    counts = {verdict.value: 0 for verdict in Verdict}
-    for finding in findings:
-        counts[finding.verdict.value] += 1
-    return counts
-
-
-def exit_status(findings: Sequence[Finding]) -> Exit:
-    """0 where every requirement is met; 1 where one is short or unknown, or nothing was found."""
-    bad = {Verdict.SHORT, Verdict.ERROR}
-    if not findings or any(finding.verdict in bad for finding in findings):
-        return Exit.SHORT
-    return Exit.OK
-
-
-def sentence(finding: Finding) -> str:
+def sentence(finding: LimitFinding) -> str:
     """A finding as one line for a log or a terminal without a table."""
     got = "unknown" if finding.got is None else compact(finding.got)
     return (
-        f"{finding.verdict.value:8} {finding.target:18} {finding.limit}: wanted "
+        f"{finding.verdict.value:8} {finding.target:18} {finding.about}: wanted "
         f"{compact(finding.wanted)}, got {got} ({finding.depth.value})"
     )

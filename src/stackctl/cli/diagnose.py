@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stackctl.cli.app import STACK_FILE, Json, StackFile, app, load_stack
 from stackctl.cli.output import report_console
+
+if TYPE_CHECKING:
+    from stackctl.checks.diagnose.judge import Sample
 
 Seconds = Annotated[
     float, typer.Option("--seconds", min=0.5, max=3600, help="Between the two samples.")
@@ -22,23 +25,28 @@ def diagnose(
 ) -> None:
     """Say what the kernel, HAProxy and Telemt refuse, how fast that grows, and what is full.
 
-    Two samples of this machine and of every namespace of the stack that runs on it.
+    Two samples of the engine's machine and of every namespace of the stack that runs on it.
     """
     from stackctl.checks.diagnose.judge import diagnose as judge
-    from stackctl.checks.diagnose.sample import roles_of, take
+    from stackctl.checks.diagnose.sample import roles_of, sample_of
     from stackctl.engine import Engine
-    from stackctl.observe.here import cgroups_of, running_haproxy
+    from stackctl.observe.look import look, running_haproxy
     from stackctl.report.diagnose import diagnose_document, diagnose_report
     from stackctl.report.jsontext import to_json
 
     stack = load_stack(file)
     engine = Engine.connect()
     containers = engine.containers(stack.name)
-    running_haproxy(containers, cgroups_of([c.pid for c in containers if c.pid]), stack.name)
-    first = take(stack, engine, containers)
+    running_haproxy(containers, stack.name)
+
+    def sample() -> Sample:
+        seen = look(engine, stack, clients=False, counters=True)
+        return sample_of(seen, stack.network, time.monotonic())
+
+    first = sample()
     time.sleep(seconds)
-    second = take(stack, engine, containers)
-    found = judge(stack.name, stack.link, roles_of(stack, containers), first, second)
+    roles = roles_of(stack.network, containers)
+    found = judge(stack.name, stack.link, roles, first, sample())
     if json:
         print(to_json(diagnose_document(found)))
     else:

@@ -16,18 +16,18 @@ def doctor(
     strict: Strict = False,
 ) -> None:
     """Say what stands between this host and the stack's number, and what to do about it."""
-    from stackctl.checks.doctor import diagnose, exit_status
+    from stackctl.checks.doctor import exit_status, judge
     from stackctl.operate.examine import examine
     from stackctl.report.doctor import doctor_document, doctor_report
 
     stack = load_stack(file, fit, strict)
     with progress() as say:
         seen = examine(stack, say)
-    lines = diagnose(seen)
+    findings = judge(seen)
     if json:
         from stackctl.report.jsontext import to_json
 
-        print(to_json(doctor_document(seen, lines)))
+        print(to_json(doctor_document(seen, findings)))
     else:
-        doctor_report(report_console(), seen, lines)
-    raise typer.Exit(int(exit_status(seen, lines)))
+        doctor_report(report_console(), seen, findings)
+    raise typer.Exit(int(exit_status(seen, findings)))

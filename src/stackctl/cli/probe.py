@@ -106,7 +106,8 @@ def _probe_stack(file: Path, user: str, replica: str, json: bool) -> None:
 
 def _probe_link(text: str, json: bool, timeout: float, dc: int) -> None:
     from stackctl.errors import SpecError
-    from stackctl.handshake import exit_status, probe_link
+    from stackctl.handshake.link import probe_link
+    from stackctl.handshake.link_model import exit_status
     from stackctl.mtproto import LinkError, parse_link
     from stackctl.report.linkprobe import linkprobe_document, linkprobe_report
 

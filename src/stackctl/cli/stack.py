@@ -144,7 +144,7 @@ def check(
 
 
 def _report(proof: Proof, json: bool, junit: Path | None, verbose: bool) -> None:
-    from stackctl.checks.verify import exit_status
+    from stackctl.checks.finding import exit_status
     from stackctl.report import document
     from stackctl.report.jsontext import to_json
     from stackctl.report.terminal import findings_report

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-HAPROXY = "haproxy"
-"""Name of HAProxy's target; a replica's is telemt-N."""
-
 
 @dataclass(frozen=True, slots=True)
 class HaproxyTarget:
     """The HAProxy container.
 
     Attributes:
+        name: target name, "haproxy".
         pid: its first process, as the engine's host counts.
         container: full container id.
         port: the client port inside its network namespace.
         sysctls: keys to read in its network namespace.
-        name: target name.
         frontend: the frontend that clients reach.
         backend: the backend of the replicas; its servers carry the replicas' target names.
         admin_socket: admin socket in the container.
         config: configuration file in the container.
     """
 
+    name: str
     pid: int
     container: str
     port: int
     sysctls: tuple[str, ...] = ()
-    name: str = HAPROXY
     frontend: str = "clients"
     backend: str = "telemt"
     admin_socket: str = "/run/haproxy/admin.sock"

@@ -1,14 +1,16 @@
-"""One start of the probe container."""
+"""One start of the collector's container, and the one place that parses its answer."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from stackctl import __version__
+from stackctl.collector.answer import VERSION, Answer
+from stackctl.collector.request import Request
+from stackctl.collector.wire import WireError, decode, encode
 from stackctl.engine.door import door, short
 from stackctl.engine.model import STACK_LABEL, VERSION_LABEL
 from stackctl.errors import EngineError
@@ -23,25 +25,25 @@ COLLECTOR_CAPABILITIES = ("SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH")
 Not `--privileged`: a daemon without CAP_SYS_RESOURCE cannot start that."""
 
 
-def line(request: Mapping[str, Any]) -> bytes:
-    """The request as the one line that the probe reads from its standard input.
+def line(request: Request) -> bytes:
+    """The request as the one line that the collector reads from its standard input.
 
     Not an argument and not the environment: the engine would show either to whoever may inspect a
     container, and a request may carry secrets.
     """
-    return json.dumps(request, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(encode(request), separators=(",", ":")).encode() + b"\n"
 
 
-def run_collector(client: DockerClient, request: Mapping[str, Any], stack: str) -> dict[str, Any]:
-    """Run the probe once and return its answer.
+def run_collector(client: DockerClient, request: Request, stack: str) -> Answer:
+    """Run the collector once and return its answer.
 
     Args:
         client: the engine.
-        request: observe.request builds it.
+        request: what it is asked; `observe.request` builds it.
         stack: name of the stack, for the container's label.
 
     Raises:
-        EngineError: it could not be started, or did not answer with JSON.
+        EngineError: it could not be started, or its answer is not understood.
     """
     from docker.errors import ImageNotFound
     from docker.types import LogConfig
@@ -72,26 +74,46 @@ def run_collector(client: DockerClient, request: Mapping[str, Any], stack: str) 
 
     try:
         # In a thread, and waited for: Ctrl-C may come before the container is removed.
-        with door("running the probe"), ThreadPoolExecutor(max_workers=1) as pool:
+        with door("running the collector"), ThreadPoolExecutor(max_workers=1) as pool:
             output, errors, status = pool.submit(run).result()
     except EngineError as error:
         if isinstance(error.__cause__, ImageNotFound):
             raise EngineError(
-                f"the probe's image {COLLECTOR_IMAGE} is gone", "`stackctl up` builds it again"
+                f"the collector's image {COLLECTOR_IMAGE} is gone", "`stackctl up` builds it again"
             ) from error
         raise
     if status != 0:
         raise EngineError(
-            f"the probe failed with status {status}: {short(errors)}",
+            f"the collector failed with status {status}: {short(errors)}",
             "run the command again; if it fails again, report the message above",
         )
+    return parse_answer(output)
+
+
+def parse_answer(output: bytes) -> Answer:
+    """The answer of which this is the JSON.
+
+    Raises:
+        EngineError: it is none, or of another version.
+    """
     try:
-        answer: dict[str, Any] = json.loads(output)
+        raw = json.loads(output)
     except ValueError as error:
         raise EngineError(
-            f"the probe's answer is not JSON: {output[:200]!r}", "report this message"
+            f"the collector's answer is not JSON: {output[:200]!r}", "report this message"
         ) from error
-    return answer
+    version = raw.get("version") if isinstance(raw, dict) else None
+    if version != VERSION:
+        raise EngineError(
+            f"the collector answers in version {version!r}, not {VERSION}",
+            "build the collector's image of this stackctl (`stackctl up` does)",
+        )
+    try:
+        return decode(Answer, raw)
+    except WireError as error:
+        raise EngineError(
+            f"the collector's answer is not understood: {error}", "report this message"
+        ) from error
 
 
 def _run_attached(container: SdkContainer, request: bytes) -> tuple[bytes, bytes, int]:

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from stackctl.collector.answer import Answer
+from stackctl.collector.request import Request
 from stackctl.engine.collector import run_collector
 from stackctl.engine.connect import connect
 from stackctl.engine.door import GET_ONE, door, short, where
@@ -89,11 +91,11 @@ class Engine:
             )
         return tuple(sorted(containers, key=order))
 
-    def probe(self, request: Mapping[str, Any], stack: str) -> dict[str, Any]:
-        """Run the probe once and return its answer.
+    def collect(self, request: Request, stack: str) -> Answer:
+        """Run the collector once and return its answer.
 
         Raises:
-            EngineError: it could not be started, or did not answer with JSON.
+            EngineError: it could not be started, or its answer is not understood.
         """
         return run_collector(self.client, request, stack)
 

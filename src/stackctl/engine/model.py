@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from stackctl.limits.targets import HAPROXY, is_replica
+
 STACK_LABEL = "io.stackctl.stack"
 TARGET_LABEL = "io.stackctl.target"
 TELEMT_LABEL = "io.stackctl.telemt"
@@ -42,12 +44,11 @@ class Container:
     @property
     def is_replica(self) -> bool:
         """Whether it is a Telemt."""
-        name, _, number = self.target.rpartition("-")
-        return name == "telemt" and number.isdigit()
+        return is_replica(self.target)
 
 
 def order(container: Container) -> tuple[int, int]:
     """Sort key: HAProxy first, then replicas by number, then the lab's data centre."""
     if container.is_replica:
         return 1, int(container.target.rpartition("-")[2])
-    return (0 if container.target == "haproxy" else 2), 0
+    return (0 if container.target == HAPROXY else 2), 0

@@ -7,17 +7,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from stackctl.handshake.connect import MAX_ADDRESSES, UnresolvedError, as_reset, connect, resolve
-from stackctl.handshake.explain import explain
-from stackctl.handshake.model import (
+from stackctl.handshake.cause import Cause
+from stackctl.handshake.link_connect import (
+    MAX_ADDRESSES,
+    UnresolvedError,
+    as_reset,
+    connect,
+    resolve,
+)
+from stackctl.handshake.link_explain import explain
+from stackctl.handshake.link_model import (
     AddressProbe,
     ConnectFailure,
     Evidence,
-    Explanation,
     Hop,
     LinkProbe,
 )
-from stackctl.handshake.trials import PAUSE, Target, try_more
+from stackctl.handshake.link_trials import PAUSE, Target, try_more
 from stackctl.mtproto import Attempt, Link, attempt
 
 TRIAL = 4.0
@@ -50,7 +56,7 @@ def probe_link(
     except UnresolvedError as error:
         says = f"the name has no address: {error}"
         remedy = "correct the link's server, or its entry in DNS; see that this machine's DNS works"
-        return LinkProbe(*known, None, Explanation("unresolved", says, remedy), ())
+        return LinkProbe(*known, None, Cause("unresolved", says, remedy), ())
     hop = Hop("resolve", _ms(start))
     with ThreadPoolExecutor(MAX_ADDRESSES) as pool:
         seen = tuple(pool.map(partial(_probe, link, dc, timeout, say, pause), addresses))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from stackctl.collector.answer import Unread
 from stackctl.engine import Engine
 from stackctl.errors import EngineError, Exit, PlanError, SpecError
-from stackctl.handshake.cause import Cause
-from stackctl.handshake.records import Handshake, handshakes
-from stackctl.observe.choice import AT_ONCE, EACH, Choice
-from stackctl.observe.collect import look
-from stackctl.observe.model import Snapshot, Unread, ahead
-from stackctl.plan import HAPROXY
+from stackctl.handshake.cause import SKEW_SECONDS, Cause
+from stackctl.handshake.stack_records import StackHandshake, handshakes
+from stackctl.limits.targets import HAPROXY, replica_name
+from stackctl.observe.look import look
+from stackctl.observe.request import AT_ONCE, EACH, Choice
+from stackctl.observe.snapshot import Snapshot, ahead
 from stackctl.spec import Stack, load_secrets
 
 MOST = 20_000
@@ -20,9 +21,6 @@ MOST = 20_000
 
 LONGEST = 300.0
 """Seconds that all handshakes of one run may take."""
-
-CLOCK = 120.0
-"""Seconds by which clocks may differ in fake TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +32,24 @@ class Probed:
         telemt: "official", "binary" or "double".
         handshakes: the published address first, then replica by replica.
         ahead: seconds by which the clock of the engine's host is ahead of this machine's; 0.0
-            where the probe's moment lies within the time it took.
+            where the collector's moment lies within the time it took.
     """
 
     stack: str
     telemt: str
-    handshakes: tuple[Handshake, ...]
+    handshakes: tuple[StackHandshake, ...]
     ahead: float = 0.0
 
     @property
     def clock(self) -> Cause | None:
         """What is wrong between the two clocks; None where they agree well enough."""
-        if abs(self.ahead) <= CLOCK:
+        if abs(self.ahead) <= SKEW_SECONDS:
             return None
         side = "ahead of" if self.ahead > 0 else "behind"
         return Cause(
             "clock",
             f"the clock of the engine's host is {abs(self.ahead):.0f} s {side} this machine's: "
-            f"fake TLS allows {CLOCK:.0f} s",
+            f"fake TLS allows {SKEW_SECONDS:.0f} s",
             "set the one that is wrong (an NTP client keeps it right)",
         )
 
@@ -102,7 +100,7 @@ def _choice(stack: Stack, user: str, replica: str) -> Choice:
     if user and user not in users:
         # Not repeated: it may be a secret that was meant for another option.
         raise SpecError("--user", "there is no such user", f"one of: {', '.join(users)}")
-    names = [f"telemt-{n}" for n in range(1, stack.replicas + 1)]
+    names = [replica_name(n) for n in range(1, stack.replicas + 1)]
     if replica and replica not in names:
         raise SpecError("--replica", "there is no such replica", f"one of: {', '.join(names)}")
     wanted = {user: users[user]} if user else dict(users)
@@ -133,13 +131,13 @@ def _seconds(users: int, modes: int, places: int) -> float:
     return min(LONGEST, 10.0 + rounds * modes * (EACH + 4.0 + users))
 
 
-def _absent(stack: Stack, choice: Choice, snapshot: Snapshot) -> list[Handshake]:
+def _absent(stack: Stack, choice: Choice, snapshot: Snapshot) -> list[StackHandshake]:
     """A replica that does not run has no record: it is named all the same."""
-    names = choice.replicas or [f"telemt-{n}" for n in range(1, stack.replicas + 1)]
+    names = choice.replicas or [replica_name(n) for n in range(1, stack.replicas + 1)]
     return [
-        Handshake(name, user, mode, (), "start", "it does not run", "", None, "", _gone(name))
+        StackHandshake(name, user, mode, (), "start", "it does not run", "", None, "", _gone(name))
         for name in names
-        if name not in snapshot.targets
+        if name not in snapshot.running
         for user in choice.users
         for mode in stack.telemt.modes
     ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stackctl.checks.verify import Finding, Verdict
+from stackctl.checks.finding import LimitFinding, Verdict
 from stackctl.errors import Exit, HostError
 from stackctl.limits import TABLE, Depth, Value
+from stackctl.limits.targets import HOST
 from stackctl.limits.values import parse
-from stackctl.plan import HOST
 
 FIELDS = 7
 """Fields of a finding: verdict, limit, wanted, got, depth, evidence, remedy."""
@@ -35,7 +35,7 @@ class HostReport:
     host: str
     command: str
     dry: bool
-    findings: tuple[Finding, ...]
+    findings: tuple[LimitFinding, ...]
     changes: tuple[str, ...]
     notes: tuple[str, ...]
     advice: tuple[tuple[str, str], ...]
@@ -83,7 +83,7 @@ def read_report(text: str, host: str, command: str, dry: bool) -> HostReport:
     )
 
 
-def _finding(fields: Sequence[str], host: str) -> Finding:
+def _finding(fields: Sequence[str], host: str) -> LimitFinding:
     if len(fields) != FIELDS:
         raise HostError(
             f"a finding from {host} has {len(fields)} fields, not {FIELDS}: {fields[:2]}",
@@ -91,8 +91,8 @@ def _finding(fields: Sequence[str], host: str) -> Finding:
         )
     verdict, key, wanted, got, depth, evidence, remedy = fields
     try:
-        return Finding(
-            limit=key,
+        return LimitFinding(
+            about=key,
             target=HOST,
             wanted=_value(key, wanted),
             got=None if got == NOTHING else _value(key, got),

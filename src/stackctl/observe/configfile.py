@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator
 
 from stackctl.limits import Kind, Value
-from stackctl.observe.limitfile import ParseError
+from stackctl.observe.observed import ParseError
 
 # fmt: off
 _SECTIONS = frozenset({

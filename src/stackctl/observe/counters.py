@@ -1,11 +1,13 @@
-"""The kernel's counters and gauges as text of /proc, and HAProxy's as rows; parsers only. Pure.
+"""What the kernel and HAProxy count: from text and rows to numbers by name. Pure.
 
 A reading is a mapping from a name with its file before it (`netstat.ListenDrops`) to a number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+
+from stackctl.collector.answer import Counters, Reading, Unread
 
 HAPROXY_COUNTERS = ("econ", "eresp", "wretr", "wredis")
 
@@ -129,3 +131,31 @@ def _number(word: str, base: int = 10) -> int:
         return int(word, base)
     except ValueError as error:
         raise CounterError(f"{word[:20]!r} is no number") from error
+
+
+def kernel_readings(counters: Counters, where: str, unread: list[str]) -> dict[str, int]:
+    """Every counter of a network namespace; what cannot be read is named, never taken for zero.
+
+    Args:
+        counters: texts of its files.
+        where: whose it is, for what goes to `unread`.
+        unread: gets one clause for each file that could not be read.
+    """
+    return {
+        **number_of(counters.netstat, parse_netstat, f"{where}: net/netstat", unread),
+        **number_of(counters.sockstat, parse_sockstat, f"{where}: net/sockstat", unread),
+        **number_of(counters.conntrack, parse_conntrack, f"{where}: net/stat/nf_conntrack", unread),
+    }
+
+
+def number_of(
+    reading: Reading[str], parse: Callable[[str], dict[str, int]], what: str, unread: list[str]
+) -> dict[str, int]:
+    """The numbers of one file; empty, and a clause in `unread`, where it could not be read."""
+    try:
+        return parse(reading.get(what))
+    except Unread as problem:
+        unread.append(str(problem))
+    except CounterError as problem:
+        unread.append(f"{what}: {problem}")
+    return {}

@@ -1,153 +1,94 @@
-"""What the probe is asked: built from the containers of a stack and THE TABLE. Pure."""
+"""What the collector is to be asked of a stack: from its file and its containers. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from ipaddress import IPv4Network
 
+from stackctl.collector.answer import VERSION
+from stackctl.collector.request import (
+    ClientsAsked,
+    HandshakesAsked,
+    HaproxyTarget,
+    ReplicaTarget,
+    Request,
+    Way,
+)
+from stackctl.engine import Container
 from stackctl.limits import TABLE, Reader, Role
-from stackctl.observe.response import VERSION
-from stackctl.plan.ports import USERS_PATH
+from stackctl.limits.targets import HAPROXY
+from stackctl.plan.address import GATEWAY_HOST, replicas_in, subnet_of
+from stackctl.plan.links import link_ports
+from stackctl.plan.ports import (
+    API_PORT,
+    METRICS_PORT,
+    SOCKET_PATH,
+    TELEMT_PORT,
+    USERS_PATH,
+)
+from stackctl.spec import Stack
+
+AT_ONCE = 32
+"""Places at which the collector shakes hands at once."""
+
+EACH = 3.0
+"""Seconds for one handshake, of which a healthy stack takes hundredths."""
+
+ANY = ("0.0.0.0", "::", "")  # noqa: S104
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeHaproxy:
-    """The HAProxy container.
+class Choice:
+    """Handshakes that are wanted.
 
     Attributes:
-        pid: its first process, as the engine's host counts.
-        container: full container id.
-        port: the client port inside its network namespace.
-        name: target name.
-        frontend: the frontend that clients reach.
-        backend: the backend of the replicas; its servers carry the replicas' target names.
-        admin_socket: admin socket in the container.
-        config: configuration file in the container.
-    """
-
-    pid: int
-    container: str
-    port: int
-    name: str = "haproxy"
-    frontend: str = "clients"
-    backend: str = "telemt"
-    admin_socket: str = "/run/haproxy/admin.sock"
-    config: str = "/usr/local/etc/haproxy/haproxy.cfg"
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeReplica:
-    """A Telemt container.
-
-    Attributes:
-        name: target name, "telemt-N".
-        pid: its first process, as the engine's host counts.
-        container: full container id.
-        api: address and port of its API, as reached from its own network namespace.
-        metrics: address and port of its metrics, likewise.
-        listener: path of its unix socket in the container, or (address, first port).
-        ports: how many ports it listens on from there.
-        config: configuration file in the container.
-        users: file in the container with the API's secret and the users'.
-        counters: also read what it has refused, of its metrics.
-    """
-
-    name: str
-    pid: int
-    container: str
-    api: tuple[str, int]
-    metrics: tuple[str, int]
-    listener: str | tuple[str, int]
-    config: str = "/etc/telemt/telemt.toml"
-    users: str = USERS_PATH
-    counters: bool = False
-    ports: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeClients:
-    """Connections the probe makes.
-
-    Attributes:
-        published: where clients reach the stack, from the host; None for none.
-        inside: HAProxy's client listener as reached from its own network namespace; None for
-            none. On 127.0.0.0/8 the probe varies its source until every replica has a connection.
-    """
-
-    published: tuple[str, int] | None = None
-    inside: tuple[str, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeHandshakes:
-    """Handshakes the probe makes as a client would: every user in every mode at every place.
-
-    Attributes:
-        users: user name → secret, 32 hex digits. Never shown by repr.
-        modes: "classic", "secure", "tls".
-        domain: the site that mode tls pretends to talk to.
-        published: where clients reach the stack, from the host; None for not at all.
-        links: replica → how HAProxy reaches it: the path of a unix socket in HAProxy's container,
-            or (address, port) in its network namespace.
-        arrivals: also ask each replica whether the client's own address came to it.
-        each: seconds one handshake may take.
-        seconds: all of them together.
-        dc: number of the data centre asked for.
+        users: user name → secret. Never shown by repr.
+        replicas: names; None for all that run.
+        published: through the published address as well.
+        arrivals: also see that the client's own address comes to the replica.
+        seconds: all together.
     """
 
     users: Mapping[str, str] = field(repr=False)
-    modes: Sequence[str]
-    domain: str
-    published: tuple[str, int] | None
-    links: Mapping[str, str | tuple[str, int]]
+    replicas: Sequence[str] | None = None
+    published: bool = True
     arrivals: bool = False
-    each: float = 3.0
     seconds: float = 10.0
-    dc: int = 2
 
 
-def probe_request(
-    haproxy: ProbeHaproxy | None = None,
-    replicas: Sequence[ProbeReplica] = (),
-    clients: ProbeClients | None = None,
-    also: Sequence[str] = (),
-    handshakes: ProbeHandshakes | None = None,
-    connections: int = 0,
-) -> dict[str, Any]:
-    """The request as a JSON object.
+def request_of(
+    stack: Stack,
+    running: Sequence[Container],
+    clients: ClientsAsked | None = None,
+    handshakes: HandshakesAsked | None = None,
+    counters: bool = False,
+) -> Request:
+    """The request.
 
     Args:
-        haproxy: left out where no stack runs; the host's facts are read all the same.
-        replicas: the replicas that run.
-        clients: left out where no connection is to be made; they need HAProxy.
-        also: sysctl keys of the host beyond THE TABLE's.
-        handshakes: left out where none is to be made; they need HAProxy.
-        connections: the stack's number. HAProxy may have to tell of as many, which takes its time.
+        stack: its file.
+        running: its containers that run; without HAProxy no connection can be asked for.
+        clients: connections to be made; None for none.
+        handshakes: handshakes to be made; None for none.
+        counters: also what the kernel counts in each namespace, and what each replica refused.
     """
-    targets = [_replica(replica) for replica in replicas]
-    if haproxy is not None:
-        targets.insert(0, _haproxy(haproxy))
-    # In host mode a namespace's limits are the host's own: the host is asked for every key.
-    keys = dict.fromkeys((*sysctl_keys(*Role), *also))
-    wanted = clients if haproxy is not None else None
-    return {
-        "version": VERSION,
-        "host": {"sysctls": list(keys)},
-        "connections": connections,
-        "targets": targets,
-        "client": None
-        if wanted is None
-        else {
-            "published": list(wanted.published) if wanted.published else None,
-            "inside": list(wanted.inside) if wanted.inside else None,
-        },
-        "handshakes": None if haproxy is None or handshakes is None else _handshakes(handshakes),
-    }
+    haproxy = next((c for c in running if c.target == HAPROXY), None)
+    return Request(
+        version=VERSION,
+        # In host mode a namespace's limits are the host's own: the host is asked for every key.
+        sysctls=sysctl_keys(*Role),
+        connections=stack.connections,
+        haproxy=None if haproxy is None else _haproxy(stack, haproxy),
+        replicas=_replicas(stack, [c for c in running if c.is_replica]),
+        clients=clients if haproxy else None,
+        handshakes=handshakes if haproxy else None,
+        counters=counters,
+    )
 
 
 def sysctl_keys(*roles: Role) -> tuple[str, ...]:
-    """Keys that THE TABLE reads on any of these roles, in its order."""
+    """Keys that the limits table reads on any of these roles, in its order."""
     return tuple(
         dict.fromkeys(
             read.arg
@@ -159,52 +100,95 @@ def sysctl_keys(*roles: Role) -> tuple[str, ...]:
     )
 
 
-def _haproxy(target: ProbeHaproxy) -> dict[str, Any]:
-    return {
-        "name": target.name,
-        "role": "haproxy",
-        "pid": target.pid,
-        "container": target.container,
-        "sysctls": list(sysctl_keys(Role.HAPROXY)),
-        "admin_socket": target.admin_socket,
-        "config": target.config,
-        "port": target.port,
-        "frontend": target.frontend,
-        "backend": target.backend,
-    }
+def _haproxy(stack: Stack, container: Container) -> HaproxyTarget:
+    return HaproxyTarget(
+        name=HAPROXY,
+        pid=container.pid,
+        container=container.id,
+        port=stack.listen.port,
+        sysctls=sysctl_keys(Role.HAPROXY),
+    )
 
 
-def _replica(target: ProbeReplica) -> dict[str, Any]:
-    unix = isinstance(target.listener, str)
-    return {
-        "name": target.name,
-        "role": "telemt",
-        "pid": target.pid,
-        "container": target.container,
-        "sysctls": list(sysctl_keys(Role.TELEMT)),
-        "config": target.config,
-        "users": target.users,
-        "counters": target.counters,
-        "api": list(target.api),
-        "metrics": list(target.metrics),
-        "listener": {"unix": target.listener}
-        if unix
-        else {"tcp": list(target.listener), "ports": target.ports},
-    }
+def _replicas(stack: Stack, running: Sequence[Container]) -> tuple[ReplicaTarget, ...]:
+    on_host = stack.network == "host"
+    own = {r.name: r.address for r in replicas_in(subnet_of(stack, None), stack.replicas)}
+    found = []
+    for container in running:
+        inside = own.get(container.target, "127.0.0.1") if on_host else "127.0.0.1"
+        bound = inside if on_host else ANY[0]
+        found.append(
+            ReplicaTarget(
+                name=container.target,
+                pid=container.pid,
+                container=container.id,
+                api=(inside, API_PORT),
+                metrics=(inside, METRICS_PORT),
+                users=USERS_PATH,
+                sysctls=sysctl_keys(Role.TELEMT),
+                socket=SOCKET_PATH if stack.link == "unix" else "",
+                address=None if stack.link == "unix" else (bound, TELEMT_PORT),
+                ports=link_ports(stack),
+            )
+        )
+    return tuple(found)
 
 
-def _handshakes(asked: ProbeHandshakes) -> dict[str, Any]:
-    return {
-        "users": dict(asked.users),
-        "modes": list(asked.modes),
-        "domain": asked.domain,
-        "published": list(asked.published) if asked.published else None,
-        "links": {
-            name: {"unix": link} if isinstance(link, str) else {"tcp": list(link)}
-            for name, link in asked.links.items()
+def clients_of(stack: Stack, own: Sequence[str]) -> ClientsAsked:
+    """Where the collector's connections go.
+
+    In bridge mode the published address is taken on the stack's own gateway: on loopback the
+    engine's userland proxy would answer, and show HAProxy its own address.
+
+    Args:
+        stack: its file.
+        own: IPv4 subnets of the stack's own network; none on the host's network.
+    """
+    host, port = stack.listen.host, stack.listen.port
+    loopback = host if host and host not in ANY and ":" not in host else "127.0.0.1"
+    if stack.network == "host":
+        return ClientsAsked(published=(loopback, port), inside=(loopback, port))
+    published = host
+    if not host or host in ANY:
+        published = str(IPv4Network(own[0])[GATEWAY_HOST]) if own else "127.0.0.1"
+    return ClientsAsked(published=(published, port), inside=("127.0.0.1", port))
+
+
+def handshakes_of(
+    stack: Stack,
+    choice: Choice,
+    published: tuple[str, int] | None,
+    running: Sequence[Container],
+    own: Sequence[str],
+) -> HandshakesAsked:
+    """The handshakes of a choice.
+
+    Args:
+        stack: its file.
+        choice: what is wanted.
+        published: where clients reach the stack, from the host.
+        running: its containers that run.
+        own: IPv4 subnets of the stack's own network; none on the host's network.
+    """
+    subnet = IPv4Network(own[0]) if own else subnet_of(stack, None)
+    addresses = {r.name: r.address for r in replicas_in(subnet, stack.replicas)}
+    names = [
+        container.target
+        for container in running
+        if container.is_replica and (choice.replicas is None or container.target in choice.replicas)
+    ]
+    return HandshakesAsked(
+        users=dict(choice.users),
+        modes=tuple(stack.telemt.modes),
+        domain=stack.telemt.domain,
+        published=published if choice.published else None,
+        ways={
+            name: Way(socket=f"/run/telemt/{name}/telemt.sock")
+            if stack.link == "unix"
+            else Way(address=(addresses.get(name, "127.0.0.1"), TELEMT_PORT))
+            for name in names
         },
-        "arrivals": asked.arrivals,
-        "each": asked.each,
-        "seconds": asked.seconds,
-        "dc": asked.dc,
-    }
+        arrivals=choice.arrivals,
+        each=EACH,
+        seconds=choice.seconds,
+    )

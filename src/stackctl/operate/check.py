@@ -15,8 +15,7 @@ from types import FrameType
 
 from stackctl.engine import Engine
 from stackctl.errors import EngineError
-from stackctl.observe.collect import look
-from stackctl.observe.facts import host_facts
+from stackctl.observe.look import facts_of, look
 from stackctl.operate.prove import SETTLING, Proof, prove
 from stackctl.operate.refuse import refuse_other_machine, refuse_unprepared
 from stackctl.operate.sources import ensure, resolve
@@ -47,7 +46,7 @@ def check(stack: Stack, secrets: Secrets, engine: Engine, progress: Callable[[st
         before = look(engine, copy)
         refuse_other_machine(before)
         plan = replace(
-            make_plan(copy, host_facts(before, engine, copy.name), sources),
+            make_plan(copy, facts_of(before, engine, copy.name), sources),
             telemt_image=telemt_image(stack, sources),
         )
         refuse_unprepared(plan, before)

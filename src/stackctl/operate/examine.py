@@ -1,24 +1,23 @@
-"""The edge of `doctor`: ask compose, the engine and the probe, and go on where one is missing."""
+"""The edge of `doctor`: ask compose, engine and collector, and go on where one is missing."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from stackctl.checks.doctor import Evidence, Problem
+from stackctl.collector.answer import Host
 from stackctl.engine import Engine, compose_version
 from stackctl.errors import EngineError, PlanError, StackError, StrictError
-from stackctl.observe.collect import look
-from stackctl.observe.facts import host_facts
-from stackctl.observe.local import local_facts
-from stackctl.observe.model import ahead
+from stackctl.limits.targets import HOST
+from stackctl.observe.look import facts_of, local_host, look
+from stackctl.observe.snapshot import ahead
 from stackctl.operate.sources import ensure_collector
-from stackctl.plan import HOST, HostFacts, Plan, make_plan, sizes_of
+from stackctl.plan import HostFacts, Plan, make_plan, sizes_of
 from stackctl.spec import Stack, with_mode
 
 LONGEST = 400
@@ -30,7 +29,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def examine(stack: Stack, progress: Callable[[str], None]) -> Evidence:
-    """Everything a doctor looks at. Nothing is changed, but that the probe's image is built.
+    """Everything a doctor looks at. Nothing is changed, but that the collector's image is built.
 
     What cannot be had has a Problem in its place; no engine at all is one of these.
     """
@@ -48,33 +47,28 @@ def _machine(stack: Stack, progress: Callable[[str], None]) -> Evidence:
         seen = replace(seen, about=engine.about, info=engine.info())
     except EngineError as error:
         problem = _problem(error)
-        return replace(seen, engine=problem, no_facts=problem, facts=local_facts())
+        return replace(seen, engine=problem, no_facts=problem, facts=local_host())
     try:
         ensure_collector(engine, progress)
         progress("reading what this host can give")
         before = time.time()
         snapshot = look(engine, stack, clients=False)
         after = time.time()
-        if "kernel" not in snapshot.facts:
-            raise EngineError(
-                f"the probe could not read the host: {snapshot.facts.get('error', 'no reason')}",
-                "run the command again; if it fails again, report this message",
-            )
-        host = host_facts(snapshot, engine, stack.name)
+        host = facts_of(snapshot, engine, stack.name)
     except StackError as error:
         return replace(seen, no_facts=_problem(error))
     return replace(
         seen,
-        facts=snapshot.facts,
+        facts=snapshot.host,
         host=host,
-        same_machine=same_machine(snapshot.facts),
+        same_machine=same_machine(snapshot.host),
         ahead=ahead(snapshot, before, after),
     )
 
 
-def same_machine(facts: Mapping[str, Any]) -> bool | None:
+def same_machine(host: Host) -> bool | None:
     """Whether the facts are of the machine stackctl runs on; None where that cannot be told."""
-    theirs = str(facts["boot_id"].get("text", "")).strip()
+    theirs = (host.boot_id.value or "").strip()
     try:
         return BOOT_ID.read_text().strip() == theirs if theirs else None
     except OSError:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from stackctl.checks.finding import LimitFinding
 from stackctl.checks.readers import observations
-from stackctl.checks.verify import Finding, verify
+from stackctl.checks.verify import verify
 from stackctl.engine import Engine
-from stackctl.observe.collect import look
-from stackctl.observe.facts import host_facts
 from stackctl.observe.haproxy import servers
-from stackctl.observe.model import Snapshot
+from stackctl.observe.look import facts_of, look
+from stackctl.observe.snapshot import Snapshot
 from stackctl.plan import Plan, Sources, make_plan
 from stackctl.spec import Stack
 
@@ -25,7 +25,7 @@ class Proof:
     """A running stack as it was found: the plan it was held against and every finding."""
 
     plan: Plan
-    findings: tuple[Finding, ...]
+    findings: tuple[LimitFinding, ...]
 
 
 def prove(stack: Stack, engine: Engine, sources: Sources, patience: float = 0.0) -> Proof:
@@ -43,7 +43,7 @@ def prove(stack: Stack, engine: Engine, sources: Sources, patience: float = 0.0)
     while not _settled(snapshot) and time.monotonic() < end:
         time.sleep(0.3)
         snapshot = look(engine, stack)
-    facts = host_facts(snapshot, engine, stack.name)
+    facts = facts_of(snapshot, engine, stack.name)
     plan = make_plan(stack, facts, sources, starting=False)
     return Proof(plan, verify(plan, observations(snapshot, plan.requirements)))
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stackctl.checks.finding import BAD
 from stackctl.checks.readers import observations
-from stackctl.checks.verify import Verdict, judge, sentence
+from stackctl.checks.verify import judge, sentence
 from stackctl.engine import WORKDIR_LABEL, Engine
 from stackctl.errors import EngineError, PlanError, StackError, StrictError
 from stackctl.limits.rows import PREPARE_HOST
-from stackctl.observe.facts import listening_ports
-from stackctl.observe.model import Snapshot
-from stackctl.plan import HOST, Plan
+from stackctl.limits.targets import HOST
+from stackctl.observe.host import listening_ports
+from stackctl.observe.snapshot import Snapshot
+from stackctl.plan import Plan
 from stackctl.spec import Stack
 
 
@@ -44,7 +46,7 @@ def refuse_taken_port(plan: Plan, before: Snapshot, engine: Engine) -> None:
     """
     if engine.containers(plan.name):
         return
-    if plan.listen_port in listening_ports(before, plan.listen_host):
+    if plan.listen_port in listening_ports(before.host, plan.listen_host):
         raise PlanError(
             "listen",
             f"port {plan.listen_port} is in use on this host",
@@ -58,7 +60,7 @@ def refuse_other_machine(before: Snapshot) -> None:
     Raises:
         EngineError: the engine runs on another machine, or in a virtual one.
     """
-    theirs = str(before.facts["boot_id"].get("text", "")).strip()
+    theirs = (before.host.boot_id.value or "").strip()
     mine = Path("/proc/sys/kernel/random/boot_id")
     if not theirs or not mine.exists() or mine.read_text().strip() != theirs:
         raise EngineError(
@@ -78,7 +80,7 @@ def refuse_unprepared(plan: Plan, before: Snapshot) -> None:
     host = tuple(r for r in plan.requirements if r.target == HOST)
     seen = observations(before, host)
     found = [judge(r, seen[(r.target, r.limit)]) for r in host]
-    short = [f for f in found if f.verdict in {Verdict.SHORT, Verdict.ERROR}]
+    short = [f for f in found if f.verdict in BAD]
     if short:
         raise StrictError(
             "strict mode: nothing was started; the host is short of\n  "

@@ -97,7 +97,7 @@ def _ensure_datacentre(stack: Stack, engine: Engine, progress: Progress) -> None
 
 
 def ensure_collector(engine: Engine, progress: Progress) -> None:
-    """Build the probe's image where it is missing or its source has changed."""
+    """Build the collector's image where it is missing or its source has changed."""
     from stackctl.engine.images import collector_files
 
     _build(engine, "collector", COLLECTOR_IMAGE, progress, collector_files())

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from stackctl.engine import Container, Engine
 from stackctl.errors import Exit
-from stackctl.observe.collect import look
 from stackctl.observe.haproxy import servers
+from stackctl.observe.look import look
 from stackctl.spec import Stack
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from stackctl.engine import Compose, Engine
-from stackctl.observe.collect import look
-from stackctl.observe.facts import host_facts
+from stackctl.limits.targets import HAPROXY
+from stackctl.observe.look import facts_of, look
 from stackctl.operate.prove import SETTLING, Proof, prove
 from stackctl.operate.refuse import (
     refuse_namesake,
@@ -19,7 +19,7 @@ from stackctl.operate.refuse import (
 from stackctl.operate.sources import ensure, resolve
 from stackctl.operate.start import start
 from stackctl.operate.write import write_tree
-from stackctl.plan import HAPROXY, make_plan
+from stackctl.plan import make_plan
 from stackctl.plan.ports import HAPROXY_GRACE_SECONDS, TELEMT_GRACE_SECONDS
 from stackctl.render import MODES, render
 from stackctl.spec import Secrets, Stack
@@ -39,13 +39,13 @@ def up(stack: Stack, secrets: Secrets, engine: Engine, progress: Progress) -> Pr
     sources = resolve(stack, engine, progress)
     ensure(stack, sources, engine, progress)
     progress("reading what this host can give")
-    # Loading compose's client and asking for its version take as long as the probe: side by side.
+    # Loading compose's client and asking for its version take as long as the collector does.
     with ThreadPoolExecutor(max_workers=1) as pool:
         compose_client = pool.submit(Compose, state_folder(stack), stack.project)
         before = look(engine, stack, clients=False)
     compose = compose_client.result()
     refuse_other_machine(before)
-    plan = make_plan(stack, host_facts(before, engine, stack.name), sources)
+    plan = make_plan(stack, facts_of(before, engine, stack.name), sources)
     refuse_taken_port(plan, before, engine)
     refuse_unprepared(plan, before)
     write_tree(state_folder(stack), render(plan, secrets), MODES)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from stackctl.plan.make import default_sources, make_plan, sizes_of
 from stackctl.plan.model import (
-    DATACENTRE,
-    HAPROXY,
-    HOST,
     Bounds,
     Datacentre,
     Hardware,
@@ -16,13 +13,9 @@ from stackctl.plan.model import (
     Requirement,
     Sources,
     Written,
-    role_of,
 )
 
 __all__ = [
-    "DATACENTRE",
-    "HAPROXY",
-    "HOST",
     "Bounds",
     "Datacentre",
     "Hardware",
@@ -34,6 +27,5 @@ __all__ = [
     "Written",
     "default_sources",
     "make_plan",
-    "role_of",
     "sizes_of",
 ]

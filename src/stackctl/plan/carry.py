@@ -7,17 +7,9 @@ from collections.abc import Sequence
 from stackctl.errors import StrictError
 from stackctl.limits import INFINITY, Value
 from stackctl.limits.rows import PREPARE_HOST
-from stackctl.plan.model import HAPROXY, HOST, HostFacts, Requirement
-from stackctl.plan.predict import (
-    DATACENTRE,
-    LINK,
-    MEMORY,
-    OUTWARD,
-    PORTS,
-    TABLE_SIZE,
-    Ceiling,
-    Granted,
-)
+from stackctl.limits.targets import DATACENTRE, HAPROXY, HOST
+from stackctl.plan.model import HostFacts, Requirement
+from stackctl.plan.predict import LINK, MEMORY, OUTWARD, PORTS, TABLE_SIZE, Ceiling, Granted
 from stackctl.plan.require import granted_descriptors
 from stackctl.plan.sizes import ADMIN_RESERVE, TELEMT_FIXED_DESCRIPTORS, Sizes, usable_ports
 from stackctl.spec import Stack

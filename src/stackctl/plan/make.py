@@ -7,6 +7,7 @@ from ipaddress import IPv4Network
 from stackctl import __version__
 from stackctl.errors import PlanError, StrictError
 from stackctl.limits import INFINITY, TABLE, Value
+from stackctl.limits.targets import HAPROXY
 from stackctl.plan.address import (
     DATACENTRE_HOST,
     GATEWAY_HOST,
@@ -17,7 +18,7 @@ from stackctl.plan.address import (
 from stackctl.plan.bounds import bounds, relay_buffer_bytes
 from stackctl.plan.carry import granted_of, refuse_shortfall, shortfall
 from stackctl.plan.links import check_links, link_ports, port_range
-from stackctl.plan.model import HAPROXY, Datacentre, Hardware, HostFacts, Plan, Requirement, Sources
+from stackctl.plan.model import Datacentre, Hardware, HostFacts, Plan, Requirement, Sources
 from stackctl.plan.ports import SITE_PORT
 from stackctl.plan.predict import predict
 from stackctl.plan.require import Refusal, granted_descriptors, requirements, ulimit_of

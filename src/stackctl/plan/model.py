@@ -8,14 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from stackctl.limits import Place, Role, Value
+from stackctl.limits import Place, Value
 from stackctl.plan.predict import Ceiling
 from stackctl.plan.sizes import Sizes
 from stackctl.plan.stalled import Stalled
-
-HOST = "host"
-HAPROXY = "haproxy"
-DATACENTRE = "datacentre"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,12 +232,3 @@ class Plan:
             for written in requirement.written
             if written.place is place
         )
-
-
-def role_of(target: str) -> Role:
-    """The role a target's name stands for."""
-    if target == HOST:
-        return Role.HOST
-    if target == HAPROXY:
-        return Role.HAPROXY
-    return Role.LINK if target.startswith(f"{HAPROXY}/") else Role.TELEMT

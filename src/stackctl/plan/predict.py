@@ -10,18 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from stackctl.plan.sizes import (
-    CONNTRACK_ENTRIES,
-    HAPROXY,
-    HAPROXY_CHARGED_BYTES,
-    HOST,
-    SKEW,
-    TELEMT,
-)
+from stackctl.limits.targets import DATACENTRE, HAPROXY, HOST, TELEMT
+from stackctl.plan.sizes import CONNTRACK_ENTRIES, HAPROXY_CHARGED_BYTES, SKEW
 
 LINK = "haproxy/telemt"
 OUTWARD = "telemt/datacentre"
-DATACENTRE = "datacentre"
 
 PORTS = "net.ipv4.ip_local_port_range"
 TABLE_SIZE = "net.netfilter.nf_conntrack_max"

@@ -18,8 +18,9 @@ from stackctl.limits import (
     Value,
 )
 from stackctl.limits.rows import PREPARE_HOST
+from stackctl.limits.targets import HAPROXY, HOST
 from stackctl.limits.values import compact, digits, parse
-from stackctl.plan.model import HAPROXY, HOST, HostFacts, Replica, Requirement, Written
+from stackctl.plan.model import HostFacts, Replica, Requirement, Written
 from stackctl.plan.sizes import Sizes
 from stackctl.spec import Stack
 

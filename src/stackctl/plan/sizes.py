@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
+from stackctl.limits.targets import HAPROXY, HOST, TELEMT
+
 ADMIN_RESERVE = 64
 """Connections HAProxy keeps beyond the clients, for health checks of itself and metrics."""
 
@@ -43,7 +45,6 @@ clients (8.6 in all where HAProxy's heap has room from earlier ones), with tcp 9
 KERNEL_BYTES = {"unix": 14_000, "tcp": 20_000}
 """Kernel slab for one idle connection by link, both ends on this machine (measured 13 to 22 KB)."""
 
-HOST, HAPROXY, TELEMT = "host", "haproxy", "telemt"
 """Whose network namespace: the host's, HAProxy's, a replica's."""
 
 CONNTRACK_ENTRIES: dict[tuple[str, str], dict[str, int]] = {

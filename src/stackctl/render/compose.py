@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from stackctl import __version__
 from stackctl.limits import Place
-from stackctl.plan import DATACENTRE, Plan
+from stackctl.limits.targets import DATACENTRE
+from stackctl.plan import Plan
 from stackctl.plan.ports import (
     DATACENTRE_PORT,
     HAPROXY_GRACE_SECONDS,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from stackctl.plan import DATACENTRE, Plan
+from stackctl.limits.targets import DATACENTRE
+from stackctl.plan import Plan
 from stackctl.render.compose import compose_yaml
 from stackctl.render.haproxy import API_MAP, api_map, haproxy_cfg
 from stackctl.render.host import SCRIPT, host_files

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from stackctl import __version__
 from stackctl.limits import Place
-from stackctl.plan import HAPROXY, Plan, Requirement, Written
+from stackctl.limits.targets import HAPROXY
+from stackctl.plan import Plan, Requirement, Written
 from stackctl.plan.ports import (
     API_PORT,
     HARD_STOP_SECONDS,

@@ -9,8 +9,9 @@ from importlib import resources
 
 from stackctl import __version__
 from stackctl.limits import HOST_PLACES, TABLE, Compare, Kind, Limit, Place, Scope
+from stackctl.limits.targets import HOST
 from stackctl.limits.values import compact, digits
-from stackctl.plan import HOST, Plan, Requirement, Written
+from stackctl.plan import Plan, Requirement, Written
 from stackctl.render.text import environment, reason
 
 SCRIPT = "host/prepare.sh"

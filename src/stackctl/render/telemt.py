@@ -8,7 +8,8 @@ import tomli_w
 
 from stackctl import __version__
 from stackctl.limits import TABLE, Kind, Place
-from stackctl.plan import HAPROXY, Plan, Replica
+from stackctl.limits.targets import HAPROXY
+from stackctl.plan import Plan, Replica
 from stackctl.plan.ports import (
     API_PORT,
     DATACENTRE_PORT,

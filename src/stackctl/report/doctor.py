@@ -1,4 +1,4 @@
-"""A doctor's lines for people and machines."""
+"""What `doctor` found, for people and machines."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stackctl.checks.doctor import Diagnosis, Evidence, Verdict, exit_status, summary
+from stackctl.checks.doctor import Evidence, exit_status
+from stackctl.checks.finding import OF_TOPICS, Finding, Verdict, summary
 from stackctl.report.words import printable
 
 STYLES = {
     Verdict.OK: "green",
     Verdict.ADVICE: "yellow",
-    Verdict.BAD: "bold red",
-    Verdict.UNKNOWN: "bold magenta",
+    Verdict.SHORT: "bold red",
+    Verdict.ERROR: "bold magenta",
 }
 
 
-def doctor_report(console: Console, seen: Evidence, diagnoses: Sequence[Diagnosis]) -> None:
+def doctor_report(console: Console, seen: Evidence, findings: Sequence[Finding]) -> None:
     """Print what was seen topic by topic, what to do where it is not ok, and the count."""
     stack = seen.stack
     console.print(
@@ -36,31 +37,31 @@ def doctor_report(console: Console, seen: Evidence, diagnoses: Sequence[Diagnosi
     table.add_column("", no_wrap=True)
     table.add_column("seen, and what to do", overflow="fold")
     before = ""
-    for line in diagnoses:
-        words = Text(printable(line.says))
+    for line in findings:
+        words = Text(printable(line.evidence))
         if line.remedy:
             words.append(f"\n  do: {printable(line.remedy)}", STYLES[line.verdict])
-        topic = "" if line.topic == before else line.topic
+        topic = "" if line.about == before else line.about
         table.add_row(topic, Text(line.verdict.value, STYLES[line.verdict]), words)
-        before = line.topic
+        before = line.about
     console.print(table)
-    counts = ", ".join(f"{n} {verdict}" for verdict, n in summary(diagnoses).items() if n)
+    counts = ", ".join(f"{n} {verdict}" for verdict, n in summary(findings, OF_TOPICS).items() if n)
     console.print(Text(counts, "bold"))
 
 
-def doctor_document(seen: Evidence, diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
+def doctor_document(seen: Evidence, findings: Sequence[Finding]) -> dict[str, Any]:
     """The object of `doctor --json`: stack, diagnoses, summary, exit."""
     return {
         "stack": seen.stack.name,
         "diagnoses": [
             {
-                "topic": line.topic,
+                "topic": line.about,
                 "verdict": line.verdict.value,
-                "says": line.says,
+                "says": line.evidence,
                 "remedy": line.remedy,
             }
-            for line in diagnoses
+            for line in findings
         ],
-        "summary": summary(diagnoses),
-        "exit": int(exit_status(seen, diagnoses)),
+        "summary": summary(findings, OF_TOPICS),
+        "exit": int(exit_status(seen, findings)),
     }

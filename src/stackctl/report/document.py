@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from stackctl.checks.verify import Finding, Verdict, exit_status, summary
+from stackctl.checks.finding import LimitFinding, Verdict, exit_status, summary
 from stackctl.plan import Plan
 from stackctl.report.jsontext import plain
 from stackctl.report.words import printable
 
 
-def document(plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
+def document(plan: Plan, findings: Sequence[LimitFinding]) -> dict[str, Any]:
     """The object of `verify --json`: findings, summary, stack, telemt, exit."""
     return {
         "stack": plan.name,
@@ -28,7 +28,7 @@ def document(plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def findings_document(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+def findings_document(findings: Sequence[LimitFinding]) -> list[dict[str, Any]]:
     """Findings as JSON has them, wherever they come from."""
     return [
         {
@@ -45,13 +45,13 @@ def findings_document(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     ]
 
 
-def junit(plan: Plan, findings: Sequence[Finding]) -> str:
+def junit(plan: Plan, findings: Sequence[LimitFinding]) -> str:
     """JUnit XML of a verification."""
     name = f"stackctl verify {plan.name} (telemt: {plan.sources.telemt})"
     return testsuite(name, plan.name, findings)
 
 
-def testsuite(name: str, stack: str, findings: Sequence[Finding]) -> str:
+def testsuite(name: str, stack: str, findings: Sequence[LimitFinding]) -> str:
     """JUnit XML: one test case for each finding; short fails, unreadable is an error."""
     counts = summary(findings)
     suite = ElementTree.Element(

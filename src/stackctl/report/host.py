@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from stackctl.checks.verify import summary
+from stackctl.checks.finding import summary
 from stackctl.host.report import HostReport
 from stackctl.report.document import findings_document, testsuite
 from stackctl.report.terminal import findings_counts, findings_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from stackctl.checks.verify import Finding, Verdict
+from stackctl.checks.finding import LimitFinding, Verdict
 from stackctl.report.group import lines
 from stackctl.report.words import shown
 from stackctl.traffic.causes import cause_sign
@@ -47,7 +47,7 @@ class Row:
 def limit_rows(result: LoadResult) -> tuple[Row, ...]:
     """The findings as lines: first what the load points at, then what is not in force."""
     marks = marked(result)
-    groups: dict[tuple[str, ...], list[Finding]] = {}
+    groups: dict[tuple[str, ...], list[LimitFinding]] = {}
     for finding in result.findings:
         groups.setdefault(marks.get((finding.limit, finding.target), ()), []).append(finding)
     rows = [row for found, findings in groups.items() for row in _rows(findings, found)]
@@ -55,7 +55,7 @@ def limit_rows(result: LoadResult) -> tuple[Row, ...]:
     return tuple(sorted(rows, key=lambda row: (not row.marks, row.style != "bad")))
 
 
-def _rows(findings: Sequence[Finding], marks: tuple[str, ...]) -> Iterator[Row]:
+def _rows(findings: Sequence[LimitFinding], marks: tuple[str, ...]) -> Iterator[Row]:
     for line in lines(findings):
         f = line.finding
         seen = f.evidence if f.verdict is Verdict.ERROR else ""
@@ -71,7 +71,7 @@ def _rows(findings: Sequence[Finding], marks: tuple[str, ...]) -> Iterator[Row]:
         )
 
 
-def reasons(findings: Sequence[Finding]) -> tuple[str, ...]:
+def reasons(findings: Sequence[LimitFinding]) -> tuple[str, ...]:
     """Why rows are fitted or skipped, each reason once with the number of its rows."""
     counted: dict[tuple[str, str], int] = {}
     for f in findings:

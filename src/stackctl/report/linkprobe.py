@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stackctl.handshake import AddressProbe, Explanation, LinkProbe, exit_status
+from stackctl.handshake.cause import Cause
+from stackctl.handshake.link_model import AddressProbe, LinkProbe, exit_status
 from stackctl.report.words import printable
 
 HOPS = {
@@ -45,8 +46,8 @@ def linkprobe_report(console: Console, probe: LinkProbe) -> None:
         for trial in seen.trials:
             line = f"{seen.address}: tried {trial.name} {trial.value}".rstrip()
             console.print(Text(printable(f"{line}: {trial.seen}"), "dim"))
-        if seen.explanation:
-            _because(console, f"{seen.address}: ", seen.explanation)
+        if seen.cause:
+            _because(console, f"{seen.address}: ", seen.cause)
     if not int(exit_status(probe)):
         console.print(Text("a client gets through", "bold green"))
 
@@ -61,8 +62,8 @@ def _rows(table: Table, probe: LinkProbe, seen: AddressProbe) -> None:
         table.add_row(address, HOPS[seen.failure.hop], "-", words)
 
 
-def _because(console: Console, where: str, why: Explanation) -> None:
-    console.print(Text(printable(f"{where}{why.cause}: {why.says}"), "bold red"))
+def _because(console: Console, where: str, why: Cause) -> None:
+    console.print(Text(printable(f"{where}{why.word}: {why.because}"), "bold red"))
     console.print(Text(printable(f"  do: {why.remedy}"), "red"))
 
 
@@ -75,7 +76,7 @@ def linkprobe_document(probe: LinkProbe) -> dict[str, Any]:
         "domain": probe.domain or None,
         "dc": probe.dc,
         "resolve_ms": probe.resolve.ms if probe.resolve else None,
-        "explanation": asdict(probe.unresolved) if probe.unresolved else None,
+        "explanation": _cause(probe.unresolved),
         "addresses": [_address(seen) for seen in probe.addresses],
         "exit": int(exit_status(probe)),
     }
@@ -89,5 +90,11 @@ def _address(seen: AddressProbe) -> dict[str, Any]:
         "failure": failure
         and {"hop": failure.hop, "cause": failure.cause, "detail": failure.detail},
         "trials": [asdict(trial) for trial in seen.trials],
-        "explanation": asdict(seen.explanation) if seen.explanation else None,
+        "explanation": _cause(seen.cause),
     }
+
+
+def _cause(cause: Cause | None) -> dict[str, str] | None:
+    if cause is None:
+        return None
+    return {"cause": cause.word, "says": cause.because, "remedy": cause.remedy}

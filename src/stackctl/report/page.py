@@ -10,7 +10,7 @@ from functools import cache
 import jinja2
 from markupsafe import Markup
 
-from stackctl.checks.verify import summary
+from stackctl.checks.finding import summary
 from stackctl.report.chart import columns, curves
 from stackctl.report.limitmarks import Row, limit_rows, reasons
 from stackctl.report.words import TELEMT_WORDS, printable

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from stackctl.checks.verify import Finding
+from stackctl.checks.finding import LimitFinding
 from stackctl.plan import Plan
 from stackctl.report.terminal import findings_report
 
@@ -18,7 +18,7 @@ _FONT = re.compile(r"@font-face \{.*?\}", re.DOTALL)
 """Rich names fonts on a public server; a picture in a document should ask nobody."""
 
 
-def findings_svg(plan: Plan, findings: Sequence[Finding]) -> str:
+def findings_svg(plan: Plan, findings: Sequence[LimitFinding]) -> str:
     """SVG of the report of these findings, as a terminal of 148 columns shows it."""
     console = Console(
         file=io.StringIO(), record=True, width=WIDTH, highlight=False, force_terminal=True

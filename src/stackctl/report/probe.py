@@ -13,8 +13,8 @@ from stackctl.report.words import TELEMT_WORDS, printable
 
 if TYPE_CHECKING:
     from stackctl.handshake.cause import Cause
-    from stackctl.handshake.records import Handshake
     from stackctl.handshake.stack import Probed
+    from stackctl.handshake.stack_records import StackHandshake
 
 SHOWN = 8
 """Pieces of evidence shown of one cause."""
@@ -48,8 +48,8 @@ def probe_report(console: Console, probed: Probed) -> None:
     console.print(Text(f"{good} of {len(probed.handshakes)} answered and seen as they are", "bold"))
 
 
-def _hops(one: Handshake) -> list[Text]:
-    passed = {hop.name: hop.ms for hop in one.hops}
+def _hops(one: StackHandshake) -> list[Text]:
+    passed = {hop.hop: hop.ms for hop in one.hops}
     cells = []
     for name in HOPS:
         if name in passed:
@@ -59,7 +59,7 @@ def _hops(one: Handshake) -> list[Text]:
     return cells
 
 
-def _ending(one: Handshake) -> tuple[Text, Text]:
+def _ending(one: StackHandshake) -> tuple[Text, Text]:
     words = {True: "seen", False: "NOT seen", None: "-"}
     verdict = Text(one.word, "bold red" if one.cause else "green")
     return Text(words[one.arrived], "bold red" if one.arrived is False else ""), verdict
@@ -93,7 +93,7 @@ def probe_document(probed: Probed) -> dict[str, Any]:
                 "user": one.user,
                 "mode": one.mode,
                 "server": one.server,
-                "ms": {hop.name: hop.ms for hop in one.hops},
+                "ms": {hop.hop: hop.ms for hop in one.hops},
                 "ended": one.ended,
                 "seen": one.seen,
                 "own_address": one.arrived,

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stackctl.checks.verify import Finding, Verdict, exit_status, summary
+from stackctl.checks.finding import LimitFinding, Verdict, exit_status, summary
 from stackctl.plan import Plan
 from stackctl.report.group import lines
 from stackctl.report.words import heading, printable, shown
@@ -29,7 +29,7 @@ STYLES = {
 
 
 def findings_report(
-    console: Console, plan: Plan, findings: Sequence[Finding], verbose: bool = False
+    console: Console, plan: Plan, findings: Sequence[LimitFinding], verbose: bool = False
 ) -> None:
     """Print the table of findings, what is not ok with its remedy, and the count.
 
@@ -44,7 +44,7 @@ def findings_report(
     findings_counts(console, findings)
 
 
-def findings_table(console: Console, findings: Sequence[Finding], verbose: bool) -> None:
+def findings_table(console: Console, findings: Sequence[LimitFinding], verbose: bool) -> None:
     """The table, and below it the evidence and the remedy of each line that is not ok."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
     for column in ("limit", "on", "wanted", "got", "", "seen"):
@@ -79,7 +79,7 @@ def findings_table(console: Console, findings: Sequence[Finding], verbose: bool)
     _notes(console, findings)
 
 
-def findings_counts(console: Console, findings: Sequence[Finding]) -> None:
+def findings_counts(console: Console, findings: Sequence[LimitFinding]) -> None:
     """How many of each verdict, and whether that is a proof."""
     counts = ", ".join(f"{n} {verdict}" for verdict, n in summary(findings).items() if n)
     console.print(Text(counts or "nothing was found", "bold"))
@@ -87,7 +87,7 @@ def findings_counts(console: Console, findings: Sequence[Finding]) -> None:
         console.print(Text("NOT proven: see above", "bold red"))
 
 
-def _notes(console: Console, findings: Sequence[Finding]) -> None:
+def _notes(console: Console, findings: Sequence[LimitFinding]) -> None:
     """Each reason why rows are fitted or skipped, once, with what to do about it."""
     groups: dict[tuple[Verdict, str, str], list[str]] = {}
     for f in findings:

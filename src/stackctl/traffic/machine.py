@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 import resource
-from pathlib import Path
 
-from stackctl.observe.counters import parse_file_nr, parse_kilobytes
-from stackctl.observe.moment import PROC
+from stackctl.collector import counters, host
+from stackctl.observe.counters import parse_file_nr
 from stackctl.traffic.model import Machine
 
+PORT_RANGE = "net.ipv4.ip_local_port_range"
 
-def read_machine(proc: Path = PROC) -> Machine:
-    """What a load started here can have."""
-    low, high = (proc / "sys/net/ipv4/ip_local_port_range").read_text().split()
-    files = parse_file_nr((proc / "sys/fs/file-nr").read_text())
+
+def read_machine(proc: str = "/proc") -> Machine:
+    """What a load started here can have.
+
+    Raises:
+        Unread: the kernel does not say.
+    """
+    low, high = host.sysctl(PORT_RANGE, proc).get(PORT_RANGE).split()
+    files = parse_file_nr(counters.file_nr(proc).get("fs.file-nr"))
     return Machine(
         cpus=len(os.sched_getaffinity(0)),
         nofile=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         port_range=(int(low), int(high)),
         files_free=files["file-nr.max"] - files["file-nr.used"],
-        memory_available=parse_kilobytes((proc / "meminfo").read_text(), "MemAvailable"),
+        memory_available=host.memory("MemAvailable", proc).get("MemAvailable"),
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stackctl.checks.verify import Finding
+from stackctl.checks.finding import LimitFinding
 from stackctl.errors import Exit
 from stackctl.limits import Role
-from stackctl.observe.moment import Moment, Space
 from stackctl.observe.signs import Movement, movements
 from stackctl.traffic.model import LoadPlan
+from stackctl.traffic.moment import Moment, Space
 from stackctl.traffic.run import Outcome
 
 MACHINE_GAUGES = ("file-nr.used", "sockstat.TCP.alloc", "sockstat.TCP.orphan", "sockstat.TCP.mem")
@@ -66,7 +66,7 @@ class LoadResult:
     gauges: tuple[Gauge, ...]
     memory: tuple[Memory, ...]
     unread: tuple[str, ...]
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[LimitFinding, ...] = ()
 
     @property
     def exit_status(self) -> Exit:

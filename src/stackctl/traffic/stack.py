@@ -7,21 +7,22 @@ from dataclasses import replace
 
 from stackctl.checks.readers import observations
 from stackctl.checks.verify import verify
+from stackctl.collector import process
+from stackctl.collector.answer import Unread
 from stackctl.engine import Container, Engine
-from stackctl.errors import StackNotRunningError
+from stackctl.errors import PlanError, StackNotRunningError
 from stackctl.limits import Role
-from stackctl.observe.collect import look
+from stackctl.limits.targets import HAPROXY, HOST, role_of
 from stackctl.observe.counters import haproxy_counters
-from stackctl.observe.facts import host_facts
 from stackctl.observe.haproxy import servers
-from stackctl.observe.here import cgroups_of, running_haproxy
-from stackctl.observe.model import Snapshot, Unread
-from stackctl.observe.moment import Moment, Space, read_moment
-from stackctl.observe.replica import refused
-from stackctl.plan import HAPROXY, HOST, Plan, Sources, make_plan, role_of
+from stackctl.observe.look import facts_of, look, running_haproxy
+from stackctl.observe.snapshot import Snapshot
+from stackctl.observe.telemt import refused
+from stackctl.plan import Plan, Sources, make_plan
 from stackctl.spec import Secrets, Stack
 from stackctl.traffic.machine import read_machine
 from stackctl.traffic.model import Load, LoadPlan
+from stackctl.traffic.moment import Moment, Space, read_moment
 from stackctl.traffic.plan import plan_load
 from stackctl.traffic.result import LoadResult, all_movements, gauges, memory_uses
 from stackctl.traffic.run import Progress, run_load
@@ -55,14 +56,13 @@ def load_stack(
         PlanError: it may not be loaded from here, or this machine cannot make the load.
     """
     containers = engine.containers(stack.name)
-    cgroups = cgroups_of([c.pid for c in containers if c.pid])
-    running_haproxy(containers, cgroups, stack.name)
+    check_is_here(running_haproxy(containers, stack.name), stack.name)
     if sources is None:
         raise StackNotRunningError(
             f"{stack.name}: its HAProxy does not say what it is", "start it anew: `stackctl up`"
         )
     snapshot = look(engine, stack, clients=prove, counters=not prove)
-    facts = host_facts(snapshot, engine, stack.name)
+    facts = facts_of(snapshot, engine, stack.name)
     plan = make_plan(stack, facts, sources, starting=False)
     check_may_be_loaded(plan, load)
     target = target_of(stack, plan, engine.subnets().get(stack.name, ()))
@@ -100,6 +100,20 @@ def load_stack(
         unread=tuple(dict.fromkeys((*before.unread, *held.unread, *after.unread))),
         findings=findings,
     )
+
+
+def check_is_here(haproxy: Container, stack: str) -> None:
+    """The stack must run on this very machine: a load counts and measures in its /proc.
+
+    Raises:
+        PlanError: it runs elsewhere.
+    """
+    if haproxy.id not in process.cgroup_of(haproxy.pid):
+        raise PlanError(
+            "the engine",
+            f"runs {stack}'s HAProxy as process {haproxy.pid}, which is no process of this machine",
+            "run this on the machine that runs the stack",
+        )
 
 
 def _spaces(plan: Plan, containers: Sequence[Container]) -> tuple[Space, ...]:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from stackctl.limits import TABLE, Place
-from stackctl.plan import HOST, make_plan
+from stackctl.limits.targets import HOST
+from stackctl.plan import make_plan
 from stackctl.render.host import RFS_TABLE, host_files
 from stackctl.spec import Stack
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stackctl.checks.verify import Finding, Verdict, exit_status, judge, sentence, summary, verify
+from stackctl.checks.finding import LimitFinding, Verdict, exit_status, summary
+from stackctl.checks.verify import judge, sentence, verify
 from stackctl.errors import Exit
 from stackctl.limits import TABLE, Depth, Value
-from stackctl.observe.model import Observed
+from stackctl.observe.observed import Observed
 from stackctl.plan import Plan, Requirement, make_plan
 from stackctl.spec import Stack
 
@@ -244,9 +245,9 @@ class TestVerify:
         assert "telemt-9" not in {finding.target for finding in findings}
 
 
-def found(*verdicts: Verdict) -> list[Finding]:
+def found(*verdicts: Verdict) -> list[LimitFinding]:
     return [
-        Finding("pids", "haproxy", 4096, 4096, verdict, Depth.APPLIED, "", "", "")
+        LimitFinding("pids", "haproxy", 4096, 4096, verdict, Depth.APPLIED, "", "", "")
         for verdict in verdicts
     ]
 

@@ -11,9 +11,9 @@ import pytest
 
 from stackctl.checks.readers import READERS
 from stackctl.handshake.cause import Cause
-from stackctl.handshake.records import Handshake, cause_of, handshakes
+from stackctl.handshake.stack_records import StackHandshake, cause_of, handshakes
 from stackctl.limits import TABLE, Reader
-from stackctl.observe.model import Snapshot
+from stackctl.observe.snapshot import Snapshot
 from tests.unit.observe.cases import Change, cut, each, edit, of_handshakes, put
 
 FIRST = "telemt-1"
@@ -29,7 +29,7 @@ def dead(response: dict[str, Any], captured: Callable[[str], str]) -> dict[str, 
     return response
 
 
-def made(response: dict[str, Any], place: str = FIRST, mode: str = "") -> list[Handshake]:
+def made(response: dict[str, Any], place: str = FIRST, mode: str = "") -> list[StackHandshake]:
     return [
         one
         for one in handshakes(Snapshot.of(response))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from stackctl.errors import Exit
-from stackctl.handshake import (
+from stackctl.handshake.cause import Cause
+from stackctl.handshake.link_explain import explain
+from stackctl.handshake.link_model import (
     AddressProbe,
+    ConnectFailure,
     Evidence,
-    Explanation,
     Hop,
     LinkProbe,
     Trial,
     exit_status,
-    explain,
 )
-from stackctl.handshake.model import ConnectFailure
 from stackctl.mtproto import Failure, Mode
 
 CERTIFICATE = Failure("tls", "not-fake-tls", "a real TLS 1.3 server", ("www.example.com",))
@@ -100,7 +100,7 @@ def test_a_trial_that_fails_proves_nothing(name: str) -> None:
 
 
 CONNECT, ANSWER = Hop("connect", 1.0), Hop("answer", 2.0)
-WHY = Explanation("", "", "")
+WHY = Cause("", "", "")
 GOOD = AddressProbe("192.0.2.1", (CONNECT, ANSWER))
 BAD = AddressProbe("192.0.2.2", (CONNECT,), CLOSED, (), WHY)
 REFUSED = AddressProbe("192.0.2.3", (), ConnectFailure("refused", ""), (), WHY)

@@ -76,7 +76,7 @@ def closed_port() -> Iterator[int]:
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: Patch) -> None:
-    monkeypatch.setattr("stackctl.handshake.trials.time.sleep", lambda _: None)
+    monkeypatch.setattr("stackctl.handshake.link_trials.time.sleep", lambda _: None)
 
 
 def test_a_web_server_is_no_proxy(web_server: int, monkeypatch: Patch, capsys: Captured) -> None:

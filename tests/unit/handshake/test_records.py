@@ -1,4 +1,4 @@
-"""Whether a client was seen as the client it is, and which handshakes are asked for."""
+"""Whether a client was seen as the client it is, and which handshakes are handshakes_of for."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from stackctl.handshake.records import Handshake, handshakes
-from stackctl.observe.choice import Choice, asked
-from stackctl.observe.model import Snapshot, Unread
-from stackctl.observe.request import ProbeHaproxy, probe_request
+from stackctl.collector.answer import Unread
+from stackctl.handshake.stack_records import StackHandshake, handshakes
+from stackctl.observe.request import Choice, ProbeHaproxy, handshakes_of, probe_request
+from stackctl.observe.snapshot import Snapshot
 from stackctl.spec import Stack
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
 
-def first(response: dict[str, Any], place: str, logs: dict[str, tuple[str, ...]]) -> Handshake:
+def first(response: dict[str, Any], place: str, logs: dict[str, tuple[str, ...]]) -> StackHandshake:
     return next(one for one in handshakes(Snapshot.of(response, logs)) if one.place == place)
 
 
@@ -95,7 +95,7 @@ def test_what_the_probe_is_asked(link: str) -> None:
     stack = Stack.model_validate({"name": "lab", "connections": 100, "replicas": 2, "link": link})
     addresses = {"telemt-1": "10.1.2.10", "telemt-2": "10.1.2.11"}
     choice = Choice({"alice": SECRET}, replicas=("telemt-2",), arrivals=True)
-    wanted = asked(stack, choice, ("10.1.2.1", 8443), addresses)
+    wanted = handshakes_of(stack, choice, ("10.1.2.1", 8443), addresses)
     assert SECRET not in repr(wanted)
     assert SECRET not in repr(choice)
     sent = probe_request(ProbeHaproxy(1, "a" * 64, 8443), handshakes=wanted)["handshakes"]
@@ -107,6 +107,6 @@ def test_what_the_probe_is_asked(link: str) -> None:
         if link == "unix"
         else {"tcp": ["10.1.2.11", 9443]}
     }
-    assert asked(stack, Choice({}, published=False), ("10.1.2.1", 1), {}).published is None
+    assert handshakes_of(stack, Choice({}, published=False), ("10.1.2.1", 1), {}).published is None
     # There is nobody to shake hands with.
     assert probe_request(handshakes=wanted)["handshakes"] is None

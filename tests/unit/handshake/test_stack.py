@@ -10,9 +10,9 @@ import pytest
 
 from stackctl.errors import EngineError, Exit, SpecError
 from stackctl.handshake import stack as edge
-from stackctl.handshake.records import Handshake
-from stackctl.observe.choice import Choice
-from stackctl.observe.model import Snapshot
+from stackctl.handshake.stack_records import StackHandshake
+from stackctl.observe.request import Choice
+from stackctl.observe.snapshot import Snapshot
 from stackctl.spec import Secrets, Stack
 
 STACK = Stack.model_validate({"name": "lab", "connections": 8000, "replicas": 2})
@@ -120,7 +120,7 @@ def test_a_probe_that_made_none_is_an_error(
     assert asked()
 
 
-GOOD = Handshake("telemt-1", "alice", "tls", (), "", "", "telemt-1", True, "", None)
+GOOD = StackHandshake("telemt-1", "alice", "tls", (), "", "", "telemt-1", True, "", None)
 
 
 @pytest.mark.parametrize(

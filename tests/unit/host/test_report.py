@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from stackctl.checks.verify import Verdict
+from stackctl.checks.finding import Verdict
 from stackctl.errors import Exit, HostError
 from stackctl.host.report import HostReport, read_report
 from stackctl.report.host import host_document, host_junit, host_report

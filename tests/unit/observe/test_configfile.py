@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stackctl.limits import Kind
 from stackctl.observe.configfile import haproxy_directive, haproxy_value, toml_value
-from stackctl.observe.limitfile import ParseError
+from stackctl.observe.observed import ParseError
 
 PROPERTY = settings(max_examples=80)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stackctl.observe.facts import conntrack_used, tracked
+from stackctl.observe.host import conntrack_used, tracked
 
 IN, OUT = {"value": 1}, {"value": 0}
 NO_TABLE = {"error": "ENOPROTOOPT: Protocol not available"}

@@ -19,8 +19,8 @@ from stackctl.observe.haproxy import (
     printed_seconds,
     servers,
 )
-from stackctl.observe.limitfile import ParseError
-from stackctl.observe.model import Snapshot
+from stackctl.observe.observed import ParseError
+from stackctl.observe.snapshot import Snapshot
 
 PROPERTY = settings(max_examples=80)
 

@@ -9,7 +9,8 @@ import pytest
 
 from stackctl.engine import Container
 from stackctl.errors import PlanError, StackNotRunningError
-from stackctl.observe.here import cgroups_of, running_haproxy
+from stackctl.observe.here import cgroups_of
+from stackctl.observe.look import running_haproxy
 
 ID = "a" * 64
 

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stackctl.limits import INFINITY
-from stackctl.observe.limitfile import ParseError, parse_limits, parse_login, parse_pids
+from stackctl.observe.host import parse_login
+from stackctl.observe.observed import ParseError
+from stackctl.observe.process import parse_limits, parse_pids
 
 PROPERTY = settings(max_examples=80)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.observe.local import local_facts
+from stackctl.observe.look import local_host
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def proc(tmp_path: Path) -> Path:
 
 def test_what_is_read(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
-    facts = local_facts(proc)
+    facts = local_host(proc)
     assert facts["kernel"] == os.uname().release
     assert (facts["memory"], facts["memory_available"]) == ({"value": 2 << 20}, {"value": 1 << 20})
     assert facts["sysctls"]["fs.nr_open"]["text"] == "1048576\n"
@@ -38,14 +38,14 @@ def test_what_is_read(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_machine_without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    facts = local_facts(tmp_path)
+    facts = local_host(tmp_path)
     readings = [facts["memory"], facts["memory_available"], facts["cgroups"]]
     assert all(reading["error"] for reading in (*readings, *facts["sysctls"].values()))
 
 
 def test_memory_without_its_row(proc: Path) -> None:
     (proc / "meminfo").write_text("MemFree: 1 kB\n")
-    assert "no MemTotal" in local_facts(proc)["memory"]["error"]
+    assert "no MemTotal" in local_host(proc)["memory"]["error"]
 
 
 @pytest.mark.parametrize("host", ["tcp://192.0.2.1:2376", "ssh://me@192.0.2.1", "nonsense://"])
@@ -53,4 +53,4 @@ def test_an_engine_elsewhere_is_not_this_machine(
     host: str, proc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", host)
-    assert local_facts(proc) == {}
+    assert local_host(proc) == {}

@@ -6,10 +6,11 @@ from typing import Any, get_type_hints
 
 import pytest
 
+from stackctl.collector.answer import Unread
 from stackctl.errors import EngineError
 from stackctl.observe import response as shape
-from stackctl.observe.model import Snapshot, Unread, text_of, value_of
-from stackctl.observe.model import ahead as seconds_ahead
+from stackctl.observe.snapshot import Snapshot
+from stackctl.observe.snapshot import ahead as seconds_ahead
 
 
 @pytest.mark.parametrize(

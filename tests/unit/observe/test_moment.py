@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stackctl.limits import Role
-from stackctl.observe.moment import Space, read_moment
+from stackctl.traffic.moment import Space, read_moment
 
 SPACES = (Space("host", Role.HOST, "self"), Space("haproxy", Role.HAPROXY, "40", "c" * 64))
 

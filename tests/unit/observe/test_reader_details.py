@@ -9,7 +9,8 @@ import pytest
 
 from stackctl.checks.readers import READERS
 from stackctl.limits import TABLE
-from stackctl.observe.model import Observed, Snapshot
+from stackctl.observe.observed import Observed
+from stackctl.observe.snapshot import Snapshot
 
 Logs = Mapping[str, tuple[str, ...]]
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from stackctl.checks.readers import READERS, observations
 from stackctl.limits import TABLE, Reader, Role
-from stackctl.observe.model import Observed, Snapshot
+from stackctl.observe.observed import Observed
+from stackctl.observe.snapshot import Snapshot
 
 from .cases import CASES, FIRST, HAPROXY, Case, put
 

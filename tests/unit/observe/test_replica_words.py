@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stackctl.observe.limitfile import ParseError
-from stackctl.observe.replica import (
+from stackctl.observe.observed import ParseError
+from stackctl.observe.telemt import (
     counted_clients,
     ip_of,
     logged_clients,

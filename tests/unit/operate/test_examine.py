@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stackctl.errors import EngineError
-from stackctl.observe.model import Snapshot
+from stackctl.observe.snapshot import Snapshot
 from stackctl.operate import examine as edge
 from stackctl.plan import HostFacts
 from stackctl.spec import Stack

@@ -9,8 +9,9 @@ import pytest
 
 from stackctl.errors import Exit, PlanError, StrictError
 from stackctl.limits import TABLE, Place
+from stackctl.limits.targets import HAPROXY, HOST
 from stackctl.limits.values import digits
-from stackctl.plan import HAPROXY, HOST, HostFacts, Plan, Requirement, make_plan
+from stackctl.plan import HostFacts, Plan, Requirement, make_plan
 from stackctl.spec import Stack
 
 

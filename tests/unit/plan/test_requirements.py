@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from stackctl.limits import HOST_PLACES, INFINITY, TABLE, Limit, Place, Role, Scope
-from stackctl.plan import HAPROXY, HOST, HostFacts, Plan, Requirement, make_plan, role_of
+from stackctl.limits.targets import HAPROXY, HOST, role_of
+from stackctl.plan import HostFacts, Plan, Requirement, make_plan
 from stackctl.spec import Stack
 
 # One replica with density, eight without: every shape of a stack that changes what is required.

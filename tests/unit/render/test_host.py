@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from stackctl.limits import TABLE, Place
+from stackctl.limits.targets import HOST
 from stackctl.limits.values import parse
-from stackctl.plan import HOST, Plan, make_plan
+from stackctl.plan import Plan, make_plan
 from stackctl.render import render
 from stackctl.spec import Secrets, Stack
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from stackctl.checks.verify import Finding, Verdict
+from stackctl.checks.finding import LimitFinding, Verdict
 from stackctl.limits import INFINITY, TABLE, Depth, Value
 from stackctl.plan import Plan, Sources, make_plan
 from stackctl.report.document import document, junit
@@ -35,11 +35,11 @@ def finding(
     evidence: str,
     depth: Depth = Depth.APPLIED,
     reason: str = "",
-) -> Finding:
+) -> LimitFinding:
     wanted = TABLE[limit].wanted
     assert wanted is not None
     remedy = "" if verdict is Verdict.OK else TABLE[limit].remedy
-    return Finding(limit, target, wanted, got, verdict, depth, evidence, reason, remedy)
+    return LimitFinding(limit, target, wanted, got, verdict, depth, evidence, reason, remedy)
 
 
 FINDINGS = (
@@ -53,7 +53,7 @@ FINDINGS = (
 
 
 def shown(
-    findings: tuple[Finding, ...] = FINDINGS, plan: Plan | None = None, verbose: bool = False
+    findings: tuple[LimitFinding, ...] = FINDINGS, plan: Plan | None = None, verbose: bool = False
 ) -> str:
     stream = io.StringIO()
     # Wide, so that no sentence is broken where the test looks for it.
@@ -122,7 +122,7 @@ class TestDocument:
 
 class TestJunit:
     @staticmethod
-    def suite(findings: tuple[Finding, ...] = FINDINGS) -> ElementTree.Element:
+    def suite(findings: tuple[LimitFinding, ...] = FINDINGS) -> ElementTree.Element:
         root = ElementTree.fromstring(junit(planned("double"), findings))
         return root if root.tag == "testsuite" else root[0]
 
@@ -183,7 +183,7 @@ class TestTerminal:
         assert ("DOUBLE" in text) == said
 
     @pytest.mark.parametrize("bad", FINDINGS[3:5], ids=lambda f: f.verdict.value)
-    def test_says_what_was_seen_and_what_to_do_where_it_is_not_ok(self, bad: Finding) -> None:
+    def test_says_what_was_seen_and_what_to_do_where_it_is_not_ok(self, bad: LimitFinding) -> None:
         text = shown()
         assert bad.remedy in text
         assert bad.evidence in text
@@ -210,7 +210,9 @@ class TestTerminal:
     @pytest.mark.parametrize(
         ("findings", "proven"), [(FINDINGS, False), (FINDINGS[:3], True), ((), False)]
     )
-    def test_says_whether_it_is_proven(self, findings: tuple[Finding, ...], proven: bool) -> None:
+    def test_says_whether_it_is_proven(
+        self, findings: tuple[LimitFinding, ...], proven: bool
+    ) -> None:
         assert ("NOT proven" in shown(findings)) == (not proven)
 
     def test_of_nothing_says_so(self) -> None:
@@ -235,7 +237,7 @@ class TestGroups:
             finding("nproc", "telemt-2", Verdict.OK, 4096, ""),
         ],
     )
-    def test_keep_apart_what_differs(self, other: Finding) -> None:
+    def test_keep_apart_what_differs(self, other: LimitFinding) -> None:
         assert len(lines((FINDINGS[1], other))) == 2
 
     def test_lose_no_target(self) -> None:

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from loads import FINDINGS, finding, load_result
-from stackctl.checks.verify import Verdict
+from stackctl.checks.finding import Verdict
 from stackctl.observe.signs import Movement
 from stackctl.report.limitmarks import limit_rows
 from stackctl.report.page import binned, load_page

@@ -8,14 +8,15 @@ import json
 from rich.console import Console
 
 from stackctl.handshake.cause import Cause
-from stackctl.handshake.records import Handshake, Hop
+from stackctl.handshake.records import Hop
 from stackctl.handshake.stack import Probed
+from stackctl.handshake.stack_records import StackHandshake
 from stackctl.report.probe import SHOWN, probe_document, probe_report
 
 HOPS = (Hop("connect", 0.12), Hop("proxy", 0.07), Hop("tls", 15.4), Hop("answer", 3.21))
-GOOD = Handshake("telemt-1", "alice", "tls", HOPS, "", "", "telemt-1", True, "its log", None)
+GOOD = StackHandshake("telemt-1", "alice", "tls", HOPS, "", "", "telemt-1", True, "its log", None)
 CAUSE = Cause("wrong-secret", "telemt-2 runs with another secret\x1b[0m", "start it again")
-BAD = Handshake(
+BAD = StackHandshake(
     "telemt-2", "bob", "secure", HOPS[:2], "answer", "closed", "telemt-2", None, "", CAUSE
 )
 
@@ -44,7 +45,7 @@ def test_a_table_of_hops_and_then_the_causes() -> None:
 
 def test_one_cause_with_much_evidence_is_cut_short() -> None:
     many = tuple(
-        Handshake(f"telemt-{n}", "bob", "tls", (), "tls", "x", "", None, "",
+        StackHandshake(f"telemt-{n}", "bob", "tls", (), "tls", "x", "", None, "",
                   Cause("down", f"telemt-{n} is down", "start it"))
         for n in range(SHOWN + 3)
     )  # fmt: skip

@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 
 from stackctl.limits import Role
-from stackctl.observe.moment import Moment, Space
 from stackctl.report.jsontext import to_json
 from stackctl.report.load import load_document, load_report
 from stackctl.traffic.model import Load, LoadPlan, Share, Tally, Target
+from stackctl.traffic.moment import Moment, Space
 from stackctl.traffic.result import LoadResult, all_movements, gauges, memory_uses
 from stackctl.traffic.run import Outcome
 

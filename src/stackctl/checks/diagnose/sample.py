@@ -1,21 +1,17 @@
-"""The edge: everything a diagnosis needs, read once. Only on the machine the stack runs on."""
+"""One run of the collector → the numbers of a sample. Pure."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 from stackctl.checks.diagnose.judge import Sample
 from stackctl.checks.diagnose.words import haproxy_readings, replica_readings
-from stackctl.engine import Container, Engine
+from stackctl.collector.answer import NOT_READ, Reading, Unread
+from stackctl.engine import Container
 from stackctl.limits import Role
-from stackctl.observe.collect import look
-from stackctl.observe.limitfile import ParseError, parse_limits
-from stackctl.observe.moment import PROC, Space, read_moment
-from stackctl.plan import HAPROXY, HOST, role_of
-from stackctl.spec import Stack
+from stackctl.limits.targets import HAPROXY, HOST, is_replica, role_of
+from stackctl.observe.counters import kernel_readings, number_of, parse_file_nr
+from stackctl.observe.snapshot import Snapshot
 
 OF_THE_HOST = (
     "net.netfilter.nf_conntrack_max",
@@ -32,75 +28,71 @@ OF_ALL = ("net.netfilter.nf_conntrack_max",)
 """Those of the host that hold in every namespace, each for itself."""
 
 
-def roles_of(stack: Stack, containers: Sequence[Container]) -> dict[str, Role | None]:
-    """Whose rows count in each place."""
-    if stack.network == "host":
-        return {HOST: None, **{c.target: role_of(c.target) for c in _own(containers)}}
-    return {HOST: Role.HOST, **{c.target: role_of(c.target) for c in _own(containers)}}
+def roles_of(network: str, containers: Sequence[Container]) -> dict[str, Role | None]:
+    """Whose rows count in each place; None for all, where the host's namespace is shared.
 
-
-def take(
-    stack: Stack, engine: Engine, containers: Sequence[Container], proc: Path = PROC
-) -> Sample:
-    """Read the host, and every container that runs.
-
-    Raises:
-        EngineError: the probe could not be run.
+    Args:
+        network: "bridge" or "host".
+        containers: the stack's.
     """
-    own = _own(containers)
-    spaces = [Space(HOST, None if stack.network == "host" else Role.HOST, "self")]
-    if stack.network == "bridge":
-        spaces += [Space(c.target, role_of(c.target), str(c.pid), c.id) for c in own]
-    snapshot = look(engine, stack, clients=False, counters=True)
-    moment = read_moment(spaces, {}, proc)
-    unread = list(moment.unread)
-    readings: dict[str, dict[str, int]] = {
-        where: dict(found) for where, found in moment.counters.items()
-    }
-    host = _sysctls(proc, unread)
-    readings[HOST] |= host
-    for container in own:
-        place = readings.setdefault(container.target, {})
-        place |= _descriptors(proc, container, unread)
-        if stack.network == "bridge":
-            place |= {k: v for k, v in host.items() if k.removeprefix("sysctl.") in OF_ALL}
-            place |= replica_readings(snapshot, container.target, OF_EACH, unread)
-        else:
-            place |= replica_readings(snapshot, container.target, (), unread)
-    for where, found in haproxy_readings(snapshot, unread).items():
-        readings.setdefault(where, {}).update(found)
-    return Sample(time.monotonic(), readings, tuple(unread))
+    names = [c.target for c in containers if c.pid]
+    own = {name: role_of(name) for name in names if name == HAPROXY or is_replica(name)}
+    return {HOST: None if network == "host" else Role.HOST, **own}
 
 
-def _own(containers: Sequence[Container]) -> list[Container]:
-    return [c for c in containers if c.pid and (c.target == HAPROXY or c.is_replica)]
+def sample_of(snapshot: Snapshot, network: str, at: float) -> Sample:
+    """The numbers of one run, made with counters.
 
-
-def _sysctls(proc: Path, unread: list[str]) -> dict[str, int]:
-    found = {}
-    for key in OF_THE_HOST:
-        path = proc / "sys" / key.replace(".", "/")
+    Args:
+        snapshot: the run.
+        network: "bridge" or "host".
+        at: when it was made, in seconds of a clock that only goes forward.
+    """
+    unread: list[str] = []
+    host = _host(snapshot, unread)
+    readings: dict[str, dict[str, int]] = {HOST: host}
+    for name in sorted(snapshot.running):
+        place = readings.setdefault(name, {})
         try:
-            found[f"sysctl.{key}"] = int(path.read_text().split()[-1])
-        except (OSError, ValueError, IndexError) as problem:
-            unread.append(f"host: {key}: {problem}")
-    return found
-
-
-def _descriptors(proc: Path, container: Container, unread: list[str]) -> Mapping[str, int]:
-    """Of the process of a container that has most of them open."""
-    fullest: tuple[int, int] | None = None
-    for folder in proc.iterdir():
-        if not folder.name.isdigit():
+            found = snapshot.target(name)
+        except Unread as problem:
+            unread.append(str(problem))
             continue
-        # Processes come and go while they are read.
-        with suppress(OSError, ParseError, KeyError):
-            if container.id in (folder / "cgroup").read_text():
-                used = sum(1 for _ in (folder / "fd").iterdir())
-                soft = parse_limits((folder / "limits").read_text())["Max open files"][0]
-                if fullest is None or used / soft > fullest[0] / fullest[1]:
-                    fullest = used, soft
-    if fullest is None:
-        unread.append(f"{container.target}: no process of it could be read")
-        return {}
-    return {"descriptors.used": fullest[0], "descriptors.soft": fullest[1]}
+        if network == "bridge":
+            if found.counters:
+                place |= kernel_readings(found.counters, name, unread)
+            place |= {k: v for k, v in host.items() if k.removeprefix("sysctl.") in OF_ALL}
+            place |= _sysctls(found.sysctls, OF_EACH, name, unread)
+        try:
+            fullest = found.descriptors.get(f"{name}: descriptors")
+            place |= {"descriptors.used": fullest.used, "descriptors.soft": fullest.soft}
+        except Unread as problem:
+            unread.append(str(problem))
+        if is_replica(name):
+            place |= replica_readings(snapshot, name, unread)
+    for where, numbers in haproxy_readings(snapshot, unread).items():
+        readings.setdefault(where, {}).update(numbers)
+    return Sample(at, readings, tuple(unread))
+
+
+def _host(snapshot: Snapshot, unread: list[str]) -> dict[str, int]:
+    host = snapshot.host
+    if host.counters is None:
+        raise TypeError("the run was made without counters")
+    return {
+        **kernel_readings(host.counters, HOST, unread),
+        **number_of(host.file_nr, parse_file_nr, f"{HOST}: file-nr", unread),
+        **_sysctls(host.sysctls, OF_THE_HOST, HOST, unread),
+    }
+
+
+def _sysctls(
+    found: dict[str, Reading[str]], keys: Iterable[str], where: str, unread: list[str]
+) -> dict[str, int]:
+    numbers = {}
+    for key in keys:
+        try:
+            numbers[f"sysctl.{key}"] = int(found.get(key, NOT_READ).get(key).split()[-1])
+        except (Unread, ValueError, IndexError) as problem:
+            unread.append(f"{where}: {problem}")
+    return numbers

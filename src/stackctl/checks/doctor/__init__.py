@@ -9,29 +9,19 @@ from stackctl.checks.doctor.capacity import capacity
 from stackctl.checks.doctor.descriptors import descriptors, limits, nr_open
 from stackctl.checks.doctor.engine import capability, compose, engine, restart, ulimits
 from stackctl.checks.doctor.machine import cgroup, clock, kernel, memory
-from stackctl.checks.doctor.model import (
-    Diagnosis,
-    Evidence,
-    Lines,
-    Problem,
-    Verdict,
-    exit_status,
-    summary,
-)
+from stackctl.checks.doctor.model import Evidence, Lines, Problem, exit_status
 from stackctl.checks.doctor.network import addresses, conntrack, ports
 from stackctl.checks.doctor.security import security
-from stackctl.observe.limitfile import ParseError
-from stackctl.observe.model import Unread
+from stackctl.checks.finding import Finding, Verdict
+from stackctl.collector.answer import Unread
+from stackctl.observe.observed import ParseError
 
 __all__ = [
     "TOPICS",
-    "Diagnosis",
     "Evidence",
     "Problem",
-    "Verdict",
-    "diagnose",
     "exit_status",
-    "summary",
+    "judge",
 ]
 
 TOPICS: Mapping[str, Callable[[Evidence], Lines]] = MappingProxyType(
@@ -60,13 +50,13 @@ TOPICS: Mapping[str, Callable[[Evidence], Lines]] = MappingProxyType(
 AGAIN = "run the command again; if it stays unknown, report this line"
 
 
-def diagnose(seen: Evidence) -> tuple[Diagnosis, ...]:
+def judge(seen: Evidence) -> tuple[Finding, ...]:
     """Every topic's lines, each topic at least one; what could not be read is unknown."""
     return tuple(line for topic in TOPICS for line in _lines(topic, seen))
 
 
-def _lines(topic: str, seen: Evidence) -> list[Diagnosis]:
-    lines: list[Diagnosis] = []
+def _lines(topic: str, seen: Evidence) -> list[Finding]:
+    lines: list[Finding] = []
     try:
         for line in TOPICS[topic](seen):
             # One by one: what was said before something could not be read still stands.
@@ -77,5 +67,5 @@ def _lines(topic: str, seen: Evidence) -> list[Diagnosis]:
             remedy = "see the line `engine`"
         elif seen.no_facts:
             remedy = seen.no_facts.remedy
-        lines.append(Diagnosis(topic, Verdict.UNKNOWN, str(error), remedy))
-    return lines or [Diagnosis(topic, Verdict.UNKNOWN, "nothing was found to say", AGAIN)]
+        lines.append(Finding(topic, Verdict.ERROR, str(error), remedy))
+    return lines or [Finding(topic, Verdict.ERROR, "nothing was found to say", AGAIN)]

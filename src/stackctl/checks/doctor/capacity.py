@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from stackctl.checks.doctor.model import Diagnosis, Evidence, Lines, Verdict
-from stackctl.observe.model import Unread
+from stackctl.checks.doctor.model import Evidence, Lines
+from stackctl.checks.finding import Finding, Verdict
+from stackctl.collector.answer import Unread
 from stackctl.plan.carry import remedy
 from stackctl.plan.predict import MEMORY
 
@@ -18,8 +19,8 @@ def capacity(seen: Evidence) -> Lines:
     if after:
         says += f", then {after.limit} of {after.where} at {after.holds:,}"
     if low.holds >= seen.stack.connections:
-        yield Diagnosis("capacity", Verdict.OK, says)
+        yield Finding("capacity", Verdict.OK, says)
         return
     # How much memory connections may take is a rule of thumb, and not where the kernel stops.
-    verdict = Verdict.ADVICE if low.limit == MEMORY else Verdict.BAD
-    yield Diagnosis("capacity", verdict, says, remedy(seen.stack, low))
+    verdict = Verdict.ADVICE if low.limit == MEMORY else Verdict.SHORT
+    yield Finding("capacity", verdict, says, remedy(seen.stack, low))

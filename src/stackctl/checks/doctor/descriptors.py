@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from stackctl.checks.doctor.model import Diagnosis, Evidence, Lines, Verdict
+from stackctl.checks.doctor.model import Evidence, Lines
+from stackctl.checks.finding import Finding, Verdict
+from stackctl.collector.answer import Unread
 from stackctl.limits import TABLE
 from stackctl.limits.rows import PREPARE_HOST
-from stackctl.observe.model import Unread
 from stackctl.plan.sizes import ADMIN_RESERVE
 
 
@@ -38,13 +39,13 @@ def descriptors(seen: Evidence) -> Lines:
     if grant < need:
         most = max(0, (grant - (need - 2 * sizes.global_maxconn)) // 2 - ADMIN_RESERVE)
         remedy = f"{raise_it}, or set `connections: {most}` or fewer"
-        yield Diagnosis("descriptors", Verdict.BAD, says, remedy)
+        yield Finding("descriptors", Verdict.SHORT, says, remedy)
     else:
-        yield Diagnosis("descriptors", Verdict.OK, says)
+        yield Finding("descriptors", Verdict.OK, says)
     yield _replicas(seen, grant, by, raise_it)
 
 
-def _replicas(seen: Evidence, grant: int, by: str, raise_it: str) -> Diagnosis:
+def _replicas(seen: Evidence, grant: int, by: str, raise_it: str) -> Finding:
     sizes, stack = seen.sizes, seen.stack
     each = f"each of {stack.replicas} replicas" if stack.replicas > 1 else "the replica"
     says = (
@@ -53,12 +54,12 @@ def _replicas(seen: Evidence, grant: int, by: str, raise_it: str) -> Diagnosis:
     )
     carried = sizes.server_maxconn * stack.replicas
     if grant >= sizes.telemt_descriptors and carried >= stack.connections:
-        return Diagnosis("descriptors", Verdict.OK, says)
+        return Finding("descriptors", Verdict.OK, says)
     least = -(-stack.connections // sizes.server_maxconn)
     more = f"set `replicas: {least}` or more, or " if least > stack.replicas else ""
-    return Diagnosis(
+    return Finding(
         "descriptors",
-        Verdict.BAD,
+        Verdict.SHORT,
         f"{says}; together they take {carried:,} of {stack.connections:,}",
         f"{more}{raise_it}",
     )
@@ -72,37 +73,37 @@ def nr_open(seen: Evidence) -> Lines:
     _, hard = wanted_nofile(seen)
     says = f"fs.nr_open {most:,} ends every process's nofile; this stack needs {need:,}"
     if most < need:
-        yield Diagnosis("nr_open", Verdict.BAD, says, PREPARE_HOST)
+        yield Finding("nr_open", Verdict.SHORT, says, PREPARE_HOST)
     elif most < hard:
         # Strict mode takes the wanted value or nothing.
         strict = seen.stack.limits.mode == "strict"
-        verdict = Verdict.BAD if strict else Verdict.ADVICE
-        yield Diagnosis("nr_open", verdict, f"{says} and asks for {hard:,}", PREPARE_HOST)
+        verdict = Verdict.SHORT if strict else Verdict.ADVICE
+        yield Finding("nr_open", verdict, f"{says} and asks for {hard:,}", PREPARE_HOST)
     else:
-        yield Diagnosis("nr_open", Verdict.OK, says)
+        yield Finding("nr_open", Verdict.OK, says)
     yield _machine(seen)
 
 
-def _machine(seen: Evidence) -> Diagnosis:
+def _machine(seen: Evidence) -> Finding:
     most = seen.sysctl("fs.file-max")[0]
     sizes = seen.sizes
     need = sizes.haproxy_descriptors + seen.stack.replicas * sizes.telemt_descriptors
     says = f"fs.file-max {most:,} for the whole machine; this stack's processes need {need:,}"
     if most < need:
-        return Diagnosis("nr_open", Verdict.BAD, says, PREPARE_HOST)
-    return Diagnosis("nr_open", Verdict.OK, says)
+        return Finding("nr_open", Verdict.SHORT, says, PREPARE_HOST)
+    return Finding("nr_open", Verdict.OK, says)
 
 
 def limits(seen: Evidence) -> Lines:
     """What the engine cannot grant: refused in strict mode, lowered in fit."""
-    yield from (Diagnosis("limits", Verdict.BAD, r.says, r.remedy) for r in seen.refusals)
+    yield from (Finding("limits", Verdict.SHORT, r.says, r.remedy) for r in seen.refusals)
     if seen.host is None or seen.plan is None:
         if not seen.refusals:
             seen.ceiling("nofile")  # says why it is not known
         return
     lowered = {r.limit: r for r in seen.plan.requirements if r.fitted}
     for key, requirement in lowered.items():
-        yield Diagnosis(
+        yield Finding(
             "limits",
             Verdict.ADVICE,
             f"{key} is lowered: {requirement.fitted}",
@@ -111,4 +112,4 @@ def limits(seen: Evidence) -> Lines:
     if not lowered and not seen.refusals:
         count = len({r.limit for r in seen.plan.requirements if r.written})
         says = f"every container can be given what it is to have; {count} limits are set"
-        yield Diagnosis("limits", Verdict.OK, says)
+        yield Finding("limits", Verdict.OK, says)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from stackctl.checks.doctor.descriptors import wanted_nofile
-from stackctl.checks.doctor.model import Diagnosis, Evidence, Lines, Verdict
+from stackctl.checks.doctor.model import Evidence, Lines
+from stackctl.checks.finding import Finding, Verdict
+from stackctl.collector.answer import Unread
 from stackctl.limits import INFINITY
 from stackctl.limits.rows import PREPARE_HOST
-from stackctl.observe.facts import INITIAL_USER_NAMESPACE, may_raise
-from stackctl.observe.limitfile import parse_limits
-from stackctl.observe.model import Unread, text_of
-from stackctl.plan import HAPROXY
+from stackctl.limits.targets import HAPROXY
+from stackctl.observe.host import INITIAL_USER_NAMESPACE, may_raise
+from stackctl.observe.process import parse_limits
 from stackctl.plan.require import granted_descriptors
 
 UNLIMITED = 1 << 28
@@ -26,7 +27,7 @@ def engine(seen: Evidence) -> Lines:
     """Which engine it is, and whether it is on this machine."""
     if seen.engine:
         here = "; what follows is read on this machine" if seen.facts else ""
-        yield Diagnosis("engine", Verdict.BAD, f"{seen.engine.says}{here}", seen.engine.remedy)
+        yield Finding("engine", Verdict.SHORT, f"{seen.engine.says}{here}", seen.engine.remedy)
         return
     parts = [
         f"{component['Name']} {component['Version']}"
@@ -37,21 +38,21 @@ def engine(seen: Evidence) -> Lines:
     system = seen.info.get("OperatingSystem", "?")
     says = f"Docker {seen.about.get('Version', '?')} ({known}) on {system}"
     if system == "Docker Desktop":
-        yield Diagnosis(
+        yield Finding(
             "engine",
             Verdict.ADVICE,
             f"{says}: its host is a virtual machine that sysctl.d and systemd here never reach",
             "use it for a lab; for production an engine on the server itself",
         )
     elif seen.same_machine is False:
-        yield Diagnosis(
+        yield Finding(
             "engine",
             Verdict.ADVICE,
             f"{says}: another machine; what follows is that machine's",
             "`up` needs the rendered files there: `stackctl render -o DIR` and copy DIR",
         )
     else:
-        yield Diagnosis("engine", Verdict.OK, says)
+        yield Finding("engine", Verdict.OK, says)
 
 
 def restart(seen: Evidence) -> Lines:
@@ -61,9 +62,9 @@ def restart(seen: Evidence) -> Lines:
         raise Unread(f"whether live-restore is on: not known, {because}")
     if seen.info["LiveRestoreEnabled"]:
         says = "live-restore is on: containers go on while the engine restarts"
-        yield Diagnosis("restart", Verdict.OK, says)
+        yield Finding("restart", Verdict.OK, says)
     else:
-        yield Diagnosis(
+        yield Finding(
             "restart",
             Verdict.ADVICE,
             f"live-restore is off: a restart or update of the engine ends all "
@@ -75,17 +76,17 @@ def restart(seen: Evidence) -> Lines:
 def compose(seen: Evidence) -> Lines:
     """Whether compose can start a stack with its limits and wait for it."""
     if seen.no_compose:
-        yield Diagnosis("compose", Verdict.BAD, seen.no_compose.says, seen.no_compose.remedy)
+        yield Finding("compose", Verdict.SHORT, seen.no_compose.says, seen.no_compose.remedy)
     elif seen.compose_lacks:
-        yield Diagnosis(
+        yield Finding(
             "compose",
-            Verdict.BAD,
+            Verdict.SHORT,
             f"compose {seen.compose} has no {', '.join(seen.compose_lacks)}: `up` cannot start "
             "the stack with it",
             "update the compose plugin to 2.26 or newer",
         )
     else:
-        yield Diagnosis(
+        yield Finding(
             "compose",
             Verdict.OK,
             f"compose {seen.compose}: takes every option that `up` gives it; it sets no limit of "
@@ -95,15 +96,15 @@ def compose(seen: Evidence) -> Lines:
 
 def capability(seen: Evidence) -> Lines:
     """Whether the process that starts containers may raise a hard limit."""
-    starter = seen.reading("engine", "starter", what="the process that starts containers")
-    text_of(starter["status"], f"/proc/{starter['pid']}/status")
-    namespace = text_of(starter["user_namespace"], "the user namespace of the engine")
-    who = f"{starter['comm']}, which starts containers,"
+    starter = seen.machine("the process that starts containers").engine.starter
+    starter.status.get(f"/proc/{starter.pid}/status")
+    namespace = starter.user_namespace.get("the user namespace of the engine")
+    who = f"{starter.comm}, which starts containers,"
     if not namespace:
         raise Unread("the user namespace of the engine: its link is empty")
     if may_raise(starter):
         says = f"{who} holds CAP_SYS_RESOURCE: it can raise hard limits up to fs.nr_open"
-        yield Diagnosis("capability", Verdict.OK, says)
+        yield Finding("capability", Verdict.OK, says)
         return
     ceiling = seen.ceiling("nofile")
     need = max(seen.sizes.haproxy_descriptors, seen.sizes.telemt_descriptors)
@@ -118,13 +119,13 @@ def capability(seen: Evidence) -> Lines:
         f"needs {need:,} and asks for {wanted:,}"
     )
     if ceiling >= wanted:
-        yield Diagnosis("capability", Verdict.OK, says)
+        yield Finding("capability", Verdict.OK, says)
         return
     # Strict mode takes the wanted value or nothing.
     bad = ceiling < need or seen.stack.limits.mode == "strict"
-    yield Diagnosis(
+    yield Finding(
         "capability",
-        Verdict.BAD if bad else Verdict.ADVICE,
+        Verdict.SHORT if bad else Verdict.ADVICE,
         says,
         f"run the engine as a root service with LimitNOFILE=1048576 or more ({PREPARE_HOST})",
     )
@@ -133,9 +134,9 @@ def capability(seen: Evidence) -> Lines:
 def ulimits(seen: Evidence) -> Lines:
     """What a container gets with nothing said, and what this stack's are told."""
     where = "a container with nothing said"
-    rows = parse_limits(text_of(seen.reading("unsaid", what=where), where))
+    rows = parse_limits(seen.read(lambda host: host.unsaid, where))
     if "Max open files" not in rows:
-        raise Unread("the probe's own limits have no row for open files")
+        raise Unread("the collector's own limits have no row for open files")
     soft, hard = rows["Max open files"]
     if hard >= UNLIMITED:
         default = (
@@ -153,14 +154,14 @@ def ulimits(seen: Evidence) -> Lines:
         raise Unread(f"{default}; what this stack's containers are told is not decided")
     silent = [target for target, given in told.items() if given is None]
     if silent:
-        yield Diagnosis(
+        yield Finding(
             "ulimits",
-            Verdict.BAD,
+            Verdict.SHORT,
             f"{default}; nothing is said for {', '.join(silent)}",
             "report this: every container of a stack is to be told its nofile",
         )
         return
-    yield Diagnosis(
+    yield Finding(
         "ulimits",
         Verdict.OK,
         f"{default}; each of this stack's {len(told)} is to be told its own, HAProxy "

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
-from stackctl.checks.doctor.model import Diagnosis, Evidence, Lines, Verdict
-from stackctl.observe.model import Unread, text_of, value_of
+from stackctl.checks.doctor.model import Evidence, Lines
+from stackctl.checks.finding import Finding, Verdict
+from stackctl.collector.answer import Host, Reading, Unread
+from stackctl.handshake.cause import SKEW_SECONDS
 
 OLDEST_FOR_PROOF = (5, 6)
 """pidfd_getfd: verify looks at HAProxy's live sockets with it."""
-
-SKEW_SECONDS = 120
-"""MTProto's fake TLS refuses a client whose clock is further off."""
 
 UNSYNCHRONISED = 0x40
 """STA_UNSYNC of adjtimex(2)."""
@@ -25,12 +25,12 @@ TIGHT = 0.8
 
 def kernel(seen: Evidence) -> Lines:
     """The release, and what a container's namespace can have of it."""
-    release = str(seen.facts.get("kernel", ""))
+    release = seen.facts.kernel if seen.facts else ""
     match = re.match(r"(\d+)\.(\d+)", release)
     if not match:
         raise Unread("the kernel's release is not known")
     version = (int(match[1]), int(match[2]))
-    allowed = text_or(seen, "congestion", "allowed")
+    allowed = text_or(seen, lambda host: host.allowed)
     somaxconn = 4096 if version >= (5, 4) else 128
     says = (
         f"Linux {release}: a new namespace begins with somaxconn {somaxconn}, which the stack "
@@ -39,27 +39,24 @@ def kernel(seen: Evidence) -> Lines:
            "controls are not known here")
     )  # fmt: skip
     if version < OLDEST_FOR_PROOF:
-        yield Diagnosis(
+        yield Finding(
             "kernel",
             Verdict.ADVICE,
             f"{says}; it has no pidfd_getfd, so `verify` cannot look at live connections",
             "run a kernel of 5.6 or newer (Debian 12 has 6.1)",
         )
     else:
-        yield Diagnosis("kernel", Verdict.OK, says)
+        yield Finding("kernel", Verdict.OK, says)
 
 
-def text_or(seen: Evidence, *path: str) -> str:
+def text_or(seen: Evidence, take: Callable[[Host], Reading[str]]) -> str:
     """A reading's text, "" where there is none: for what only makes a sentence fuller."""
-    try:
-        return text_of(seen.reading(*path, what=path[-1]), path[-1])
-    except Unread:
-        return ""
+    return (take(seen.facts).value or "") if seen.facts else ""
 
 
 def cgroup(seen: Evidence) -> Lines:
     """The version of control groups, and whether processes can be limited with it."""
-    lines = text_of(seen.reading("cgroups", what="control groups"), "control groups").splitlines()
+    lines = seen.read(lambda host: host.cgroups, "control groups").splitlines()
     old = sum(" - cgroup " in line for line in lines)
     new = sum(" - cgroup2 " in line for line in lines)
     if not old and not new:
@@ -68,27 +65,27 @@ def cgroup(seen: Evidence) -> Lines:
     driver = seen.info.get("CgroupDriver")
     says = f"control groups {kind}" + (f", driver {driver}" if driver else "")
     if seen.info.get("PidsLimit") is False:
-        yield Diagnosis(
+        yield Finding(
             "cgroup",
-            Verdict.BAD,
+            Verdict.SHORT,
             f"{says}: this engine cannot limit processes, so pids_limit is not in force",
             "mount the pids controller, or boot with systemd.unified_cgroup_hierarchy=1",
         )
     elif old:
-        yield Diagnosis(
+        yield Finding(
             "cgroup",
             Verdict.ADVICE,
             f"{says}: pids_limit is in force, but systemd and the engine are giving v1 up",
             "boot with systemd.unified_cgroup_hierarchy=1 (the default since Debian 11)",
         )
     else:
-        yield Diagnosis("cgroup", Verdict.OK, f"{says}: pids_limit is in force")
+        yield Finding("cgroup", Verdict.OK, f"{says}: pids_limit is in force")
 
 
 def memory(seen: Evidence) -> Lines:
     """What the connections take of the memory, Telemt's own beside it."""
-    total = int(value_of(seen.reading("memory", what="MemTotal"), "MemTotal"))
-    free = int(value_of(seen.reading("memory_available", what="MemAvailable"), "MemAvailable"))
+    total = seen.read(lambda host: host.memory, "MemTotal")
+    free = seen.read(lambda host: host.memory_available, "MemAvailable")
     sizes = seen.sizes
     need = sizes.haproxy_bytes + sizes.kernel_bytes
     says = (
@@ -99,35 +96,35 @@ def memory(seen: Evidence) -> Lines:
     fits = int(total * TIGHT) * seen.stack.connections // need
     remedy = f"add memory, or set `connections: {fits}` or fewer"
     if need > total:
-        yield Diagnosis("memory", Verdict.BAD, says, remedy)
+        yield Finding("memory", Verdict.SHORT, says, remedy)
     elif need > total * TIGHT:
-        yield Diagnosis("memory", Verdict.ADVICE, says, remedy)
+        yield Finding("memory", Verdict.ADVICE, says, remedy)
     elif need > free:
-        yield Diagnosis(
+        yield Finding(
             "memory", Verdict.ADVICE, says, "see what else takes it (`ps aux --sort -rss`)"
         )
     else:
-        yield Diagnosis("memory", Verdict.OK, says)
+        yield Finding("memory", Verdict.OK, says)
 
 
 def clock(seen: Evidence) -> Lines:
     """Whether something keeps the clock right."""
-    rule = f"fake TLS refuses clients whose clock is more than {SKEW_SECONDS} s away"
+    rule = f"fake TLS refuses clients whose clock is more than {SKEW_SECONDS:.0f} s away"
     if seen.ahead is not None and abs(seen.ahead) > SKEW_SECONDS:
         side = "ahead of" if seen.ahead > 0 else "behind"
-        yield Diagnosis(
+        yield Finding(
             "clock",
-            Verdict.BAD,
+            Verdict.SHORT,
             f"the engine's clock is {abs(seen.ahead):,.0f} s {side} this machine's; one is wrong, "
             f"and {rule}",
             "set the wrong one right and keep it so (chrony, or `timedatectl set-ntp true`)",
         )
         return
-    state = value_of(seen.reading("clock", "kernel", what="whether the clock is right"), "adjtimex")
-    keepers = value_of(seen.reading("clock", "keepers", what="time daemons"), "time daemons")
+    state = seen.read(lambda host: host.clock, "whether the clock is right")
+    keepers = seen.read(lambda host: host.keepers, "time daemons")
     who = f"{', '.join(keepers)} runs" if keepers else "no time daemon runs"
-    if state["status"] & UNSYNCHRONISED or state["state"] == TIME_ERROR:
-        yield Diagnosis(
+    if state.status & UNSYNCHRONISED or state.state == TIME_ERROR:
+        yield Finding(
             "clock",
             Verdict.ADVICE,
             f"the kernel calls its clock unsynchronised and {who}; {rule}",
@@ -136,6 +133,6 @@ def clock(seen: Evidence) -> Lines:
             else "install chrony, or `timedatectl set-ntp true`",
         )
     else:
-        off = state["maxerror"] / 1e6
+        off = state.maxerror / 1e6
         says = f"synchronised, at most {off:.3f} s off ({who}); {rule}"
-        yield Diagnosis("clock", Verdict.OK, says)
+        yield Finding("clock", Verdict.OK, says)

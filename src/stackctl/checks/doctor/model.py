@@ -1,46 +1,20 @@
-"""What a doctor is shown, and what it says."""
+"""What `doctor` looks at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
+from stackctl.checks import finding
+from stackctl.checks.finding import Finding
+from stackctl.collector.answer import NOT_READ, Host, Reading, Unread
 from stackctl.errors import Exit
-from stackctl.observe.model import Unread, text_of
 from stackctl.plan import HostFacts, Plan
 from stackctl.plan.sizes import Sizes
 from stackctl.spec import Stack
 
-
-class Verdict(StrEnum):
-    """What a topic means for the stack's number."""
-
-    OK = "ok"
-    ADVICE = "advice"
-    """The number can be reached and limits are in force; something could still be better."""
-    BAD = "bad"
-    """The number cannot be reached, or limits are not in force because of it."""
-    UNKNOWN = "unknown"
-    """It could not be read; the line says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """One line.
-
-    Attributes:
-        topic: what was looked at.
-        verdict: ok, advice, bad or unknown.
-        says: what was seen, with the figures of this host and this stack.
-        remedy: what to do; empty for ok.
-    """
-
-    topic: str
-    verdict: Verdict
-    says: str
-    remedy: str = ""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +34,18 @@ class Evidence:
         sizes: its numbers, within what the engine can grant where that is known.
         plan: the plan against this host; None where the topology has none.
         refusals: what `up` would refuse, one sentence each.
-        host: what the plan was made against; None where the probe did not run.
+        host: what the plan was made against; None where the collector did not run.
         about: the engine's answer to "version".
         info: the engine's answer to "info".
         engine: why no engine answers.
         compose: version of docker compose.
         compose_lacks: options of `docker compose up` that stackctl gives and it does not have.
         no_compose: why there is none.
-        facts: of the probe (observe/response.py), or what this machine tells without it.
-        no_facts: why the probe's are missing.
+        facts: the machine as the collector saw it, or what this machine tells without it; None
+            where the engine is another machine's and does not answer.
+        no_facts: why the collector did not read them.
         same_machine: whether the engine runs on this machine; None where that is not known.
-        ahead: seconds the engine's clock is ahead of this machine's; None without the probe.
+        ahead: seconds the engine's clock is ahead of this machine's; None without the collector.
     """
 
     stack: Stack
@@ -84,35 +59,42 @@ class Evidence:
     compose: str = ""
     compose_lacks: tuple[str, ...] = ()
     no_compose: Problem | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Host | None = None
     no_facts: Problem | None = None
     same_machine: bool | None = None
     ahead: float | None = None
 
     @property
     def because(self) -> str:
-        """Why the probe's facts are missing, short enough to end a sentence with."""
+        """Why the collector's facts are missing, short enough to end a sentence with."""
         if self.engine:
             return "no engine answers"
-        return self.no_facts.says if self.no_facts else "the probe did not read it"
+        return self.no_facts.says if self.no_facts else "the collector did not read it"
 
-    def reading(self, *path: str, what: str) -> Mapping[str, Any]:
-        """One of the probe's readings by its keys.
+    def read(self, take: Callable[[Host], Reading[T]], what: str) -> T:
+        """A reading of the machine.
 
         Args:
-            path: keys of the facts (observe/response.py).
+            take: picks it.
             what: the same in words, for the operator.
 
         Raises:
-            Unread: the probe did not run, or does not have it.
+            Unread: the collector did not run, or could not read it.
         """
-        found: Any = self.facts
-        for step in path:
-            found = found.get(step) if isinstance(found, Mapping) else None
-            if found is None:
-                raise Unread(f"{what}: not known, {self.because}")
-        reading: Mapping[str, Any] = found
-        return reading
+        return take(self.machine(what)).get(what)
+
+    def machine(self, what: str) -> Host:
+        """The machine as it was read.
+
+        Args:
+            what: what is wanted of it, in words.
+
+        Raises:
+            Unread: the collector did not run, and this machine says nothing of the engine's.
+        """
+        if self.facts is None:
+            raise Unread(f"{what}: not known, {self.because}")
+        return self.facts
 
     def sysctl(self, key: str) -> tuple[int, ...]:
         """The numbers of a key as the host has it; at least one.
@@ -120,15 +102,15 @@ class Evidence:
         Raises:
             Unread: it could not be read, or holds no numbers.
         """
-        return self.numbers("sysctls", key, what=key)
+        return self.numbers(lambda host: host.sysctls.get(key, NOT_READ), key)
 
-    def numbers(self, *path: str, what: str) -> tuple[int, ...]:
+    def numbers(self, take: Callable[[Host], Reading[str]], what: str) -> tuple[int, ...]:
         """The numbers of a reading's text; at least one.
 
         Raises:
             Unread: it could not be read, or holds no numbers.
         """
-        words = text_of(self.reading(*path, what=what), what).split()
+        words = self.read(take, what).split()
         if not words or not all(word.isascii() and word.isdigit() for word in words):
             raise Unread(f"{what} holds no numbers: {' '.join(words)[:60]!r}")
         return tuple(int(word) for word in words)
@@ -137,7 +119,7 @@ class Evidence:
         """The highest hard limit a container can be given.
 
         Raises:
-            Unread: the probe could not tell.
+            Unread: the collector could not tell.
         """
         if self.host is None:
             raise Unread(f"what the engine can grant is not known, {self.because}")
@@ -151,18 +133,10 @@ class Evidence:
         return any(f"name={name}" in str(option).split(",") for option in options)
 
 
-Lines = Iterator[Diagnosis]
+Lines = Iterator[Finding]
 """What a topic gives: at least one line."""
 
 
-def summary(diagnoses: Sequence[Diagnosis]) -> dict[str, int]:
-    """How many lines of each verdict, zeros included."""
-    return {v.value: sum(d.verdict is v for d in diagnoses) for v in Verdict}
-
-
-def exit_status(evidence: Evidence, diagnoses: Sequence[Diagnosis]) -> Exit:
-    """3 without an engine, 1 where a line is bad or unknown, else 0."""
-    if evidence.engine:
-        return Exit.UNREACHABLE
-    wrong = any(d.verdict in {Verdict.BAD, Verdict.UNKNOWN} for d in diagnoses)
-    return Exit.SHORT if wrong else Exit.OK
+def exit_status(evidence: Evidence, findings: Sequence[Finding]) -> Exit:
+    """3 without an engine, else the rule of every check."""
+    return Exit.UNREACHABLE if evidence.engine else finding.exit_status(findings)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from stackctl.checks.doctor.model import Diagnosis, Evidence, Lines, Verdict
+from stackctl.checks.doctor.model import Evidence, Lines
+from stackctl.checks.finding import Finding, Verdict
+from stackctl.collector.answer import Daemon, DockerProxy, Engines, Reading, Told, Unread
 from stackctl.limits.rows import PREPARE_HOST
-from stackctl.observe.model import Unread, value_of
 from stackctl.plan.sizes import PORT_SHARE, fair_share, usable_ports
 
 PORTS = "net.ipv4.ip_local_port_range"
@@ -26,10 +26,10 @@ def ports(seen: Evidence) -> Lines:
     yield _outward(seen)
 
 
-def _links(seen: Evidence) -> Diagnosis:
+def _links(seen: Evidence) -> Finding:
     stack = seen.stack
     if stack.link == "unix":
-        return Diagnosis("ports", Verdict.OK, "unix links take no source ports")
+        return Finding("ports", Verdict.OK, "unix links take no source ports")
     each = fair_share(stack.connections, stack.replicas)
     # A bridge gives HAProxy's namespace a range of its own; on the host's network it is the host's.
     ports = seen.sizes.link_ports
@@ -45,27 +45,27 @@ def _links(seen: Evidence) -> Diagnosis:
         remedy = f"set `link: unix`, {way}more `link_ports`, or `replicas: {needed}` or more"
         if refused:
             says += f"; more than {stack.port_share} % of them is not planned"
-        return Diagnosis("ports", Verdict.BAD, says, remedy)
+        return Finding("ports", Verdict.SHORT, says, remedy)
     if each > PORT_SHARE * usable:
         says += f"; above {PORT_SHARE:.0%} of them every connect() has to search"
-        return Diagnosis("ports", Verdict.ADVICE, says, "set `link: unix`, or more `link_ports`")
-    return Diagnosis("ports", Verdict.OK, says)
+        return Finding("ports", Verdict.ADVICE, says, "set `link: unix`, or more `link_ports`")
+    return Finding("ports", Verdict.OK, says)
 
 
-def _outward(seen: Evidence) -> Diagnosis:
+def _outward(seen: Evidence) -> Finding:
     stack = seen.stack
     if stack.telemt.middle_proxy:
         says = "towards Telegram the middle proxies' pool carries many clients on one connection"
-        return Diagnosis("ports", Verdict.OK, says)
+        return Finding("ports", Verdict.OK, says)
     usable = _host_range(seen) if stack.network == "host" else TRANSLATED_PORTS
     says = (
         f"towards Telegram each client is one connection from this machine's address, with "
         f"{usable:,} ports for each data centre's address; {stack.connections:,} clients"
     )
     if stack.connections <= usable:
-        return Diagnosis("ports", Verdict.OK, says)
+        return Finding("ports", Verdict.OK, says)
     wider = seen.sizes.ports_per_link > usable
-    return Diagnosis(
+    return Finding(
         "ports",
         Verdict.ADVICE,
         f"{says}, of which at most {usable:,} can be at one of them",
@@ -86,45 +86,49 @@ def addresses(seen: Evidence) -> Lines:
     stack = seen.stack
     if stack.network == "host":
         says = "on the host's network every client arrives under its own address"
-        yield Diagnosis("addresses", Verdict.OK, says)
+        yield Finding("addresses", Verdict.OK, says)
         return
     if seen.security_option("rootless"):
-        yield Diagnosis(
+        yield Finding(
             "addresses",
-            Verdict.BAD,
+            Verdict.SHORT,
             "a rootless engine forwards published ports itself: every client arrives with one "
             "address of its own, and per-address limits count them as one",
             "use an engine that runs as root",
         )
         return
-    yield _published(seen, seen.reading("engine", what="whether the userland proxy is on"))
+    machine = seen.machine("whether the userland proxy is on")
+    yield _published(seen, machine.engine, machine.netns)
 
 
-def _published(seen: Evidence, engine: Mapping[str, Any]) -> Diagnosis:
+def _published(seen: Evidence, engine: Engines, here: str) -> Finding:
     port = seen.stack.listen.port
-    here = seen.facts.get("netns")
-    proxies = [proxy for proxy in engine.get("proxies", ()) if _lives(proxy, here)]
+    proxies = [proxy for proxy in engine.proxies if _lives(proxy.netns, here)]
     mine = sum(_host_port(proxy) == str(port) for proxy in proxies)
-    daemons = [d for d in engine["daemons"] if d["comm"] == "dockerd" and _lives(d, here)]
+    daemons = [
+        (daemon, daemon.told)
+        for daemon in engine.daemons
+        if daemon.told and _lives(daemon.told.netns, here)
+    ]
     rules, proxied = set(), set()
     unread: Unread | None = None
-    for daemon in daemons:
+    for daemon, told in daemons:
         # A proxy that runs says more than what its daemon was told.
-        runs = any(proxy["parent"] == daemon["pid"] for proxy in proxies)
+        runs = any(proxy.parent == daemon.pid for proxy in proxies)
         try:
-            told = _told(daemon)
+            settings = _settings(daemon, told)
         except Unread as error:
             if runs:
                 proxied.add(True)
             else:
                 unread = error
             continue
-        rules.add(bool(told.get("iptables", True)))
-        proxied.add(runs or bool(told.get("userland-proxy", True)))
+        rules.add(bool(settings.get("iptables", True)))
+        proxied.add(runs or bool(settings.get("userland-proxy", True)))
     if rules == {False}:
-        return Diagnosis(
+        return Finding(
             "addresses",
-            Verdict.BAD,
+            Verdict.SHORT,
             "the engine writes no firewall rules (iptables: false): every client passes its "
             "userland proxy and arrives with the bridge's address",
             "let the engine write its rules, or set `network: host`",
@@ -141,24 +145,24 @@ def _published(seen: Evidence, engine: Mapping[str, Any]) -> Diagnosis:
         )
     if proxied == {False}:
         says = "the userland proxy is off: clients of the published port keep their address"
-        return Diagnosis("addresses", Verdict.OK, says)
+        return Finding("addresses", Verdict.OK, says)
     how = f"{len(proxies)} docker-proxy run" if proxies else "nothing the engine was told says not"
     return _proxied(f"the userland proxy is on ({how})")
 
 
-def _lives(process: Mapping[str, Any], here: object) -> bool:
-    """Whether it can be our engine's: the probe is in that one's network namespace."""
-    return bool(process.get("netns", {}).get("text", here) == here)
+def _lives(netns: Reading[str], here: str) -> bool:
+    """Whether it can be our engine's: the collector is in that one's network namespace."""
+    return netns.value in (None, here)
 
 
-def _host_port(proxy: Mapping[str, Any]) -> str:
-    words = list(proxy["arguments"].get("value", ()))
+def _host_port(proxy: DockerProxy) -> str:
+    words = list(proxy.arguments.value or ())
     at = words.index("-host-port") + 1 if "-host-port" in words else len(words)
-    return str(words[at]) if at < len(words) else ""
+    return words[at] if at < len(words) else ""
 
 
-def _proxied(seen_as: str) -> Diagnosis:
-    return Diagnosis(
+def _proxied(seen_as: str) -> Finding:
+    return Finding(
         "addresses",
         Verdict.ADVICE,
         f"{seen_as}: clients on this machine's 127.0.0.1 and clients over IPv6 arrive with the "
@@ -168,17 +172,16 @@ def _proxied(seen_as: str) -> Diagnosis:
     )
 
 
-def _told(daemon: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(daemon: Daemon, told: Told) -> dict[str, Any]:
     """What a dockerd was told, by the keys of daemon.json; its flags win.
 
     Raises:
         Unread: neither could be read. A file that is not there tells nothing, and may do so.
     """
-    file = daemon.get("file", {})
-    absent = str(file.get("error", "")).startswith("ENOENT")
-    settings = {} if absent else dict(value_of(file, f"daemon.json of dockerd {daemon['pid']}"))
-    for flag in value_of(daemon.get("flags"), f"arguments of dockerd {daemon['pid']}"):
-        name, equals, word = str(flag).removeprefix("--").partition("=")
+    absent = told.file.error.startswith("ENOENT")
+    settings = {} if absent else dict(told.file.get(f"daemon.json of dockerd {daemon.pid}"))
+    for flag in told.flags.get(f"arguments of dockerd {daemon.pid}"):
+        name, equals, word = flag.removeprefix("--").partition("=")
         if name in {"userland-proxy", "iptables"}:
             settings[name] = not equals or word.lower() not in {"false", "0", "f"}
     return settings
@@ -189,7 +192,7 @@ def conntrack(seen: Evidence) -> Lines:
     stack, sizes = seen.stack, seen.sizes
     on_host = stack.network == "host"
     if on_host and seen.host and seen.host.tracked is False:
-        yield Diagnosis(
+        yield Finding(
             "conntrack",
             Verdict.OK,
             "not in the way: a connection made here is not tracked, so clients on the host's "
@@ -197,7 +200,7 @@ def conntrack(seen: Evidence) -> Lines:
         )
         return
     most = seen.sysctl(TABLE_SIZE)[0]
-    count = seen.numbers("tracking", "count", what=COUNT)[0]
+    count = seen.numbers(lambda host: host.tracking.count, COUNT)[0]
     why = "a published port is translated, so clients are tracked"
     if on_host:
         tried = seen.host.tracked if seen.host else None
@@ -207,10 +210,10 @@ def conntrack(seen: Evidence) -> Lines:
         f"host's namespace; the table holds {most:,}, now {count:,} ({count / max(1, most):.0%})"
     )
     if sizes.conntrack_entries > most:
-        yield Diagnosis(
-            "conntrack", Verdict.BAD, f"{says}: later clients are dropped", PREPARE_HOST
+        yield Finding(
+            "conntrack", Verdict.SHORT, f"{says}: later clients are dropped", PREPARE_HOST
         )
     elif max(sizes.conntrack_entries, count) > FULL * most:
-        yield Diagnosis("conntrack", Verdict.ADVICE, says, PREPARE_HOST)
+        yield Finding("conntrack", Verdict.ADVICE, says, PREPARE_HOST)
     else:
-        yield Diagnosis("conntrack", Verdict.OK, says)
+        yield Finding("conntrack", Verdict.OK, says)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
 
-from stackctl.checks.doctor.model import Diagnosis, Evidence, Lines, Verdict
-from stackctl.observe.model import Unread, text_of, value_of
+from stackctl.checks.doctor.model import Evidence, Lines
+from stackctl.checks.finding import Finding, Verdict
+from stackctl.collector.answer import Host, Reading, Unread
 
 REFUSED = ("EACCES", "EPERM")
-"""The probe is root with the capabilities it needs: only a security module refuses it this way."""
+"""The collector is root with the capabilities it needs: only a security module refuses that."""
 
 NAMES = {"selinux": "SELinux", "apparmor": "AppArmor"}
 
@@ -19,20 +19,20 @@ INSTALL_PARSER = "install apparmor (`apt-get install apparmor`) and restart the 
 def security(seen: Evidence) -> Lines:
     """A refusal that was seen, or what the kernel has switched on."""
     if seen.no_facts and not seen.engine and _is_refusal(seen.no_facts.says):
-        yield Diagnosis(
+        yield Finding(
             "security",
-            Verdict.BAD,
-            f"the probe was refused: {seen.no_facts.says}",
+            Verdict.SHORT,
+            f"the collector was refused: {seen.no_facts.says}",
             "see the kernel's log (`dmesg | grep -i -e apparmor -e avc`) for which profile refused",
         )
         return
     refused = _refused(seen.facts)
     if refused:
-        yield Diagnosis(
+        yield Finding(
             "security",
-            Verdict.BAD,
-            f"the probe, which is root, may not read {', '.join(refused)}: limits there cannot be "
-            "proven",
+            Verdict.SHORT,
+            f"the collector, which is root, may not read {', '.join(refused)}: limits there cannot "
+            "be proven",
             "see the kernel's log (`dmesg | grep -i -e apparmor -e avc`) for which profile refused",
         )
     yield _selinux(seen)
@@ -40,31 +40,38 @@ def security(seen: Evidence) -> Lines:
 
 
 def _is_refusal(words: str) -> bool:
-    started = words.startswith(("running the probe", "the probe failed"))
+    started = words.startswith(("running the collector", "the collector failed"))
     return started and any(
         word in words.lower() for word in ("apparmor", "selinux", "permission denied")
     )
 
 
-def _refused(facts: Mapping[str, Any]) -> list[str]:
-    starter = facts.get("engine", {}).get("starter", {})
+def _refused(facts: Host | None) -> list[str]:
+    if facts is None:
+        return []
+    starter = facts.engine.starter
+    readings = {
+        "limits": starter.limits,
+        "status": starter.status,
+        "user_namespace": starter.user_namespace,
+    }
     return [
-        f"{name} of {starter.get('comm', 'the engine')}"
-        for name in ("limits", "status", "user_namespace")
-        if str(starter.get(name, {}).get("error", "")).startswith(REFUSED)
+        f"{name} of {starter.comm or 'the engine'}"
+        for name, reading in readings.items()
+        if reading.error.startswith(REFUSED)
     ]
 
 
-def _selinux(seen: Evidence) -> Diagnosis:
-    enforce = _switch(seen, "selinux")
+def _selinux(seen: Evidence) -> Finding:
+    enforce = _switch(seen, "selinux", lambda host: host.security.selinux)
     if enforce is None:
-        return Diagnosis("security", Verdict.OK, "SELinux: not in this kernel")
+        return Finding("security", Verdict.OK, "SELinux: not in this kernel")
     if enforce != "1":
-        return Diagnosis("security", Verdict.OK, "SELinux: permissive, so it refuses nothing")
+        return Finding("security", Verdict.OK, "SELinux: permissive, so it refuses nothing")
     if not seen.security_option("selinux"):
         says = "SELinux enforces; the engine does not label its containers"
-        return Diagnosis("security", Verdict.OK, says)
-    return Diagnosis(
+        return Finding("security", Verdict.OK, says)
+    return Finding(
         "security",
         Verdict.ADVICE,
         "SELinux enforces and the engine labels its containers: they may read the rendered files "
@@ -73,25 +80,25 @@ def _selinux(seen: Evidence) -> Diagnosis:
     )
 
 
-def _apparmor(seen: Evidence) -> Diagnosis:
-    enabled = _switch(seen, "apparmor")
+def _apparmor(seen: Evidence) -> Finding:
+    enabled = _switch(seen, "apparmor", lambda host: host.security.apparmor)
     if enabled is None or enabled != "Y":
         how = "not in this kernel" if enabled is None else "switched off at boot"
-        return Diagnosis("security", Verdict.OK, f"AppArmor: {how}")
-    parser = value_of(seen.reading("security", "parser", what="apparmor_parser"), "apparmor_parser")
+        return Finding("security", Verdict.OK, f"AppArmor: {how}")
+    parser = seen.read(lambda host: host.security.parser, "apparmor_parser")
     used = seen.security_option("apparmor")
     if parser and used:
         says = "AppArmor is on; the engine loads its profile docker-default with " + parser[0]
-        return Diagnosis("security", Verdict.OK, says)
+        return Finding("security", Verdict.OK, says)
     if used:
-        return Diagnosis(
+        return Finding(
             "security",
-            Verdict.BAD,
+            Verdict.SHORT,
             "AppArmor is on and the engine has no apparmor_parser to load docker-default with: "
             "containers do not start",
             f"{INSTALL_PARSER}, or boot with apparmor=0",
         )
-    return Diagnosis(
+    return Finding(
         "security",
         Verdict.ADVICE,
         "AppArmor is on in the kernel and this engine runs its containers without a profile",
@@ -99,12 +106,13 @@ def _apparmor(seen: Evidence) -> Diagnosis:
     )
 
 
-def _switch(seen: Evidence, name: str) -> str | None:
+def _switch(seen: Evidence, name: str, take: Callable[[Host], Reading[str]]) -> str | None:
     """What the kernel's switch says; None where the kernel has no such module."""
-    reading = seen.reading("security", name, what=f"whether {NAMES[name]} is on")
-    if str(reading.get("error", "")).startswith(("ENOENT", "ENOTDIR")):
+    what = f"whether {NAMES[name]} is on"
+    reading = take(seen.machine(what))
+    if reading.error.startswith(("ENOENT", "ENOTDIR")):
         return None
-    word = text_of(reading, name).strip()
+    word = reading.get(what).strip()
     if not word:
         raise Unread(f"{name}: its switch is empty")
     return word

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stackctl.checks.diagnose.words import haproxy_readings, replica_readings
-from stackctl.observe.model import Snapshot
+from stackctl.observe.snapshot import Snapshot
 
 CAPTURED = Path(__file__).parents[3] / "captured/response.json"
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from stackctl.checks.doctor import TOPICS, Diagnosis, Evidence, diagnose
-from stackctl.observe.facts import ceilings, choices, tracked
+from stackctl.checks.doctor import TOPICS, Evidence, examine
+from stackctl.checks.finding import Finding
+from stackctl.observe.host import ceilings, choices, tracked
 from stackctl.operate.examine import plan_of
 from stackctl.plan import HostFacts, sizes_of
 from stackctl.spec import Stack
@@ -80,11 +81,11 @@ class Patient:
         )
         return replace(seen, **self.more)
 
-    def lines(self, topic: str) -> list[Diagnosis]:
+    def lines(self, topic: str) -> list[Finding]:
         """What one topic says of it."""
-        return [line for line in diagnose(self.evidence()) if line.topic == topic]
+        return [line for line in examine(self.evidence()) if line.topic == topic]
 
-    def line(self, topic: str) -> Diagnosis:
+    def line(self, topic: str) -> Finding:
         """The only line of a topic."""
         (line,) = self.lines(topic)
         return line

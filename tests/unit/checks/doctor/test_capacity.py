@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from stackctl.checks.doctor import Evidence, Verdict
+from stackctl.checks.doctor import Evidence
 from stackctl.checks.doctor.capacity import capacity
-from stackctl.observe.model import Unread
+from stackctl.checks.finding import Verdict
+from stackctl.collector.answer import Unread
 
 from .conftest import Patient
 

@@ -10,15 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from stackctl.checks.doctor import (
-    TOPICS,
-    Diagnosis,
-    Evidence,
-    Problem,
-    Verdict,
-    diagnose,
-    exit_status,
-)
+from stackctl.checks.doctor import TOPICS, Evidence, Problem, examine, exit_status
+from stackctl.checks.finding import Finding, Verdict
 from stackctl.errors import Exit
 from stackctl.report.doctor import doctor_document, doctor_report
 
@@ -28,7 +21,7 @@ NO_ENGINE = Problem("no engine answers at unix:///nowhere", "start one")
 
 
 def test_the_captured_host(patient: Patient) -> None:
-    lines = diagnose(patient.evidence())
+    lines = examine(patient.evidence())
     assert list(dict.fromkeys(line.topic for line in lines)) == list(TOPICS)
     verdicts = {line.topic: line.verdict for line in lines}
     assert set(verdicts.values()) == {Verdict.OK, Verdict.ADVICE}
@@ -40,7 +33,7 @@ def test_no_engine_and_no_facts(patient: Patient) -> None:
     bare = Evidence(
         seen.stack, seen.sizes, engine=NO_ENGINE, no_facts=NO_ENGINE, no_compose=NO_ENGINE
     )
-    lines = diagnose(bare)
+    lines = examine(bare)
     verdicts = {line.topic: line.verdict for line in lines}
     assert set(verdicts) == set(TOPICS)
     assert verdicts.pop("engine") is verdicts.pop("compose") is Verdict.BAD
@@ -56,7 +49,7 @@ def test_no_engine_and_no_facts(patient: Patient) -> None:
 def test_a_probe_that_cannot_run_is_said_on_every_line_that_needs_it(patient: Patient) -> None:
     seen = patient.evidence()
     gone = Problem("the probe's image is gone", "build it")
-    lines = diagnose(replace(seen, facts={}, host=None, no_facts=gone, ahead=None))
+    lines = examine(replace(seen, facts={}, host=None, no_facts=gone, ahead=None))
     for topic in ("capability", "descriptors", "nr_open", "memory", "clock", "security", "cgroup"):
         line = _of(lines, topic)
         assert (line.verdict, line.remedy) == (Verdict.UNKNOWN, "build it"), topic
@@ -109,12 +102,12 @@ def test_exit_statuses(patient: Patient) -> None:
         (Verdict.BAD, Exit.SHORT),
         (Verdict.UNKNOWN, Exit.SHORT),
     ):
-        assert exit_status(seen, [Diagnosis("x", verdict, "y", "z")]) is status
+        assert exit_status(seen, [Finding("x", verdict, "y", "z")]) is status
 
 
 def test_the_document_and_the_report_say_the_same(patient: Patient) -> None:
     seen = patient.evidence()
-    lines = diagnose(seen)
+    lines = examine(seen)
     document = json.loads(json.dumps(doctor_document(seen, lines)))
     assert document["stack"] == "lab"
     assert document["exit"] == 0
@@ -129,5 +122,5 @@ def test_the_document_and_the_report_say_the_same(patient: Patient) -> None:
     assert f"{document['summary']['advice']} advice" in text
 
 
-def _of(lines: tuple[Diagnosis, ...], topic: str) -> Diagnosis:
+def _of(lines: tuple[Finding, ...], topic: str) -> Finding:
     return next(line for line in lines if line.topic == topic)

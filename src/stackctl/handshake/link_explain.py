@@ -1,10 +1,11 @@
-"""What was seen and tried → the likely cause, and what to do next. Pure."""
+"""Why a handshake with the proxy of a link failed, from what was seen and tried. Pure."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from stackctl.handshake.model import Evidence, Explanation, Trial, TrialName
+from stackctl.handshake.cause import SKEW_SECONDS, Cause
+from stackctl.handshake.link_model import Evidence, Trial, TrialName
 
 _CONNECT = {
     "refused": (
@@ -26,15 +27,15 @@ _CONNECT = {
 }
 
 
-def explain(seen: Evidence) -> Explanation:
+def explain(seen: Evidence) -> Cause:
     """The first cause that the evidence bears out; what it cannot tell apart, it says so."""
     if seen.failure.hop == "connect":
         says, remedy = _CONNECT.get(seen.failure.cause, _CONNECT["network"])
-        return Explanation(seen.failure.cause, says, remedy)
+        return Cause(seen.failure.cause, says, remedy)
     for cause in (_proxy_header, _clock, _domain, _behind, _mode, _stranger, _silent):
         if found := cause(seen):
             return found
-    return Explanation(
+    return Cause(
         seen.failure.cause,
         "what came back is not what an MTProto proxy says",
         "see that the link's address and port are the proxy's, and read its log at this time",
@@ -45,16 +46,16 @@ def _trial(seen: Evidence, name: TrialName, passed: bool = True) -> Trial | None
     return next((t for t in seen.trials if t.name == name and t.passed is passed), None)
 
 
-def _proxy_header(seen: Evidence) -> Explanation | None:
+def _proxy_header(seen: Evidence) -> Cause | None:
     if _trial(seen, "proxy-header"):
-        return Explanation(
+        return Cause(
             "proxy-expected",
             "with a PROXY header in front it passes: this port expects one, clients send none",
             "give clients the address of what sends the header (HAProxy), or switch "
             "proxy_protocol off here",
         )
     if seen.mode == "tls" and "over plain HTTP" in seen.failure.detail:
-        return Explanation(
+        return Cause(
             "proxy-unexpected",
             "a site answers our TLS hello in plain HTTP: what reaches it does not begin with the "
             "hello, so most likely a PROXY header is put before it that the proxy does not expect",
@@ -64,34 +65,37 @@ def _proxy_header(seen: Evidence) -> Explanation | None:
     return None
 
 
-def _clock(seen: Evidence) -> Explanation | None:
+def _clock(seen: Evidence) -> Cause | None:
     trial = _trial(seen, "clock")
     if not trial:
         return None
     try:
         shift = float(trial.value)
     except ValueError:
-        says = "with a time stamp that stands for no clock it passes: the clocks differ by more "
-        return Explanation("clock", says + "than 120 s", "set the clocks here and there by NTP")
+        because = (
+            "with a time stamp that stands for no clock it passes: the clocks differ by more than "
+            f"{SKEW_SECONDS:.0f} s"
+        )
+        return Cause("clock", because, "set the clocks here and there by NTP")
     way = "behind" if shift > 0 else "ahead of"
-    return Explanation(
+    return Cause(
         "clock",
         f"this machine's clock is about {abs(shift):.0f} s {way} the proxy's ({trial.seen})",
         "set this machine's clock by NTP; if it is right, set the proxy's",
     )
 
 
-def _domain(seen: Evidence) -> Explanation | None:
+def _domain(seen: Evidence) -> Cause | None:
     if seen.mode != "tls" or seen.failure.hop != "tls":
         return None
     if trial := _trial(seen, "domain"):
-        return Explanation(
+        return Cause(
             "domain",
             f"with the domain {trial.value} it passes; the link says {seen.domain}",
             "give out links with that domain, or put the link's domain into censorship.tls_domain",
         )
     if _trial(seen, "secure"):
-        return Explanation(
+        return Cause(
             "domain",
             f"the key is right (mode secure passes): the proxy does not take {seen.domain} for its "
             "domain, or no fake TLS at all",
@@ -100,12 +104,12 @@ def _domain(seen: Evidence) -> Explanation | None:
     return None
 
 
-def _behind(seen: Evidence) -> Explanation | None:
+def _behind(seen: Evidence) -> Cause | None:
     """The proxy took us in; what is behind it did not answer."""
     if seen.failure.hop != "answer":
         return None
     if seen.failure.cause == "dc-error":
-        return Explanation(
+        return Cause(
             "data-centre",
             f"data centre {seen.dc} itself refused: {seen.failure.detail}",
             "probe with another --dc; -444 means that it has no such number",
@@ -117,12 +121,12 @@ def _behind(seen: Evidence) -> Explanation | None:
     if not known or seen.failure.cause in {"not-mtproto", "bad-answer"}:
         return None
     if trial := _trial(seen, "other-dc"):
-        return Explanation(
+        return Cause(
             "data-centre",
             f"the proxy reaches data centre {trial.value} and not {seen.dc}",
             f"look at the proxy's way to data centre {seen.dc}: dc_overrides, firewall, upstreams",
         )
-    return Explanation(
+    return Cause(
         "data-centre",
         f"the proxy knows this secret, and no answer of data centre {seen.dc} came: it cannot "
         "reach it, or a limit of this user is reached",
@@ -130,11 +134,11 @@ def _behind(seen: Evidence) -> Explanation | None:
     )
 
 
-def _mode(seen: Evidence) -> Explanation | None:
+def _mode(seen: Evidence) -> Cause | None:
     modes: tuple[Literal["secure", "classic"], ...] = ("secure", "classic")
     for name in modes:
         if name != seen.mode and _trial(seen, name):
-            return Explanation(
+            return Cause(
                 "mode",
                 f"the same secret passes in mode {name}: mode {seen.mode} is not allowed there",
                 f"allow it (general.modes.{seen.mode}), or give out links of mode {name}",
@@ -142,11 +146,11 @@ def _mode(seen: Evidence) -> Explanation | None:
     return None
 
 
-def _stranger(seen: Evidence) -> Explanation | None:
+def _stranger(seen: Evidence) -> Cause | None:
     if seen.failure.cause not in {"not-fake-tls", "not-mtproto"}:
         return None
     what = "secret or domain" if seen.mode == "tls" else "secret"
-    return Explanation(
+    return Cause(
         "secret",
         f"the proxy does not know this {what} and passed us on to its mask site, or there is no "
         "proxy at this address",
@@ -154,7 +158,7 @@ def _stranger(seen: Evidence) -> Explanation | None:
     )
 
 
-def _silent(seen: Evidence) -> Explanation | None:
+def _silent(seen: Evidence) -> Cause | None:
     if seen.failure.cause not in {"closed", "reset", "timeout"}:
         return None
     what = "secret or domain" if seen.mode == "tls" else "secret"
@@ -163,7 +167,7 @@ def _silent(seen: Evidence) -> Explanation | None:
         if any(t.name == "proxy-header" for t in seen.trials)
         else (", or it expects a PROXY header (not tried: this is no private address)")
     )
-    return Explanation(
+    return Cause(
         "refused-client",
         f"the connection is taken and nothing answers: the proxy does not know this "
         f"{what}{header}, or its limits keep us out",

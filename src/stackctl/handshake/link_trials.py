@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from typing import Literal
 
-from stackctl.handshake.connect import as_reset, connect, near, proxy_header
-from stackctl.handshake.model import Trial, TrialName
-from stackctl.handshake.site import ask_site
+from stackctl.handshake.cause import SKEW_SECONDS
+from stackctl.handshake.link_connect import as_reset, connect, near, proxy_header
+from stackctl.handshake.link_model import Trial, TrialName
 from stackctl.mtproto import Attempt, Failure, Secret, attempt
 from stackctl.mtproto.link import is_domain
+from stackctl.mtproto.stranger import describe
 
-SKEW = 120
-"""Seconds that a proxy's clock may differ from a client's."""
 _UPTIME = 60
 """A time stamp of a client without a clock; some proxies take it at any time."""
-_SHIFTS = tuple(sign * s for s in (2 * SKEW, 3600, 7200, 10800) for sign in (1, -1))
+_SHIFTS = tuple(sign * s for s in (2 * SKEW_SECONDS, 3600, 7200, 10800) for sign in (1, -1))
 """Seconds: what a clock that drifts and a clock of the wrong zone show."""
+_MOST = 8192
+"""Bytes read of a site's answer."""
 PAUSE = 1.05
 """Seconds before each trial: Telemt turns away an address that failed, known key or not, for up to
 a second after each failure."""
@@ -119,10 +122,14 @@ def _fake_tls(target: Target, failure: Failure, ahead: float | None) -> Iterator
 
 def _clock(target: Target, ahead: float | None) -> Trial:
     now = time.time()
-    shifts = [*([ahead] if ahead is not None and abs(ahead) > SKEW else []), *_SHIFTS]
+    shifts = [*([ahead] if ahead is not None and abs(ahead) > SKEW_SECONDS else []), *_SHIFTS]
     for shift in shifts:
         if _hello_passes(target, time.time() + shift):
-            source = "as the site's Date says" if shift is ahead else f"give or take {SKEW} s"
+            source = (
+                "as the site's Date says"
+                if shift is ahead
+                else f"give or take {SKEW_SECONDS:.0f} s"
+            )
             seen = f"the handshake passes with a time stamp {shift:+.0f} s from now, {source}"
             return Trial("clock", True, seen, f"{shift:.0f}")
     if _hello_passes(target, _UPTIME):
@@ -159,3 +166,75 @@ def _trial(name: TrialName, seen: Attempt | None, value: str = "") -> Trial:
     # A verified flight is proof of key, domain and clock; what is behind it is another question.
     passed = any(step.hop == "tls" for step in seen.steps)
     return Trial(name, passed and name in {"domain", "proxy-header"}, seen.failure.detail, value)
+
+
+def ask_site(address: str, port: int, name: str, timeout: float) -> tuple[Trial, float | None]:
+    """Ask over TLS, then, where that fails, in plain HTTP.
+
+    Args:
+        address: of the proxy.
+        port: of the proxy.
+        name: the site to ask for.
+        timeout: seconds for each of the two.
+
+    Returns:
+        What was seen; and how many seconds the site's Date is ahead of this machine's clock, if
+        it showed one.
+    """
+    for tls in (True, False):
+        answer = _get(address, port, name, tls, timeout)
+        if answer.startswith(b"HTTP/"):
+            how = "over TLS" if tls else "in plain HTTP"
+            seen = f"a site answers a stranger {how}: {describe(answer).partition(': ')[2]}"
+            return Trial("site", True, seen), _ahead(answer)
+    return Trial("site", False, "no site answers a stranger, over TLS or in plain HTTP"), None
+
+
+def _get(address: str, port: int, name: str, tls: bool, timeout: float) -> bytes:
+    deadline = time.monotonic() + timeout
+    sock = connect(address, port, timeout)
+    if not isinstance(sock, socket.socket):
+        return b""
+    with sock:
+        try:
+            if not tls:
+                return _exchange(sock, name, deadline)
+            # Who the site is does not matter here, only what its clock says.
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            with context.wrap_socket(sock, server_hostname=name) as secure:
+                return _exchange(secure, name, deadline)
+        except (OSError, ValueError):
+            return b""
+
+
+def _exchange(sock: socket.socket, name: str, deadline: float) -> bytes:
+    # As long as a browser's at least: Telemt judges nobody before 64 bytes are there.
+    request = (
+        f"GET / HTTP/1.1\r\nHost: {name}\r\nUser-Agent: Mozilla/5.0\r\n"
+        "Accept: text/html\r\nConnection: close\r\n\r\n"
+    )
+    sock.sendall(request.encode("ascii"))
+    answer = b""
+    while b"\r\n\r\n" not in answer and len(answer) < _MOST:
+        sock.settimeout(max(deadline - time.monotonic(), 0.001))
+        try:
+            more = sock.recv(_MOST)
+        except OSError:
+            break
+        if not more:
+            break
+        answer += more
+    return answer[:_MOST]
+
+
+def _ahead(answer: bytes) -> float | None:
+    for line in answer.splitlines()[1:40]:
+        field, _, value = line.partition(b":")
+        if field.lower() == b"date":
+            try:
+                return parsedate_to_datetime(value.decode("latin-1")).timestamp() - time.time()
+            except (ValueError, OverflowError):
+                return None
+    return None

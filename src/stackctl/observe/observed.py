@@ -1,13 +1,36 @@
-"""From a reading that may fail to an Observed: the frame of every reader."""
+"""One reading of a row of the limits table, and the frame of every reader. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 
+from stackctl.collector.answer import Unread
 from stackctl.limits import Limit, Read, Value
-from stackctl.observe.limitfile import ParseError
-from stackctl.observe.model import Observed, Snapshot, Unread
+from stackctl.observe.snapshot import Snapshot
+
+
+class ParseError(ValueError):
+    """Text is not what its source normally holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One reading.
+
+    Attributes:
+        got: the value, in the unit of the limit's kind; None where it could not be read.
+        source: short evidence: where it was read, and the raw text.
+        error: why it could not be read; empty where it could.
+        remedy: what to do about this very value; empty where the row's own remedy says it.
+    """
+
+    got: Value | None
+    source: str
+    error: str = ""
+    remedy: str = ""
+
 
 Take = Callable[[Snapshot, str, Read, Limit], tuple[Value, str] | tuple[Value, str, str]]
 ReaderFunction = Callable[[Snapshot, str, Read, Limit], Observed]
@@ -25,13 +48,6 @@ def reader(take: Take) -> ReaderFunction:
             got, source, *remedy = take(snapshot, target, read, limit)
         except (Unread, ParseError) as problem:
             return Observed(None, "", str(problem) or "nothing could be read")
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as problem:
-            # A response of another shape is an error to be shown, never a value.
-            return Observed(
-                None,
-                "",
-                f"the probe's answer is not understood: {type(problem).__name__} {problem}",
-            )
         return Observed(got, source, remedy="".join(remedy))
 
     return read

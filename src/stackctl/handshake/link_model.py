@@ -1,4 +1,4 @@
-"""What a probe of a link saw. Holds no secret."""
+"""What a probe of a link saw. It holds no secret."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stackctl.errors import Exit
+from stackctl.handshake.cause import Cause
 from stackctl.mtproto import Failure, Mode
 
 TrialName = Literal[
@@ -75,15 +76,6 @@ class ConnectFailure:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
-    """The likely cause, a stable word and a sentence, and what to do next."""
-
-    cause: str
-    says: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True)
 class AddressProbe:
     """One address of the proxy."""
 
@@ -91,7 +83,7 @@ class AddressProbe:
     hops: tuple[Hop, ...]
     failure: Failure | ConnectFailure | None = None
     trials: tuple[Trial, ...] = ()
-    explanation: Explanation | None = None
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +107,7 @@ class LinkProbe:
     domain: str
     dc: int
     resolve: Hop | None
-    unresolved: Explanation | None
+    unresolved: Cause | None
     addresses: tuple[AddressProbe, ...]
 
 

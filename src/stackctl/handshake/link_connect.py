@@ -8,7 +8,7 @@ import socket
 from queue import Empty, Queue
 from threading import Thread
 
-from stackctl.handshake.model import ConnectFailure
+from stackctl.handshake.link_model import ConnectFailure
 from stackctl.mtproto import Failure, Secret
 
 MAX_ADDRESSES = 16
