@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from stackctl.collector import collect, target, wire
+from stackctl.collector import collect, netns, process, target, wire
 from stackctl.collector.__main__ import main
 from stackctl.collector.answer import VERSION, Answer, Listener, Unread
 from stackctl.collector.process import ProcEntry
-from stackctl.collector.process import read as read_process
 from stackctl.collector.reading import Deadline, failure
 from stackctl.collector.request import ClientsAsked, HaproxyTarget, ReplicaTarget, Request
 
@@ -59,7 +58,7 @@ def test_a_process_that_is_another_after_it_was_read(
         return now
 
     monkeypatch.setattr(target, "_read", lambda *_: None)
-    monkeypatch.setattr(target.process, "read", read)
+    monkeypatch.setattr(process, "read", read)
     with pytest.raises(target.NotTheTarget, match=words):
         target.collect(ASKED, {7: OWN}, 1, Deadline(1))
 
@@ -69,8 +68,8 @@ def test_a_target_whose_namespace_is_closed(counted: bool, monkeypatch: pytest.M
     def refuse(_pid: int) -> None:
         raise PermissionError(1, "x")
 
-    monkeypatch.setattr(target.netns, "enter", refuse)
-    own = read_process(os.getpid())._replace(cgroup=f"0::/docker/{ASKED.container}")
+    monkeypatch.setattr(netns, "enter", refuse)
+    own = process.read(os.getpid())._replace(cgroup=f"0::/docker/{ASKED.container}")
     asked = replace(ASKED, pid=own.pid, sysctls=("fs.file-max",), config=__file__)
     found = target.collect(asked, {own.pid: own}, os.getppid(), Deadline(1), None, counted)
     why = "network namespace: EPERM: Operation not permitted"

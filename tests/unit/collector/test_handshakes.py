@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from stackctl.collector import attempt, collect, handshakes, netns, telemt, users, wire
+from stackctl.collector import attempt, collect, handshakes, netns, process, telemt, users, wire
 from stackctl.collector.answer import VERSION, Arrived, Ended, HandshakeRecord, Reading, Step, Tried
 from stackctl.collector.attempt import OpenHandshake, Route, proxy_header
 from stackctl.collector.handshakes import HandshakeRun, Place, came_to, named
@@ -228,7 +228,7 @@ def test_a_failure_is_looked_into_once_for_each_mode(
         assert record.most == 3
         assert record.counted == Reading({name: 1.0})
     for record in bob:
-        assert record.again is record.counted is record.without_header is None
+        assert (record.again, record.counted, record.without_header) == (None, None, None)
 
 
 @pytest.mark.usefixtures("_here")
@@ -435,7 +435,7 @@ def test_users_are_compared_and_their_secrets_stay(
         "[access]\nuser_max_tcp_conns_global_each = 3\n[server.api]\nenabled = true\n"
         f'include = "{file}"\n'
     )
-    monkeypatch.setattr(users.process, "inside", lambda _pid, path: path)
+    monkeypatch.setattr(process, "inside", lambda _pid, path: path)
     ours = {"alice": SECRET, "bob": SECRET, "carol": SECRET}
     found = users.running(1, str(config), ours)
     assert found.secrets == Reading({"alice": "same", "bob": "other", "carol": "none"})

@@ -44,7 +44,7 @@ def answering(answer: Exception | bytes) -> type[socket.socket]:
 def test_a_connection_is_looked_up_by_its_own_addresses(
     answer: Exception | bytes, reading: Reading[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host.socket, "socket", answering(answer))
+    monkeypatch.setattr("stackctl.collector.host.socket.socket", answering(answer))
     assert host.tracking().ipv4 == reading
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -222,7 +223,7 @@ def test_refusals_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_replica_whose_namespace_is_closed() -> None:
-    why: Reading[str] = Reading(error="network namespace: EPERM: Operation not permitted")
+    why: Reading[Any] = Reading(error="network namespace: EPERM: Operation not permitted")
     assert telemt.unread(why, failed=False, counted=False) == TelemtAnswers(why, why)
     assert telemt.unread(why, failed=True, counted=True) == TelemtAnswers(why, why, why, why)
 
