@@ -63,9 +63,9 @@ def of_clients(change: Callable[[dict[str, Any]], object]) -> Change:
 def slim(response: dict[str, Any], old: str, new: str) -> None:
     """The frontend's row of `show stat`, edited."""
     stat = response["targets"][HAPROXY]["value"]["haproxy"]["stat"]
-    lines = stat["text"].splitlines(keepends=True)
+    lines = stat["value"].splitlines(keepends=True)
     assert old in lines[1]
-    stat["text"] = "".join([lines[0], lines[1].replace(old, new), *lines[2:]])
+    stat["value"] = "".join([lines[0], lines[1].replace(old, new), *lines[2:]])
 
 
 def of_handshakes(place: str, change: Callable[[dict[str, Any]], object]) -> Change:

@@ -136,5 +136,5 @@ def test_servers(snapshot: Snapshot) -> None:
 
 
 def test_servers_without_haproxy(response: dict[str, Any]) -> None:
-    response["targets"]["haproxy"] = {"role": "haproxy", "name": "haproxy", "error": "gone"}
+    response["targets"]["haproxy"] = {"error": "gone"}
     assert servers(snapshot_of(response)) == {}

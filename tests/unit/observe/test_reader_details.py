@@ -74,14 +74,14 @@ class TestLinkPorts:
 
     @staticmethod
     def doors(response: dict[str, Any], *backlogs: int) -> None:
-        target = response["targets"]["telemt-2"]
+        target = response["targets"]["telemt-2"]["value"]
         (row,) = [row for row in target["listeners"]["tcp"] if row["port"] == 443]
         target["listeners"]["tcp"] += [
             {**row, "port": 443 + nth, "backlog": backlog}
             for nth, backlog in enumerate(backlogs, 1)
         ]
-        (asked,) = [t for t in response["request"]["targets"] if t["name"] == "telemt-2"]
-        asked["listener"]["ports"] = 3
+        (asked,) = [t for t in response["request"]["replicas"] if t["name"] == "telemt-2"]
+        asked["ports"] = 3
 
     def test_each_one_counts(self, response: dict[str, Any], logs: Logs) -> None:
         self.doors(response, 65535, 128)
@@ -101,10 +101,12 @@ class TestLinkPorts:
         self, response: dict[str, Any], logs: Logs, other: str
     ) -> None:
         config = response["targets"]["haproxy"]["value"]["config"]
-        text = config["text"].replace("telemt-1 unix@/run/telemt/1.sock", "telemt-1 10.0.0.1:+0")
+        text = config["text"]["value"].replace(
+            "telemt-1 unix@/run/telemt/1.sock", "telemt-1 10.0.0.1:+0"
+        )
         text = text.replace("172.18.0.3:443", "172.18.0.3:+0")
         rule = f"    tcp-request content set-dst-port {other}\n"
-        config["text"] = text.replace("backend telemt\n", f"backend telemt\n{rule}")
+        config["text"]["value"] = text.replace("backend telemt\n", f"backend telemt\n{rule}")
         seen = observe(response, logs, "haproxy", "haproxy.link_ports")
         assert (seen.got, other in seen.error) == (None, True)
 
@@ -119,14 +121,14 @@ class TestProcess:
 
     def test_zero_without_a_master_stays_zero(self, response: dict[str, Any], logs: Logs) -> None:
         process = response["targets"]["haproxy"]["value"]["process"]
-        process["first"] = {"pid": process["pid"], "limits": process["limits"]}
+        process |= {"first": process["pid"], "first_limits": process["limits"]}
         assert observe(response, logs, "haproxy", "nproc").got == (0, 0)
 
     def test_the_admin_socket_must_be_the_live_workers(
         self, response: dict[str, Any], logs: Logs
     ) -> None:
         info = response["targets"]["haproxy"]["value"]["haproxy"]["info"]
-        info["text"] = info["text"].replace("\nPid: ", "\nPid: 9")
+        info["value"] = info["value"].replace("\nPid: ", "\nPid: 9")
         assert "live worker" in observe(response, logs, "haproxy", "haproxy.nbthread").error
 
 
@@ -140,7 +142,9 @@ class TestSession:
                 "ioto=1h", f"ioto={text}"
             )
         config = response["targets"]["haproxy"]["value"]["config"]
-        config["text"] = config["text"].replace("timeout client 3600s", f"timeout client {file}")
+        config["text"]["value"] = config["text"]["value"].replace(
+            "timeout client 3600s", f"timeout client {file}"
+        )
 
     def test_the_rest_comes_from_the_file(self, response: dict[str, Any], logs: Logs) -> None:
         self.printed(response, "1h30m", "5430s")
@@ -168,18 +172,19 @@ class TestSocket:
         self, response: dict[str, Any], logs: Logs
     ) -> None:
         for client in response["clients"]["value"]:
-            client["sockets"]["client"]["keepalive"]["value"] = 0
+            client["client_socket"]["value"]["options"]["keepalive"]["value"] = 0
         seen = observe(response, logs, "haproxy", "haproxy.clitcpka_idle")
         assert seen.got == 0
         assert "SO_KEEPALIVE is off" in seen.source
 
     def test_unix_links_have_no_tcp_options(self, response: dict[str, Any], logs: Logs) -> None:
         for client in response["clients"]["value"]:
-            client["sockets"]["server"] = {"link": "unix"}
+            client["server_socket"] = {"value": {"link": "unix", "peer": "", "options": {}}}
         assert "unix socket" in observe(response, logs, "haproxy", "haproxy.srvtcpka_cnt").error
 
     def test_the_lowest_of_several_counts(self, response: dict[str, Any], logs: Logs) -> None:
-        response["clients"]["value"][-1]["sockets"]["client"]["keepcnt"]["value"] = 2
+        client = response["clients"]["value"][-1]["client_socket"]["value"]
+        client["options"]["keepcnt"]["value"] = 2
         seen = observe(response, logs, "haproxy", "haproxy.clitcpka_cnt")
         assert (seen.got, "keepcnt 2 5" in seen.source) == (2, True)
 
@@ -190,9 +195,10 @@ class TestBuffers:
     @staticmethod
     def asked(response: dict[str, Any], *bits: int) -> None:
         for client, bit in zip(response["clients"]["value"], bits, strict=True):
-            for side in client["sockets"].values():
-                side |= {"buffers_asked": {"value": bit}, "rcvbuf": {"value": 131072}}
-                side["sndbuf"] = {"value": 131072}
+            for side in ("client_socket", "server_socket"):
+                options = client[side]["value"]["options"]
+                options |= {"buffers_asked": {"value": bit}, "rcvbuf": {"value": 131072}}
+                options["sndbuf"] = {"value": 131072}
 
     def test_the_kernel_shows_twice_what_was_asked_for(
         self, response: dict[str, Any], logs: Logs
@@ -212,7 +218,8 @@ class TestBuffers:
 
     def test_the_largest_of_several_counts(self, response: dict[str, Any], logs: Logs) -> None:
         self.asked(response, 3, 3, 3)
-        response["clients"]["value"][1]["sockets"]["client"]["sndbuf"]["value"] = 4194304
+        client = response["clients"]["value"][1]["client_socket"]["value"]
+        client["options"]["sndbuf"]["value"] = 4194304
         assert observe(response, logs, "haproxy", "haproxy.sndbuf_client").got == 2097152
 
     def test_a_kernel_that_does_not_tell_is_an_error(
@@ -220,7 +227,8 @@ class TestBuffers:
     ) -> None:
         self.asked(response, 3, 3, 3)
         unknown = {"error": "ENOPROTOOPT: Protocol not available"}
-        response["clients"]["value"][0]["sockets"]["client"]["buffers_asked"] = unknown
+        client = response["clients"]["value"][0]["client_socket"]["value"]
+        client["options"]["buffers_asked"] = unknown
         seen = observe(response, logs, "haproxy", "haproxy.sndbuf_client")
         assert (seen.got, "SO_BUF_LOCK: ENOPROTOOPT" in seen.error) == (None, True)
 
@@ -231,12 +239,12 @@ class TestStat:
     @pytest.mark.parametrize(("word", "got"), [("* L7OK", "L7OK"), ("L7STS", "L7STS")])
     def test_check_status(self, response: dict[str, Any], logs: Logs, word: str, got: str) -> None:
         stat = response["targets"]["haproxy"]["value"]["haproxy"]["stat"]
-        stat["text"] = stat["text"].replace("L7OK", word)
+        stat["value"] = stat["value"].replace("L7OK", word)
         assert observe(response, logs, "haproxy/telemt-1", "haproxy.check").got == got
 
     def test_no_check_is_an_error(self, response: dict[str, Any], logs: Logs) -> None:
         stat = response["targets"]["haproxy"]["value"]["haproxy"]["stat"]
-        stat["text"] = stat["text"].replace("L7OK", "")
+        stat["value"] = stat["value"].replace("L7OK", "")
         assert (
             "has no check_status"
             in observe(response, logs, "haproxy/telemt-1", "haproxy.check").error
@@ -269,7 +277,7 @@ class TestAddress:
 
     @staticmethod
     def counts(response: dict[str, Any], **texts: str) -> None:
-        response["targets"]["telemt-1"]["value"]["telemt"]["failed"].update(texts)
+        response["targets"]["telemt-1"]["value"]["telemt"]["failed"]["value"].update(texts)
 
     def test_where_the_log_is_silent_the_counters_tell(self, response: dict[str, Any]) -> None:
         # The address was counted before: it is the difference that counts.
@@ -291,13 +299,14 @@ class TestAddress:
         for proven in self.PROVEN:
             seen = observe(response, {}, *proven)
             assert seen.got == 0
-            # Two of the probe's connections went there: one more is a stranger.
+            # Two of the collector's connections went there: one more is a stranger.
             assert "127.0.0.1 2 more" in seen.source
             assert "10.0.0.2" not in seen.source
 
     def test_neither_logged_nor_counted_tells_nothing(self, response: dict[str, Any]) -> None:
-        for texts in ({"after": "empty", "before": "empty"}, {"error": "ECONNREFUSED: x"}):
-            self.counts(response, **texts)
+        empty = {"value": {"after": "empty", "before": "empty"}}
+        for reading in (empty, {"error": "ECONNREFUSED: x"}):
+            response["targets"]["telemt-1"]["value"]["telemt"]["failed"] = reading
             for proven in self.PROVEN:
                 seen = observe(response, {}, *proven)
                 assert seen.got is None
@@ -308,7 +317,7 @@ class TestAddress:
         seen = observe(response, {}, *self.PROVEN[0])
         assert seen.got is None
         assert "log names no client" in seen.error
-        assert "/beobachten was not read" in seen.error
+        assert "/beobachten: not read" in seen.error
 
     def test_both_addresses_are_named(self, response: dict[str, Any], logs: Logs) -> None:
         response["clients"]["value"][0]["seen_as"] = "172.18.0.1:9"
@@ -330,7 +339,7 @@ class TestHost:
 
     def test_cgroup_of_an_ancestor_counts(self, response: dict[str, Any], logs: Logs) -> None:
         group = response["host"]["value"]["engine"]["starter"]["cgroup"]
-        group["ancestors"] = [{"text": "1000\n", "path": "/sys/fs/cgroup/system.slice/pids.max"}]
+        group["ancestors"] = [{"value": "1000\n", "path": "/sys/fs/cgroup/system.slice/pids.max"}]
         seen = observe(response, logs, "host", "engine.tasks")
         assert seen.got == 1000
         assert "system.slice" in seen.source
@@ -339,7 +348,7 @@ class TestHost:
         self, response: dict[str, Any], logs: Logs
     ) -> None:
         daemons = response["host"]["value"]["engine"]["daemons"]
-        daemons[0]["cgroup"]["pids.max"]["value"] = "5\n"
+        daemons[0]["cgroup"]["limit"]["value"] = "5\n"
         daemons.append(dict(daemons[0]))
         seen = observe(response, logs, "host", "engine.tasks")
         assert seen.got != 5

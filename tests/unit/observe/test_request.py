@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -13,12 +12,10 @@ from stackctl.engine import Container
 from stackctl.limits import TABLE, Reader, Role
 from stackctl.observe.request import Choice, clients_of, handshakes_of, request_of, sysctl_keys
 from stackctl.spec import Stack
-from stackctl.spec.load import parse
 
 
 def stack(**keys: object) -> Stack:
-    text = json.dumps({"name": "lab", "connections": 250_000, "listen": 8443, **keys})
-    return parse(text, Path("stack.yaml"))
+    return Stack.model_validate({"name": "lab", "connections": 250_000, "listen": 8443, **keys})
 
 
 def container(target: str, pid: int) -> Container:
@@ -61,7 +58,7 @@ def test_a_tcp_link_is_asked_for_by_its_address(network: str, address: str) -> N
     (first,) = request.replicas
     assert first.address
     assert first.address[0].startswith(address)
-    assert (first.address[1], first.ports, first.socket) == (443, 3, "")
+    assert (first.address[1], first.ports, first.socket) == (9443, 3, "")
 
 
 def test_clients_come_in_where_clients_of_the_stack_do() -> None:
@@ -79,7 +76,7 @@ def test_handshakes_go_over_the_links_of_what_runs() -> None:
         "telemt-1": "/run/telemt/telemt-1/telemt.sock"
     }
     tcp = handshakes_of(stack(link="tcp"), choice, None, RUNNING, ("10.1.2.0/24",))
-    assert tcp.ways["telemt-1"].address == ("10.1.2.10", 443)
+    assert tcp.ways["telemt-1"].address == ("10.1.2.10", 9443)
 
 
 def test_what_is_sent_is_what_was_asked() -> None:

@@ -41,33 +41,29 @@ def test_an_haproxy_that_does_not_answer_is_named(response: dict[str, Any]) -> N
 
 def test_a_replica_counts_what_it_refused(response: dict[str, Any]) -> None:
     series = 'telemt_connections_bad_by_class_total{class="tls_handshake_bad_client"}'
-    response["targets"]["telemt-1"]["value"]["counters"] = {"value": {series: 3.0}}
+    response["targets"]["telemt-1"]["value"]["telemt"]["refused"] = {"value": {series: 3.0}}
     unread: list[str] = []
-    found = replica_readings(
-        snapshot_of(response), "telemt-1", ["net.ipv4.tcp_max_tw_buckets"], unread
-    )
-    assert found[series] == 3
-    assert found["sysctl.net.ipv4.tcp_max_tw_buckets"] > 0
+    found = replica_readings(snapshot_of(response), "telemt-1", unread)
+    assert found == {series: 3}
     assert unread == []
 
 
 def test_metrics_that_do_not_answer_are_named(response: dict[str, Any]) -> None:
-    response["targets"]["telemt-1"]["value"]["counters"] = {"error": "ETIMEDOUT: timed out"}
+    response["targets"]["telemt-1"]["value"]["telemt"]["refused"] = {
+        "error": "ETIMEDOUT: timed out"
+    }
     unread: list[str] = []
-    replica_readings(snapshot_of(response), "telemt-1", ["net.no.such"], unread)
-    assert ["ETIMEDOUT" in unread[1], "net.no.such" in unread[0]] == [True, True]
+    assert replica_readings(snapshot_of(response), "telemt-1", unread) == {}
+    assert unread == ["telemt-1: metrics: ETIMEDOUT: timed out"]
 
 
-def test_a_probe_that_reads_no_metrics_is_no_quiet_replica(response: dict[str, Any]) -> None:
+def test_metrics_that_were_not_read_are_no_quiet_replica(response: dict[str, Any]) -> None:
     unread: list[str] = []
-    replica_readings(snapshot_of(response), "telemt-1", [], unread)
-    assert "this probe reads no metrics" in unread[0]
-    unread.clear()
-    replica_readings(snapshot_of(response), "haproxy", [], unread)
-    assert unread == []
+    replica_readings(snapshot_of(response), "telemt-1", unread)
+    assert unread == ["telemt-1: metrics: not read by the collector"]
 
 
 def test_a_replica_that_does_not_run_is_named(response: dict[str, Any]) -> None:
     unread: list[str] = []
-    assert replica_readings(snapshot_of(response), "telemt-9", [], unread) == {}
+    assert replica_readings(snapshot_of(response), "telemt-9", unread) == {}
     assert "telemt-9" in unread[0]

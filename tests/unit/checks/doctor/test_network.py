@@ -205,5 +205,5 @@ class TestConntrack:
 
     def test_a_bridge_is_tracked_whatever_the_host_does(self, patient: Patient) -> None:
         patient.sysctl(self.TABLE, "1000")
-        patient.facts["tracking"] = {"ipv4": {"value": 0}, "count": {"value": "0"}}
+        patient.facts["tracking"] |= {"ipv4": {"value": 0}, "count": {"value": "0"}}
         assert patient.verdicts("conntrack") == ["short"]
