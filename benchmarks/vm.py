@@ -20,10 +20,10 @@ from typing import Any
 
 from benchmarks.ahead import ahead
 from benchmarks.measure import RESULTS, BenchmarkError, Figure, machine
-from benchmarks.sink import build
 from stackctl import __version__
 from stackctl.errors import StackError
 from stackctl.report.chart import curves
+from tests.doubles.sink import build
 from tests.vm.deployment import Deployment, deploy_sinks
 from tests.vm.image import ImageError, Suite, image
 from tests.vm.loading import (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.sink import build
+from tests.doubles.sink import build
 
 from .deployment import REPLICAS, SCRIPT, Deployment, deploy, deploy_sinks, sink_image
 from .image import Image, Suite
