@@ -92,7 +92,7 @@ def process(tmp_path: Path) -> Iterator[tuple[int, Path]]:
     arguments = ["--userland-proxy=false", "--data-root", "/x", f"--config-file={file}", "--debug"]
     argv = [sys.executable, "-c", "import time; time.sleep(60)", *arguments]
     running = subprocess.Popen(argv)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while b"--debug" not in Path(f"/proc/{running.pid}/cmdline").read_bytes():
         assert time.monotonic() < end
         time.sleep(0.01)
