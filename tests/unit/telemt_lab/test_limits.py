@@ -1,7 +1,6 @@
 """What a user may: connections, addresses, data; kept over a restart, shown by the API."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -26,14 +25,7 @@ def come(running, host: str) -> Peer:
     return peer.start()
 
 
-def eventually(check, wanted: object) -> None:
-    deadline = time.monotonic() + 3
-    while (got := check()) != wanted and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert got == wanted
-
-
-def test_so_many_connections_at_once(lab) -> None:
+def test_so_many_connections_at_once(lab, eventually) -> None:
     running = lab(extra="[access.user_max_tcp_conns]\nalice = 2")
     first, second = running.peer().start(), running.peer().start()
     with first.sock, second.sock:
@@ -50,7 +42,7 @@ def test_so_many_connections_at_once(lab) -> None:
 
 
 @DOUBLE
-def test_who_is_over_a_limit_is_logged(lab) -> None:
+def test_who_is_over_a_limit_is_logged(lab, eventually) -> None:
     running = lab(extra="[access.user_max_tcp_conns]\nalice = 1")
     first, second = running.peer().start(), running.peer().start()
     with first.sock, second.sock:
@@ -61,7 +53,7 @@ def test_who_is_over_a_limit_is_logged(lab) -> None:
     )
 
 
-def test_so_many_addresses_at_once(lab, http) -> None:
+def test_so_many_addresses_at_once(lab, http, eventually) -> None:
     running = lab("proxy_protocol = true", extra="[access.user_max_unique_ips]\nalice = 1")
     first = come(running, "192.0.2.1")
     with first.sock:
@@ -81,7 +73,9 @@ def test_so_many_addresses_at_once(lab, http) -> None:
         later.req_pq()
 
 
-def test_the_quota_ends_the_session_to_the_byte_and_outlives_the_process(lab, http) -> None:
+def test_the_quota_ends_the_session_to_the_byte_and_outlives_the_process(
+    lab, http, eventually
+) -> None:
     quota = "[access.user_data_quota]\nalice = 20000"
     running = lab(extra=quota)
     peer = running.peer().start()
