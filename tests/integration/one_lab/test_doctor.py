@@ -15,9 +15,9 @@ import pytest
 
 from stackctl.doctor import TOPICS
 
-from .command import environment, stackctl_in
-from .conftest import HAPROXY_IMAGE, MakeLab, leftovers
-from .lab import Lab
+from ..command import environment, stackctl_in
+from ..conftest import HAPROXY_IMAGE, MakeLab, leftovers
+from ..lab import Lab
 
 KEYS = {"topic", "verdict", "says", "remedy"}
 VERDICTS = {"ok", "advice", "bad", "unknown"}
