@@ -236,7 +236,10 @@ def granted_nofile(images: None) -> int:
 
     def hard_limit(*ulimits: Ulimit) -> int:
         container = client.containers.create(
-            HAPROXY_IMAGE, ["sh", "-c", "ulimit -Hn"], ulimits=list(ulimits)
+            HAPROXY_IMAGE,
+            ["sh", "-c", "ulimit -Hn"],
+            ulimits=list(ulimits),
+            network_mode="none",
         )
         try:
             container.start()
