@@ -74,9 +74,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
 def pytest_configure() -> None:
     """Before there are workers: the folder they share."""
-    os.environ.setdefault(MADE, tempfile.mkdtemp(prefix="stackctl-labs-"))
+    if MADE not in os.environ:
+        os.environ[MADE] = tempfile.mkdtemp(prefix="stackctl-labs-")
 
 
+# Last: pytest-xdist ends the workers in a hook of this name.
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
     """After Ctrl-C a worker has no time to take its labs away, so what started it does."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
