@@ -89,8 +89,8 @@ script: venv ## prepare.sh in dash and busybox, on a folder that stands for a ho
 	@$(ENGINE) tools busybox
 	$(VENV)/bin/pytest tests/script
 
-integration: venv ## tests against a real engine (`make engine` first)
-	$(VENV)/bin/pytest tests/integration
+integration: venv ## tests against a real engine, two at a time (`make engine` first)
+	$(VENV)/bin/pytest tests/integration -n 2
 
 test-vm: venv ## the whole-machine tests: Debian 13 and 12 in software emulation; starts an engine as `test` does
 	@[ $$(id -u) = 0 ] || { echo "make: building the machines needs root: run this as root (sudo make test-vm)" >&2; exit 2; }

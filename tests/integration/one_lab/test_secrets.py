@@ -13,8 +13,8 @@ import docker
 import pytest
 import yaml
 
-from .conftest import started
-from .lab import UIDS, Lab
+from ..conftest import started
+from ..lab import UIDS, Lab
 
 TARGETS = ("haproxy", "telemt-1", "telemt-2")
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
-from .conftest import MakeLab, started
-from .lab import Lab, until
+from ..conftest import MakeLab, started
+from ..lab import Lab, until
 
 KEYS = {"limit", "target", "wanted", "got", "verdict", "depth", "evidence", "remedy"}
 VERDICTS = {"ok", "kept", "fitted", "short", "error", "skipped"}
@@ -113,7 +113,7 @@ def test_a_removed_replica_is_an_error_on_exactly_that_replica(lab: Lab) -> None
         assert {f["verdict"] for f in on_it} == {"error"}
         assert {f["got"] for f in on_it} == {None}
         assert all("telemt-2" in f["evidence"] and f["remedy"] for f in on_it)
-        until(lambda: lab.run("status").returncode == 1, 10, "status notices")
+        until(lambda: lab.run("status").returncode == 1, 60, "status notices")
         assert "1 containers are missing" in lab.run("status").stdout
     finally:
         started(lab)

@@ -15,9 +15,9 @@ import pytest
 
 from stackctl.checks.doctor import TOPICS
 
-from .command import environment, stackctl_in
-from .conftest import HAPROXY_IMAGE, MakeLab, leftovers
-from .lab import Lab
+from ..command import environment, stackctl_in
+from ..conftest import HAPROXY_IMAGE, MakeLab, leftovers
+from ..lab import Lab
 
 KEYS = {"topic", "verdict", "says", "remedy"}
 VERDICTS = {"ok", "advice", "bad", "unknown"}
@@ -106,7 +106,9 @@ def test_strict_names_the_ceiling(make_lab: MakeLab, granted_nofile: int) -> Non
 
 def test_what_a_container_gets_with_nothing_said(report: dict[str, Any]) -> None:
     client = docker.from_env()
-    container = client.containers.create(HAPROXY_IMAGE, ["sh", "-c", "ulimit -Sn; ulimit -Hn"])
+    container = client.containers.create(
+        HAPROXY_IMAGE, ["sh", "-c", "ulimit -Sn; ulimit -Hn"], network_mode="none"
+    )
     try:
         container.start()
         container.wait()

@@ -14,8 +14,8 @@ from pathlib import Path
 import docker
 import pytest
 
-from .command import environment, stackctl_in
-from .lab import Lab
+from ..command import environment, stackctl_in
+from ..lab import Lab
 
 
 def real_socket() -> Path:

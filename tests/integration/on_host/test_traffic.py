@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,19 +14,19 @@ import pytest
 
 from stackctl.mtproto import Mode
 
-from .client import connect, gets_through, on_loopback, secret_of, served_by, shake
-from .command import server_rows
-from .conftest import TELEMT, MakeLab, started
-from .lab import Lab, until
+from ..client import connect, gets_through, on_loopback, secret_of, served_by, shake
+from ..command import server_rows
+from ..conftest import TELEMT, MakeLab, started
+from ..lab import Lab, until
+from .conftest import EVERY_MODE
 
 MODES: tuple[Mode, ...] = ("classic", "secure", "tls")
-EVERY_MODE = TELEMT.replace("{", "{modes: [classic, secure, tls], ", 1)
 
 
 @pytest.fixture(scope="module", params=["unix", "tcp"])
-def lab(request: pytest.FixtureRequest, make_lab: MakeLab) -> Lab:
+def lab(request: pytest.FixtureRequest, on_host: Callable[[str], Lab]) -> Lab:
     """Both links, one after the other."""
-    return started(make_lab(network="host", link=request.param, telemt=EVERY_MODE))
+    return on_host(request.param)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -82,7 +83,7 @@ def test_a_mode_that_is_switched_off_does_not(make_lab: MakeLab) -> None:
             assert shake(sock, secret_of(lab, mode)).failure
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def spread(make_lab: MakeLab) -> Lab:
     """Four replicas, clients wherever there are fewest."""
     return started(make_lab(network="host", balance="leastconn", replicas=4, telemt=EVERY_MODE))
@@ -105,7 +106,7 @@ def test_a_thousand_handshakes_are_all_answered_and_spread(spread: Lab) -> None:
     assert min(taken.values()) > 150, taken
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def eight(make_lab: MakeLab) -> Lab:
     """Eight replicas, each address on one of them."""
     limits = "{mode: fit, haproxy.check_inter: 1}"
@@ -123,7 +124,7 @@ def test_an_address_stays_on_its_replica_and_a_loss_moves_only_its_own(eight: La
 
     lost = "telemt-3"
     eight.container(lost).stop()
-    until(lambda: server_rows(eight)[lost]["status"].startswith("DOWN"), 20, f"{lost} down")
+    until(lambda: server_rows(eight)[lost]["status"].startswith("DOWN"), 60, f"{lost} down")
     after = served_by(eight, sources)
     assert lost not in after.values()
     moved = {source for source in sources if after[source] != first[source]}

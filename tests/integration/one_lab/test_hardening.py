@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import MakeLab, started
-from .lab import UIDS, Lab
+from ..conftest import MakeLab, started
+from ..lab import UIDS, Lab
 
 TARGETS = ("haproxy", "telemt-1", "telemt-2")
 
@@ -35,10 +35,10 @@ def low_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def low(make_lab: MakeLab) -> Lab:
+def low(make_shared: MakeLab) -> Lab:
     """A lab on the host's network, with TCP links, that clients reach on a low port."""
     port = low_port()
-    return started(replace(make_lab(network="host", link="tcp", listen=port), port=port))
+    return started(replace(make_shared(network="host", link="tcp", listen=port), port=port))
 
 
 def test_the_master_of_a_low_port_can_tell_its_worker_to_reload(low: Lab) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import TELEMT, MakeLab, free_port, leftovers
-from .lab import Lab, stackctl
+from ..conftest import TELEMT, MakeLab, free_port, leftovers
+from ..lab import Lab, stackctl
 
 NR_OPEN = int(Path("/proc/sys/fs/nr_open").read_text())
 
