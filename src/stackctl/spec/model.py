@@ -32,6 +32,7 @@ from stackctl.spec.rule import TRUTH, one_of, power_of_two, some_of, whole
 MOST_LINK_PORTS = 64
 """At 45 % of 55,536 ports each, one replica takes 1.6 million connections."""
 
+_DIGEST_WORDS = "Digest of the official image. A tag can move to another image, a digest cannot."
 _DIGEST_EXAMPLE = "sha256:" + "0123456789abcdef" * 4
 
 
@@ -54,8 +55,7 @@ class Haproxy(Part):
     )
     digest: Annotated[str, DIGEST] = Field(
         default=as_written(None),
-        description="Digest of the official image. A tag can be moved to another image, a digest "
-        "cannot. `docker image inspect` shows it.",
+        description=_DIGEST_WORDS,
         examples=[_DIGEST_EXAMPLE],
     )
 
@@ -85,8 +85,7 @@ class Telemt(Part):
     )
     digest: Annotated[str, DIGEST] = Field(
         default=as_written(None),
-        description="Digest of the official image. A tag can be moved to another image, a digest "
-        "cannot. `docker image inspect` shows it.",
+        description=_DIGEST_WORDS,
         examples=[_DIGEST_EXAMPLE],
     )
     domain: Annotated[str, DOMAIN] = Field(
@@ -220,8 +219,7 @@ class PerUser(Part):
     )
     quota_mib: Annotated[int, whole(0, 1 << 40)] = Field(
         default=0,
-        description="MiB that one user may move in both directions together, until the quota is "
-        "reset. 0: no bound.",
+        description="MiB that one user may move, both ways together, until reset. 0: no bound.",
         examples=[102400],
     )
 
@@ -245,8 +243,7 @@ class Stack(Part):
     )
     replicas: Annotated[int, whole(1, 200)] = Field(
         default=1,
-        description="Telemt processes behind HAProxy. Where one is lost, the others carry its "
-        "clients.",
+        description="Telemt processes. Where one is lost, the others carry its clients.",
         examples=[2],
     )
     network: Annotated[Literal["bridge", "host"], one_of("bridge", "host")] = Field(
@@ -269,9 +266,8 @@ class Stack(Part):
     )
     port_share: Annotated[int, whole(1, 100)] = Field(
         default=45,
-        description="With link: tcp, the percentage of the source ports towards a replica that may "
-        "be in use. Above 45 every connect() searches long for a free port. A plan that needs more "
-        "is refused.",
+        description="With link: tcp, the percentage of source ports towards a replica that may be "
+        "in use. Above 45 connect() searches long for a free port. A plan that needs more fails.",
         examples=[30],
     )
     listen: Annotated[Address, ADDRESS] = Field(
@@ -294,9 +290,8 @@ class Stack(Part):
     )
     splice: Annotated[Literal["off", "auto"], one_of("off", "auto")] = Field(
         default="off",
-        description="With link: tcp. auto: the kernel moves long transfers from socket to socket "
-        "for HAProxy, with a pipe (two descriptors) for every fourth connection. off: HAProxy "
-        "copies all data.",
+        description="With link: tcp. auto: the kernel moves long transfers from socket to socket, "
+        "with a pipe (two descriptors) for every fourth connection. off: HAProxy copies all data.",
         examples=["auto"],
     )
     metrics: Annotated[Address | None, METRICS] = Field(
