@@ -184,8 +184,8 @@ def _deploy(
     text = (ROOT / "stack/production.yaml").read_text() + keys
     for pattern, instead in (
         *((rf"^{key}: \d+", f"{key}: {number}") for key, number in numbers.items()),
-        (r"^(haproxy:\n  source: )official", r"\1build"),
-        (r"^(telemt:\n  )source: official", rf"\1{telemt}"),
+        (r"^(haproxy:\n(?:  # .*\n)*  source: )official", r"\1build"),
+        (r"^(telemt:\n(?:  # .*\n)*  )source: official", rf"\1{telemt}"),
         # The machine has no internet: the whole path ends in the stack itself.
         (r"^  middle_proxy: false", "  middle_proxy: false\n  datacentre: lab"),
     ):

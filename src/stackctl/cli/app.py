@@ -19,26 +19,39 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-StackFile = Annotated[Path, typer.Option("--file", "-f", help="The stack file.", show_default=True)]
+StackFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--file",
+        "-f",
+        help="The stack file. Without it: ./stack.yaml, else the stack that runs, else the only "
+        "stack file below this folder.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 Fit = Annotated[bool, typer.Option("--fit", help="Lower what the engine cannot grant, and say so.")]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Start nothing if one limit cannot be granted.")
 ]
 
-STACK_FILE = Path("stack.yaml")
 
-
-def load_stack(path: Path, fit: bool = False, strict: bool = False) -> Stack:
+def load_stack(path: Path | None, fit: bool = False, strict: bool = False) -> Stack:
     """The stack of a file, its mode replaced where the command line says so.
 
+    Args:
+        path: the file; None where the command line names none, and it has to be found.
+        fit: lower what cannot be granted, whatever the file says.
+        strict: refuse it, whatever the file says.
+
     Raises:
-        SpecError: the file is wrong, or both modes were asked for.
+        SpecError: the file is wrong or there is none, or both modes were asked for.
     """
+    from stackctl.cli.stackfile import find_stack_file
     from stackctl.errors import SpecError
     from stackctl.spec import load, with_mode
 
     if fit and strict:
         raise SpecError("", "--fit and --strict exclude each other", "give one of them")
-    stack = load(path)
+    stack = load(path or find_stack_file())
     return with_mode(stack, "fit" if fit else "strict") if fit or strict else stack

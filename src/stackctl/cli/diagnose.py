@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackctl.cli.app import STACK_FILE, Json, StackFile, app, load_stack
+from stackctl.cli.app import Json, StackFile, app, load_stack
 from stackctl.cli.output import report_console
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ All = Annotated[bool, typer.Option("--all", help="Also what is far from full.")]
 
 @app.command()
 def diagnose(
-    file: StackFile = STACK_FILE, seconds: Seconds = 5, all_: All = False, json: Json = False
+    file: StackFile = None, seconds: Seconds = 5, all_: All = False, json: Json = False
 ) -> None:
     """Say what the kernel, HAProxy and Telemt refuse, how fast that grows, and what is full.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from stackctl.cli.app import STACK_FILE, Fit, Json, StackFile, Strict, app, load_stack
+from stackctl.cli.app import Fit, Json, StackFile, Strict, app, load_stack
 from stackctl.cli.output import progress, report_console
 
 
 @app.command()
 def doctor(
-    file: StackFile = STACK_FILE,
+    file: StackFile = None,
     json: Json = False,
     fit: Fit = False,
     strict: Strict = False,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stackctl.cli.app import STACK_FILE, Fit, Json, StackFile, Strict, app, load_stack
+from stackctl.cli.app import Fit, Json, StackFile, Strict, app, load_stack
 
 
 @app.command()
@@ -19,7 +19,7 @@ def init(
     secrets_only: Annotated[
         bool, typer.Option("--secrets-only", help="Only the secrets file a stack.yaml names.")
     ] = False,
-    file: StackFile = STACK_FILE,
+    file: StackFile = None,
 ) -> None:
     """Write an annotated stack.yaml and a secrets file with one user; overwrite nothing."""
     from stackctl.spec import init as write
@@ -34,7 +34,7 @@ def init(
 
 
 @app.command()
-def plan(file: StackFile = STACK_FILE, json: Json = False) -> None:
+def plan(file: StackFile = None, json: Json = False) -> None:
     """Print sizes, requirements, where each is set, and warnings. Asks no engine."""
     from stackctl.plan import make_plan
 
@@ -54,7 +54,7 @@ def plan(file: StackFile = STACK_FILE, json: Json = False) -> None:
 @app.command()
 def render(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
-    file: StackFile = STACK_FILE,
+    file: StackFile = None,
     fit: Fit = False,
     strict: Strict = False,
 ) -> None:
@@ -94,7 +94,7 @@ def limits(
 
 
 @app.command()
-def links(file: StackFile = STACK_FILE) -> None:
+def links(file: StackFile = None) -> None:
     """Print a tg://proxy link for each user and mode. The links hold the secrets."""
     from stackctl.spec import links as made
     from stackctl.spec import load_secrets

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackctl.cli.app import STACK_FILE, Json, StackFile, app, load_stack
+from stackctl.cli.app import Json, StackFile, app, load_stack
 from stackctl.cli.output import report_console, write_file
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Evidence of ever
 
 @host_app.command()
 def check(
-    file: StackFile = STACK_FILE,
+    file: StackFile = None,
     ssh: Ssh = "",
     json: Json = False,
     junit: Junit = None,
@@ -42,7 +42,7 @@ def check(
 
 @host_app.command()
 def apply(
-    file: StackFile = STACK_FILE,
+    file: StackFile = None,
     ssh: Ssh = "",
     dry_run: Dry = False,
     json: Json = False,
@@ -55,7 +55,7 @@ def apply(
 
 @host_app.command()
 def rollback(
-    file: StackFile = STACK_FILE,
+    file: StackFile = None,
     ssh: Ssh = "",
     dry_run: Dry = False,
     json: Json = False,
@@ -67,20 +67,28 @@ def rollback(
 
 
 def _run(
-    command: str, file: Path, ssh: str, dry: bool, json: bool, junit: Path | None, verbose: bool
+    command: str,
+    file: Path | None,
+    ssh: str,
+    dry: bool,
+    json: bool,
+    junit: Path | None,
+    verbose: bool,
 ) -> None:
     from stackctl.errors import Exit
     from stackctl.host import run
     from stackctl.plan import make_plan
     from stackctl.render.host import host_files
 
-    plan = make_plan(load_stack(file))
+    stack = load_stack(file)
+    plan = make_plan(stack)
     try:
         found = run(command, host_files(plan), ssh, dry=dry)
     except KeyboardInterrupt:
         print(
-            f"interrupted: what was touched is recorded; `stackctl host {command} -f {file}` goes "
-            f"on, `stackctl host rollback -f {file}` puts it back",
+            f"interrupted: what was touched is recorded; `stackctl host {command} -f "
+            f"{stack.source_file}` goes on, `stackctl host rollback -f {stack.source_file}` puts "
+            f"it back",
             file=sys.stderr,
         )
         raise typer.Exit(int(Exit.INTERRUPTED)) from None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackctl.cli.app import STACK_FILE, Json, StackFile, app, load_stack
+from stackctl.cli.app import Json, StackFile, app, load_stack
 from stackctl.cli.output import check_can_be_written, report_console, write_file
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ Html = Annotated[
 
 @app.command()
 def load(
-    file: StackFile = STACK_FILE,
+    file: StackFile = None,
     connections: Connections = None,
     rate: Rate = 0,
     burst: Burst = False,

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from stackctl.cli.app import STACK_FILE, Json, StackFile, app, load_stack
+from stackctl.cli.app import Json, StackFile, app, load_stack
 from stackctl.cli.output import progress, report_console
 
 # A list, so that a second link is refused in our words, which do not repeat it.
@@ -68,7 +68,7 @@ ReplicaName = Annotated[
 @app.command()
 def probe(
     link: Links = None,
-    file: StackFile = STACK_FILE,
+    file: StackFile = None,
     user: User = "",
     replica: ReplicaName = "",
     json: Json = False,
@@ -89,7 +89,7 @@ def probe(
     _probe_link(link[0], json, timeout, int(dc))
 
 
-def _probe_stack(file: Path, user: str, replica: str, json: bool) -> None:
+def _probe_stack(file: Path | None, user: str, replica: str, json: bool) -> None:
     from stackctl.engine import Engine
     from stackctl.handshake.stack import probe_stack
     from stackctl.report.probe import probe_document, probe_report

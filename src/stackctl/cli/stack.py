@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackctl.cli.app import STACK_FILE, Fit, Json, StackFile, Strict, app, load_stack
+from stackctl.cli.app import Fit, Json, StackFile, Strict, app, load_stack
 from stackctl.cli.output import progress, report_console, write_file
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Evidence of ever
 
 @app.command()
 def up(
-    file: StackFile = STACK_FILE,
+    file: StackFile = None,
     fit: Fit = False,
     strict: Strict = False,
     json: Json = False,
@@ -43,7 +43,8 @@ def up(
     except KeyboardInterrupt:
         print(
             f"interrupted: containers of {stack.name!r} may be running; "
-            f"`stackctl down -f {file}` takes them away, `stackctl up -f {file}` goes on",
+            f"`stackctl down -f {stack.source_file}` takes them away, "
+            f"`stackctl up -f {stack.source_file}` goes on",
             file=sys.stderr,
         )
         raise typer.Exit(int(Exit.INTERRUPTED)) from None
@@ -52,7 +53,7 @@ def up(
 
 @app.command()
 def down(
-    file: StackFile = STACK_FILE,
+    file: StackFile = None,
     force: Annotated[
         bool, typer.Option("--force", help="Also a stack of this name from another folder.")
     ] = False,
@@ -74,7 +75,7 @@ def down(
 
 
 @app.command()
-def status(file: StackFile = STACK_FILE, json: Json = False) -> None:
+def status(file: StackFile = None, json: Json = False) -> None:
     """Show each container's state, and what HAProxy thinks of each replica."""
     from stackctl.engine import Engine
     from stackctl.operate.status import status as look
@@ -92,7 +93,7 @@ def status(file: StackFile = STACK_FILE, json: Json = False) -> None:
 
 @app.command()
 def verify(
-    file: StackFile = STACK_FILE,
+    file: StackFile = None,
     fit: Fit = False,
     strict: Strict = False,
     json: Json = False,
@@ -112,7 +113,7 @@ def verify(
     if sources is None:
         raise StackNotRunningError(
             f"{stack.name}: no HAProxy of this stack is on the engine",
-            f"start it: `stackctl up -f {file}`",
+            f"start it: `stackctl up -f {stack.source_file}`",
         )
     proof = prove(stack, engine, sources)
     if svg:
@@ -124,7 +125,7 @@ def verify(
 
 @app.command()
 def check(
-    file: StackFile = STACK_FILE,
+    file: StackFile = None,
     fit: Fit = False,
     strict: Strict = False,
     json: Json = False,

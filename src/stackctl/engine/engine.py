@@ -13,7 +13,14 @@ from stackctl.collector.request import Request
 from stackctl.engine.collector import run_collector
 from stackctl.engine.connect import connect
 from stackctl.engine.door import GET_ONE, door, short, where
-from stackctl.engine.model import KEEP_LABEL, STACK_LABEL, TARGET_LABEL, Container, order
+from stackctl.engine.model import (
+    KEEP_LABEL,
+    STACK_LABEL,
+    TARGET_LABEL,
+    WORKDIR_LABEL,
+    Container,
+    order,
+)
 from stackctl.errors import EngineError
 
 if TYPE_CHECKING:
@@ -90,6 +97,13 @@ class Engine:
                 )
             )
         return tuple(sorted(containers, key=order))
+
+    def running_stacks(self) -> dict[str, str]:
+        """Stacks of which something runs → the folder that compose started them from."""
+        with door("listing containers"):
+            found = self.client.api.containers(filters={"label": [STACK_LABEL, WORKDIR_LABEL]})
+        labels = [container["Labels"] for container in found]
+        return {one[STACK_LABEL]: one[WORKDIR_LABEL] for one in labels}
 
     def collect(self, request: Request, stack: str) -> Answer:
         """Run the collector once and return its answer.

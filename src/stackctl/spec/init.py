@@ -11,7 +11,7 @@ from stackctl.errors import OutputError, SpecError
 from stackctl.spec.load import parse
 from stackctl.spec.problem import named
 from stackctl.spec.secrets import new_api_secret, new_secret
-from stackctl.spec.template import secrets_text, stack_text
+from stackctl.spec.template import secrets_text, stack_text, starter
 from stackctl.spec.yaml import Document
 
 STACK_FILE = "stack.yaml"
@@ -51,7 +51,8 @@ def init(directory: Path, name: str, connections: int, replicas: int) -> tuple[P
         # Ignored before it exists: no moment in which `git add` could take the secrets.
         wrote_ignore = _ignore(ignore, undo)
         _create(secret, secrets_text(new_secret(), new_api_secret()), 0o600, undo)
-        _create(stack, stack_text(name, connections, replicas, SCHEMA_FILE), 0o644, undo)
+        text = stack_text(starter(name, connections, replicas), SCHEMA_FILE)
+        _create(stack, text, 0o644, undo)
         undo.pop_all()
     return (schema, *([ignore] if wrote_ignore else []), secret, stack)
 

@@ -1,10 +1,12 @@
-"""`limits:` of stack.yaml: the mode, and single rows of THE TABLE overridden by key."""
+"""`limits:` of stack.yaml: the mode, and single rows of the limits table overridden by key."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import Field
 
 from stackctl.limits import TABLE, Kind, Limit, Value
 from stackctl.spec.override import override
@@ -15,7 +17,7 @@ from stackctl.spec.rule import Rule, missing_space, one_of
 Mode = Literal["fit", "strict"]
 MODE = one_of("fit", "strict")
 
-_FOLLOWS = {
+FOLLOWS = {
     "global_maxconn": "connections",
     "frontend_maxconn": "connections",
     "haproxy_descriptors": "connections",
@@ -33,11 +35,26 @@ class Limits(Part):
 
     Attributes:
         mode: what to do where the engine cannot grant a limit: lower it, or stop.
-        overrides: key of THE TABLE → value. Flags are 0 or 1, pairs and triples are tuples.
+        overrides: key of the limits table → value. Flags are 0 or 1, pairs and triples are tuples.
     """
 
-    mode: Mode = "fit"
-    overrides: Mapping[str, Value] = MappingProxyType({})
+    mode: Annotated[Mode, MODE] = Field(
+        default="fit",
+        description="What happens where the engine cannot grant a limit. fit: the limit is "
+        "lowered, and every report says so. strict: nothing is started, and the limit is named.",
+        examples=["strict"],
+    )
+    overrides: Mapping[str, Value] = Field(
+        default=MappingProxyType({}),
+        description="A limit of the table by its key, with a value of your own. "
+        "`stackctl limits KEY` explains each.",
+        examples=[
+            {
+                "nofile": {"soft": 1048576, "hard": 1048576},
+                "net.ipv4.ip_local_port_range": [10000, 65535],
+            }
+        ],
+    )
 
 
 def overridable(row: Limit) -> bool:
@@ -84,7 +101,7 @@ def _row(key: str) -> Limit:
         remedy = nearest(key, known, "see `stackctl limits` for the keys there are")
         raise refused("no limit is called that", remedy)
     if row.derive and not row.own_number:
-        follows = _FOLLOWS.get(row.derive, "connections")
+        follows = FOLLOWS.get(row.derive, "connections")
         raise refused(f"follows from {follows}", f"set {follows}, and remove this key")
     if _made_of(row):
         raise refused(f"is always {row.wanted}: the stack is built on it", "remove this key")

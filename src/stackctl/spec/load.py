@@ -43,6 +43,7 @@ def load(path: Path, *, for_use: bool = False) -> Stack:
     document = read_document(path, "stack file")
     stack = parse(document)
     stack._source_dir = path.absolute().parent
+    stack._source_file = path
     if for_use and stack.telemt.binary:
         check_binary(stack)
     return stack

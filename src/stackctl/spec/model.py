@@ -32,6 +32,9 @@ from stackctl.spec.rule import TRUTH, one_of, power_of_two, some_of, whole
 MOST_LINK_PORTS = 64
 """At 45 % of 55,536 ports each, one replica takes 1.6 million connections."""
 
+_DIGEST_WORDS = "Digest of the official image. A tag can move to another image, a digest cannot."
+_DIGEST_EXAMPLE = "sha256:" + "0123456789abcdef" * 4
+
 
 class Haproxy(Part):
     """Where HAProxy comes from."""
@@ -39,16 +42,21 @@ class Haproxy(Part):
     source: Annotated[Literal["auto", "official", "build"], one_of("auto", "official", "build")] = (
         Field(
             default="auto",
-            description="official: Docker's image. build: from Debian's packages. "
-            "auto: the official image if it can be pulled, else built.",
+            description="official: Docker's official image. build: an image made here from "
+            "Debian's packages. auto: the official image where it can be pulled, else build.",
+            examples=["official"],
         )
     )
     version: Annotated[str, TAG] = Field(
-        default="3.0", description="Version, as the image's tag spells it; in quotes."
+        default="3.0",
+        description="HAProxy's version, as the image's tag spells it. Write it in quotes: YAML "
+        "would read a fraction.",
+        examples=["3.0"],
     )
     digest: Annotated[str, DIGEST] = Field(
         default=as_written(None),
-        description="Digest of the official image: a tag can be moved to another image, this not.",
+        description=_DIGEST_WORDS,
+        examples=[_DIGEST_EXAMPLE],
     )
 
 
@@ -60,47 +68,66 @@ class Telemt(Part):
         one_of("auto", "official", "binary", "double"),
     ] = Field(
         default="auto",
-        description="official: Telemt's image. binary: an executable of yours. double: a stand-in "
-        "for labs, which is no Telemt. auto: the official image if it can be pulled, "
-        "else the double.",
+        description="official: Telemt's official image. binary: an executable of yours. double: a "
+        "stand-in for labs and tests, which is not Telemt. auto: the official image where it can "
+        "be pulled, else the double.",
+        examples=["official"],
     )
     binary: Annotated[str, BINARY] = Field(
         default=as_written(None),
-        description="The executable, with source: binary only; relative to the stack file.",
+        description="Your Telemt executable, relative to this file. Only with source: binary.",
+        examples=["./telemt"],
     )
     version: Annotated[str, TAG] = Field(
-        default="3.4.25", description="Version, as the image's tag spells it."
+        default="3.4.25",
+        description="Telemt's version, as the image's tag spells it.",
+        examples=["3.4.25"],
     )
     digest: Annotated[str, DIGEST] = Field(
         default=as_written(None),
-        description="Digest of the official image: a tag can be moved to another image, this not.",
+        description=_DIGEST_WORDS,
+        examples=[_DIGEST_EXAMPLE],
     )
     domain: Annotated[str, DOMAIN] = Field(
         default="www.example.com",
-        description="The site that fake TLS pretends to be; part of every link.",
+        description="The site that fake TLS pretends to be. It is part of every link: choose a "
+        "site that speaks TLS 1.3 before anyone gets a link.",
+        examples=["www.example.com"],
     )
     public_host: Annotated[str, HOST] = Field(
-        default="127.0.0.1", description="IP address or DNS name in the links clients are given."
+        default="127.0.0.1",
+        description="IP address or DNS name by which clients reach the stack. It is part of every "
+        "link; 127.0.0.1 serves this machine alone.",
+        examples=["proxy.example.com"],
     )
     public_port: Annotated[int, PUBLIC_PORT] = Field(
-        default=as_written(None), description="Port in the links; without it the port of `listen`."
+        default=as_written(None),
+        description="Port in the links, where it is not the port of `listen`.",
+        examples=[443],
     )
     middle_proxy: Annotated[bool, TRUTH] = Field(
-        default=False, description="Go through Telegram's middle proxies (use_middle_proxy)."
+        default=False,
+        description="Whether Telemt goes through Telegram's middle proxies (use_middle_proxy).",
+        examples=[True],
     )
     modes: Annotated[tuple[str, ...], some_of("classic", "secure", "tls")] = Field(
         default=as_written(["secure", "tls"]),
-        description="What clients may speak: classic (bare secret), secure (dd), tls (ee).",
+        description="Modes that clients may use. classic: bare secret. secure: secret with dd. "
+        "tls: fake TLS, secret with ee.",
+        examples=[["tls"]],
     )
     datacentre: Annotated[Literal["telegram", "lab"], one_of("telegram", "lab")] = Field(
         default="telegram",
-        description="telegram: the real ones. lab: a stand-in inside the stack, so that the whole "
-        "path runs and is proven without the internet; it serves no user.",
+        description="telegram: Telegram's data centres. lab: a stand-in inside the stack, with "
+        "which the whole path is proven without the internet; it serves no user.",
+        examples=["lab"],
     )
     mask: Annotated[Mask, MASK] = Field(
         default=as_written("auto"),
-        description="Where who is no client is passed on to. auto: the site of `domain` (with "
-        "datacentre: lab, the lab's own). off: they are closed. Else HOST or HOST:PORT.",
+        description="Fallback site: connections that are not MTProto are passed on to it. auto: "
+        "the site of `domain` (with datacentre: lab, the lab's own site). off: such connections "
+        "are closed. Otherwise HOST or HOST:PORT.",
+        examples=["site.example.com:443"],
     )
 
     @model_validator(mode="after")
@@ -120,71 +147,80 @@ class Telemt(Part):
 
 
 class Host(Part):
-    """What host preparation does about processors and network cards; by default nothing.
+    """What host preparation sets on processors and network cards. The default is nothing.
 
-    Cards are those that carry a default route, or the ports below such a bond, VLAN or bridge.
+    The cards are those with a default route, or the ports below such a bond, VLAN or bridge.
     """
 
     governor: Annotated[str, GOVERNOR] = Field(
         default="keep",
-        description="CPU frequency governor of every CPU, as the kernel spells it, or keep.",
+        description="CPU frequency governor of every CPU: a word of scaling_available_governors, "
+        "or keep.",
         examples=["performance"],
     )
     rps: Annotated[Literal["keep", "spread", "off"], one_of("keep", "spread", "off")] = Field(
         default="keep",
-        description="Receive packet steering. spread: every CPU takes from every receive queue.",
+        description="Receive packet steering. spread: every CPU takes packets from every receive "
+        "queue; for cards with fewer queues than CPUs. off: only the CPU of the interrupt.",
+        examples=["spread"],
     )
     rfs: Annotated[int, power_of_two(256, 1 << 26)] = Field(
         default=0,
-        description="Receive flow steering: flows remembered, so that a packet is handled on the "
-        "CPU its reader runs on; a power of two, or 0 to keep what the host has.",
+        description="Receive flow steering: the number of flows remembered, so that a packet is "
+        "handled on the CPU that reads it. A power of two, or 0 to keep what the host has.",
         examples=[32768],
     )
     xps: Annotated[Literal["keep", "spread"], one_of("keep", "spread")] = Field(
         default="keep",
         description="Transmit packet steering. spread: each CPU sends through a queue of its own.",
+        examples=["spread"],
     )
     rings: Annotated[Literal["keep", "max"], one_of("keep", "max")] = Field(
         default="keep",
-        description="Descriptors of each queue. max: the card's maximum; needs ethtool there.",
+        description="Ring size of each queue. max: the card's maximum; this needs ethtool on the "
+        "server and may stop the card for a moment.",
+        examples=["max"],
     )
     irq: Annotated[Literal["keep", "spread"], one_of("keep", "spread")] = Field(
         default="keep",
-        description="Interrupts of queues. spread: one CPU for each, round the card's NUMA node; "
-        "left alone where irqbalance runs.",
+        description="Interrupts of the queues. spread: one CPU for each, around the card's NUMA "
+        "node; nothing is set where irqbalance runs.",
+        examples=["spread"],
     )
 
 
 class PerAddress(Part):
-    """What one client address may do, kept by HAProxy in front of all replicas; 0: no bound.
-
-    Many people can share one address (a carrier's, an office's): mind the largest such crowd.
-    """
+    """What one client address may do, counted by HAProxy in front of all replicas."""
 
     connections: Annotated[int, whole(0, 10_000_000)] = Field(
-        default=0, description="Connections one address may hold at once.", examples=[5000]
+        default=0,
+        description="Connections that one address may hold at once. 0: no bound.",
+        examples=[5000],
     )
     rate: Annotated[int, whole(0, 1_000_000)] = Field(
         default=0,
-        description="New connections one address may open in 10 seconds.",
+        description="New connections that one address may open in 10 seconds. 0: no bound.",
         examples=[10000],
     )
 
 
 class PerUser(Part):
-    """What one user may do, kept by each Telemt on its own; 0: no bound.
-
-    With `balance: leastconn` the plan divides the numbers by the replicas; see its warnings.
-    """
+    """What one user may do, counted by each Telemt on its own."""
 
     connections: Annotated[int, whole(0, 10_000_000)] = Field(
-        default=0, description="Connections one user may hold at once."
+        default=0,
+        description="Connections that one user may hold at once. 0: no bound.",
+        examples=[1000],
     )
     addresses: Annotated[int, whole(0, 1_000_000)] = Field(
-        default=0, description="Addresses one user may come from at once."
+        default=0,
+        description="Addresses that one user may connect from at once. 0: no bound.",
+        examples=[20],
     )
     quota_mib: Annotated[int, whole(0, 1 << 40)] = Field(
-        default=0, description="MiB one user may move, both ways together, until it is reset."
+        default=0,
+        description="MiB that one user may move, both ways together, until reset. 0: no bound.",
+        examples=[102400],
     )
 
 
@@ -197,82 +233,128 @@ class Stack(Part):
     """
 
     name: Annotated[str, NAME] = Field(
-        description="Name of the stack; its containers and networks carry it.", examples=["lab"]
+        description="Name of the stack. Its containers, networks and volumes carry it.",
+        examples=["lab"],
     )
     connections: Annotated[int, whole(1, 10_000_000)] = Field(
-        description="Clients to carry at once; everything else is sized from it.", examples=[8000]
+        description="Clients that the stack carries at once. Descriptors, ports, queues and memory "
+        "are sized from this number.",
+        examples=[8000],
     )
     replicas: Annotated[int, whole(1, 200)] = Field(
-        default=1, description="Telemt processes behind HAProxy."
+        default=1,
+        description="Telemt processes. Where one is lost, the others carry its clients.",
+        examples=[2],
     )
     network: Annotated[Literal["bridge", "host"], one_of("bridge", "host")] = Field(
-        default="bridge", description="A network of its own, or the host's."
+        default="bridge",
+        description="bridge: the stack has a network of its own. host: the stack uses the "
+        "machine's network, without NAT and without a userland proxy, for the highest loads.",
+        examples=["host"],
     )
     link: Annotated[Literal["unix", "tcp"], one_of("unix", "tcp")] = Field(
         default="unix",
-        description="How HAProxy reaches the replicas. A unix link has no ports to run out of.",
+        description="How HAProxy reaches the replicas. unix: by a socket, which takes no source "
+        "port and no conntrack entry. tcp: see link_ports and port_share.",
+        examples=["tcp"],
     )
     link_ports: Annotated[int, whole(0, MOST_LINK_PORTS)] = Field(
         default=0,
-        description="With link: tcp, ports that each replica listens on: HAProxy has a whole range "
-        "of source ports towards each. 0: as many as port_share asks for.",
+        description="With link: tcp, the number of ports that each replica listens on. HAProxy has "
+        "a whole range of source ports towards each of them. 0: as many as port_share asks for.",
+        examples=[4],
     )
     port_share: Annotated[int, whole(1, 100)] = Field(
         default=45,
-        description="With link: tcp, percent of the source ports towards a replica that may be "
-        "used; above 45 every connect() searches long for a free one. More is refused.",
+        description="With link: tcp, the percentage of source ports towards a replica that may be "
+        "in use. Above 45 connect() searches long for a free port. A plan that needs more fails.",
+        examples=[30],
     )
     listen: Annotated[Address, ADDRESS] = Field(
-        default=as_written(8443), description="Port for clients, or ADDRESS:PORT."
+        default=as_written(8443),
+        description="Port for clients, or ADDRESS:PORT.",
+        examples=["192.0.2.1:443"],
     )
     balance: Annotated[Literal["source", "leastconn"], one_of("source", "leastconn")] = Field(
         default="source",
-        description="source: a client's address stays on one replica. leastconn: the emptiest.",
+        description="source: a client's address stays on one replica. leastconn: a client goes to "
+        "the replica with the fewest connections; for many clients behind one NAT.",
+        examples=["leastconn"],
     )
     buffers: Annotated[Literal["throughput", "density"], one_of("throughput", "density")] = Field(
         default="throughput",
-        description="throughput: sockets grow to the guide's 16 MB, one fast client is fast. "
-        "density: bounded, so that clients who stop reading cost little; `stackctl plan` says what "
-        "speed that leaves.",
+        description="throughput: socket buffers grow to the guide's 16 MB, so that one fast client "
+        "is fast. density: they are bounded, so that clients which stop reading cost little "
+        "memory; `stackctl plan` shows the speed that is left.",
+        examples=["density"],
     )
     splice: Annotated[Literal["off", "auto"], one_of("off", "auto")] = Field(
         default="off",
-        description="auto: with link: tcp, HAProxy lets the kernel move long transfers from socket "
-        "to socket; a pipe, two descriptors, for every fourth connection.",
+        description="With link: tcp. auto: the kernel moves long transfers from socket to socket, "
+        "with a pipe (two descriptors) for every fourth connection. off: HAProxy copies all data.",
+        examples=["auto"],
     )
     metrics: Annotated[Address | None, METRICS] = Field(
         default=as_written("off"),
-        description="Where Prometheus may read: PORT (of 127.0.0.1), ADDRESS:PORT, or off. "
-        "HAProxy's at /metrics, each replica's at /telemt-N/metrics.",
+        description="Where Prometheus reads: PORT (of 127.0.0.1), ADDRESS:PORT, or off. HAProxy's "
+        "metrics are at /metrics, each replica's at /telemt-N/metrics.",
         examples=[9102],
     )
     per_address: PerAddress = Field(
-        default=as_written({}), description="What one client address may do; by default anything."
+        default=as_written({}),
+        description="What one client address may do, counted by HAProxy in front of all replicas. "
+        "Many people can share an address (a carrier's or an office's): allow for the largest such "
+        "crowd.",
+        examples=[{"connections": 5000, "rate": 10000}],
     )
     per_user: PerUser = Field(
-        default=as_written({}), description="What one user may do; by default anything."
+        default=as_written({}),
+        description="What one user may do, counted by each Telemt on its own. With balance: "
+        "leastconn the plan divides these numbers by the replicas, and warns of what that means.",
+        examples=[{"connections": 1000, "addresses": 20, "quota_mib": 102400}],
     )
     threads: Annotated[int, whole(0, 64)] = Field(
-        default=0, description="Threads of HAProxy; 0: derived from connections."
+        default=0,
+        description="Threads of HAProxy. 0: the number follows from `connections`.",
+        examples=[4],
     )
     subnet: Annotated[str, SUBNET] = Field(
-        default="auto", description="IPv4 network of the bridge, or auto."
+        default="auto",
+        description="IPv4 network of the bridge, or auto. Only with network: bridge.",
+        examples=["10.89.0.0/24"],
     )
     limits: Annotated[Limits, LIMITS] = Field(
         default=as_written({"mode": "fit"}),
-        description="The mode, and limits that differ from the guide.",
+        description="What happens where a limit cannot be granted, and the limits that differ from "
+        "the limits table.",
+        examples=[{"mode": "strict"}],
     )
     host: Host = Field(
         default=as_written({}),
-        description="Processors and network cards of the server; by default they are left alone.",
+        description="Processors and network cards of the server. Without these keys `host check` "
+        "shows figures and advises, and `host apply` leaves them alone. What is asked for here is "
+        "set now and at every boot.",
+        examples=[{"governor": "performance", "rps": "spread"}],
     )
-    haproxy: Haproxy = Field(default=as_written({}), description="The balancer.")
-    telemt: Telemt = Field(default=as_written({}), description="The proxy.")
+    haproxy: Haproxy = Field(
+        default=as_written({}),
+        description="Where HAProxy comes from.",
+        examples=[{"source": "official"}],
+    )
+    telemt: Telemt = Field(
+        default=as_written({}),
+        description="Where Telemt comes from, and what its users see.",
+        examples=[{"source": "official", "public_host": "proxy.example.com"}],
+    )
     secrets: Annotated[str, PATH] = Field(
-        default="secrets.yaml", description="File of user secrets; relative to the stack file."
+        default="secrets.yaml",
+        description="File with the users' secrets, relative to this file. Keep it at mode 0600, "
+        "and never commit it.",
+        examples=["secrets.yaml"],
     )
 
     _source_dir: Path = PrivateAttr(default=Path())
+    _source_file: Path = PrivateAttr(default=Path("stack.yaml"))
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -300,6 +382,11 @@ class Stack(Part):
     def source_dir(self) -> Path:
         """Directory of the stack file, absolute where it was loaded from one."""
         return self._source_dir
+
+    @property
+    def source_file(self) -> Path:
+        """The stack file, as the operator named it."""
+        return self._source_file
 
     @property
     def secrets_path(self) -> Path:

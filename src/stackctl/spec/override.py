@@ -1,4 +1,4 @@
-"""One row of THE TABLE overridden in stack.yaml: its value, by the row's kind."""
+"""One row of the limits table overridden in stack.yaml: its value, by the row's kind."""
 
 from __future__ import annotations
 

@@ -1,16 +1,15 @@
-"""The JSON Schema of stack.yaml, for editors; made from the model and THE TABLE.
+"""The JSON Schema of stack.yaml, for editors; made from the model and the limits table.
 
-Made again with `python -m stackctl.spec.schema > src/stackctl/schema/stack.schema.json`.
+`make docs` writes it to src/stackctl/schema/stack.schema.json.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 from stackctl.limits import TABLE, Kind, Limit
-from stackctl.spec.limits import MODE, overridable
+from stackctl.spec.limits import MODE, Limits, overridable
 from stackctl.spec.model import Stack
 from stackctl.spec.override import FIRST_PORT, bounds
 
@@ -18,16 +17,16 @@ from stackctl.spec.override import FIRST_PORT, bounds
 def json_schema() -> dict[str, Any]:
     """The schema of stack.yaml as written in a file (draft 2020-12)."""
     schema = Stack.model_json_schema()
-    limits = schema["properties"]["limits"]
+    limits, mode = schema["properties"]["limits"], Limits.model_fields["mode"]
     limits |= {
         "type": "object",
         "additionalProperties": False,
         "properties": {
             "mode": {
                 **MODE.schema,
-                "default": "fit",
-                "description": "Where the engine cannot grant a limit: fit lowers it and says so, "
-                "strict stops before anything starts.",
+                "default": mode.default,
+                "description": mode.description,
+                "examples": mode.examples,
             },
             **{key: _row(row) for key, row in TABLE.items() if overridable(row)},
         },
@@ -79,7 +78,3 @@ def _type(row: Limit) -> dict[str, Any]:
             return {"anyOf": [number, pair]}
         case Kind.COUNT | Kind.BYTES | Kind.SECONDS | Kind.MILLISECONDS:
             return number
-
-
-if __name__ == "__main__":
-    sys.stdout.write(schema_text())

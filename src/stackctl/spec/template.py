@@ -1,49 +1,37 @@
-"""What `stackctl init` writes: an annotated stack file, and a secrets file."""
+"""What `stackctl init` writes: a stack file annotated by the model's descriptions, and secrets.
+
+The stack files that ship come from the same function. A key that is not set stands there as an
+example, behind a # without a space.
+"""
 
 from __future__ import annotations
 
-_STACK = """\
-# yaml-language-server: $schema={schema}
-#
-# One stack: HAProxy in front of Telemt replicas. `stackctl plan` shows what follows from this file,
-# `stackctl up` starts it, `stackctl verify` proves every limit on the live processes.
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-name: {name}                # containers and networks carry it
-connections: {connections}  # clients to carry at once; descriptors, ports and queues follow from it
-replicas: {replicas}        # Telemt processes; what each must carry shrinks as they grow
+from stackctl.spec.keys import LIMIT_BY_KEY, Key, keys
 
-network: bridge          # bridge: a network of its own | host: the machine's, for the highest loads
-link: unix               # HAProxy to Telemt: unix | tcp (takes source ports, see port_share)
-listen: 8443             # port for clients, or ADDRESS:PORT
-balance: source          # source: a client's address stays on one replica | leastconn: the emptiest
-buffers: throughput      # throughput: sockets grow | density: bounded, for many slow clients
-# metrics: 9102          # PORT of 127.0.0.1 for Prometheus: /metrics, /telemt-1/metrics, ...
-# per_address: {{connections: 5000, rate: 10000}}   # held at once; new ones in 10 s
-# per_user: {{connections: 1000, addresses: 20, quota_mib: 102400}}
+WIDTH = 100
 
-limits:
-  mode: fit              # what the engine cannot grant: fit lowers it and says so | strict stops
-  # Single limits can differ from the guide; `stackctl limits` explains each.
-  # nofile: {{soft: 1048576, hard: 1048576}}
-  # net.ipv4.ip_local_port_range: [10000, 65535]
-
-haproxy:
-  source: auto           # auto | official | build (from Debian's packages)
-  version: "3.0"         # in quotes: YAML would read a fraction
-
-telemt:
-  source: auto           # auto | official | binary | double (a stand-in for labs)
-  # binary: ./telemt     # your own executable, with source: binary
-  version: 3.4.25
-  domain: www.example.com   # the site fake TLS pretends to be: change it before anyone gets a link
-  public_host: 127.0.0.1    # the address or name clients use: change it for anyone but yourself
-  middle_proxy: false
-  modes: [secure, tls]      # what clients may speak: classic | secure | tls
-  datacentre: telegram      # telegram | lab (a stand-in inside the stack: no internet, no users)
-  mask: auto                # where strangers are passed on to: auto | off | HOST:PORT
-
-secrets: secrets.yaml    # user secrets, mode 0600; never commit it
+HEADER = """\
+One stack: HAProxy in front of Telemt replicas. `stackctl plan` shows what follows from this file,
+`stackctl up` starts it, `stackctl verify` proves every limit on the live processes.
 """
+_EXAMPLES = """\
+A key behind a # without a space is not set, and shows an example: remove the # to set it, and the
+# of the mapping that it stands in.
+"""
+
+STARTER = (
+    *("replicas", "network", "link", "listen", "balance", "buffers", "limits.mode"),
+    *("haproxy.source", "haproxy.version", "telemt.source", "telemt.version", "telemt.domain"),
+    *("telemt.public_host", "telemt.middle_proxy", "telemt.modes", "telemt.datacentre"),
+    *("telemt.mask", "secrets"),
+)
+"""Keys that a new stack file sets, to their defaults: what an operator is likely to change."""
 
 _SECRETS = """\
 # Who may use the proxy: NAME: 32 hex digits. Never commit this file, and keep it at mode 0600.
@@ -51,7 +39,7 @@ _SECRETS = """\
 users:
   {user}: "{secret}"
 
-# What HAProxy's health check and the probe show to Telemt's API; nobody else needs it.
+# HAProxy's health check and the collector show this to Telemt's API; nobody else needs it.
 # `openssl rand -hex 32` makes another.
 api: "{api}"
 """
@@ -59,20 +47,75 @@ api: "{api}"
 FIRST_USER = "user1"
 
 
-def stack_text(name: str, connections: int, replicas: int, schema: str) -> str:
-    """An annotated stack file; `schema` is where editors find the JSON Schema, relative to it."""
-    text = _STACK.format(name=name, connections=connections, replicas=replicas, schema=schema)
-    return "".join(_aligned(line) for line in text.splitlines(keepends=True))
+def starter(name: str, connections: int, replicas: int) -> dict[str, Any]:
+    """What a new stack file sets, by the dotted names of its keys."""
+    defaults = {key.name: key.default for key in keys() if key.name in STARTER}
+    return {**defaults, "name": name, "connections": connections, "replicas": replicas}
+
+
+def stack_text(
+    values: Mapping[str, Any],
+    schema: str,
+    header: str = HEADER,
+    notes: Mapping[str, str] | None = None,
+) -> str:
+    """An annotated stack file with every key of the model, set or as an example.
+
+    Args:
+        values: what is set, by the dotted name of each key.
+        schema: where editors find the JSON Schema, relative to the file.
+        header: what the file is for.
+        notes: what else to say of a key in this file, by its dotted name.
+    """
+    lines = [f"# yaml-language-server: $schema={schema}", "#", *_comment(header, "")]
+    lines += ["#", *_comment(_EXAMPLES, "")]
+    for key in keys():
+        if len(key.path) == 1:
+            lines.append("")
+        lines += _lines(key, values, (notes or {}).get(key.name, ""))
+    return "\n".join(lines) + "\n"
+
+
+def _lines(key: Key, values: Mapping[str, Any], note: str) -> Iterator[str]:
+    indent = "  " * (len(key.path) - 1)
+    for text in filter(None, (key.description, note)):
+        yield from _comment(text, indent)
+    if key.path[-1] == LIMIT_BY_KEY:
+        for name, example in key.examples[0].items():
+            yield f"{indent}#{name}: {written(example)}"
+    elif key.part:
+        is_set = any(name.startswith(f"{key.name}.") for name in values)
+        yield f"{indent}{'' if is_set else '#'}{key.path[-1]}:"
+    elif key.name in values:
+        yield f"{indent}{key.path[-1]}: {written(values[key.name])}"
+    else:
+        yield f"{indent}#{key.path[-1]}: {written(key.examples[0])}"
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    start = f"{indent}# "
+    return textwrap.wrap(
+        " ".join(text.split()),
+        WIDTH,
+        initial_indent=start,
+        subsequent_indent=start,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def written(value: object) -> str:
+    """A value as a stack file spells it, on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {written(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(written, value)) + "]"
+    # YAML readers take these words for text, all of them; 3.0 and the like go in quotes.
+    if isinstance(value, str) and re.fullmatch(r"[a-z./][A-Za-z0-9_./:-]*|(\d+\.){2,3}\d+", value):
+        return value
+    return json.dumps(value)
 
 
 def secrets_text(secret: str, api: str) -> str:
     """A secrets file with one user, and the API's secret."""
     return _SECRETS.format(user=FIRST_USER, secret=secret, api=api)
-
-
-def _aligned(line: str) -> str:
-    """The comment of a filled-in line, back in the column of its neighbours."""
-    if not line.startswith(("name:", "connections:", "replicas:")):
-        return line
-    value, _, comment = line.partition("#")
-    return f"{value.rstrip():<24} #{comment}"

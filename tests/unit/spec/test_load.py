@@ -313,11 +313,11 @@ def test_any_value_is_a_stack_or_a_spec_error(values: dict[str, object]) -> None
 
 def test_what_production_yaml_shows_of_the_host_can_be_uncommented(tmp_path: Path) -> None:
     lines = (ROOT / "stack/production.yaml").read_text().splitlines()
-    start = lines.index("# host:")
-    end = next(at for at in range(start, len(lines)) if not lines[at].startswith("#"))
-    shown = [line.removeprefix("# ") for line in lines[start:end]]
+    start = lines.index("#host:")
+    block = lines[start : lines.index("", start)]
+    keys = [line.replace("#", "", 1) for line in block if not line.lstrip().startswith("# ")]
     file = tmp_path / "stack.yaml"
-    file.write_text("\n".join(["name: lab", "connections: 8000", *shown]) + "\n")
+    file.write_text("\n".join(["name: lab", "connections: 8000", *keys]) + "\n")
     asked = load(file).host.model_dump()
     assert asked.keys() == Stack.model_validate(MINIMAL).host.model_dump().keys()
     assert not [key for key, value in asked.items() if value in ("keep", 0)]
