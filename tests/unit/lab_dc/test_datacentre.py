@@ -94,7 +94,9 @@ def test_byte_by_byte_and_all_at_once(centre: Running, mode: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", [os.urandom(40), bytes(40), bytes(4), bytes(8) + os.urandom(60)]
+    "payload",
+    [os.urandom(40), bytes(40), bytes(4), bytes(8) + os.urandom(60)],
+    ids=["random", "zeros", "short", "no-message"],
 )
 def test_what_it_cannot_read_gets_telegrams_error(centre: Running, payload: bytes) -> None:
     peer = centre.peer("classic")
