@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 3
 SHELL_FILES = scripts/engine images/base/build .ci/run compose/production/host/prepare.sh $(wildcard scripts/*.sh tests/vm/*.sh tests/script/host/fakes/* tests/script/host/killing/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv engine up demo down clean test lint unit peers browser fuzz script integration test-vm machines bench bench-vm lock
+.PHONY: help venv engine up demo down clean test lint unit peers browser fuzz script integration test-vm machines bench bench-vm capture lock
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -110,6 +110,9 @@ bench-vm: venv ## 250,000 connections held by the production stack in a machine 
 	@$(ENGINE) status >/dev/null 2>&1 || trap '$(ENGINE) down' EXIT; \
 	trap 'exit 130' INT; trap 'exit 143' TERM; \
 	$(ENGINE) up && $(ENGINE) tools vm && $(VENV)/bin/python -m benchmarks.vm
+
+capture: venv ## what the collector answers of live stacks, anew, into tests/captured (`make engine` first)
+	$(VENV)/bin/python scripts/capture.py
 
 lock: ## write requirements.lock anew, to the newest releases pyproject.toml allows
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(PYTHON) -m venv "$$scratch" && \
