@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 3
 SHELL_FILES = scripts/engine images/base/build .ci/run compose/production/host/prepare.sh $(wildcard scripts/*.sh tests/vm/*.sh tests/script/host/fakes/* tests/script/host/killing/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv engine up demo down clean test lint unit peers browser fuzz script integration test-vm machines bench bench-vm docs lock
+.PHONY: help venv engine up demo down clean test lint unit peers browser fuzz script integration test-vm machines bench bench-vm docs lock capture
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -111,8 +111,13 @@ bench-vm: venv ## 250,000 connections held by the production stack in a machine 
 	trap 'exit 130' INT; trap 'exit 143' TERM; \
 	$(ENGINE) up && $(ENGINE) tools vm && $(VENV)/bin/python -m benchmarks.vm
 
+<<<<<<< HEAD
 docs: venv ## write what comes from the code: docs/stack-file.md, limits.md, commands.md, stack/*.yaml, the schema
 	$(VENV)/bin/python -m scripts.documents
+=======
+capture: venv ## what the collector answers of live stacks, anew, into tests/captured (`make engine` first)
+	$(VENV)/bin/python scripts/capture.py
+>>>>>>> collector
 
 lock: ## write requirements.lock anew, to the newest releases pyproject.toml allows
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(PYTHON) -m venv "$$scratch" && \

@@ -424,6 +424,7 @@ def test_a_reset_ends_a_session_even_one_that_waits_to_write(lab, unread: int) -
         (V2_TCP4, "empty\n"),
         (b"no header at all", "[other]\n127.0.0.1-1\n"),
     ],
+    ids=["short", "local", "unknown", "client", "nothing", "no-header"],
 )
 def test_clients_that_end_within_the_handshake_are_counted_by_address(
     lab,
