@@ -11,12 +11,17 @@ ifdef STACKCTL_ENGINE_SOCKET
 export DOCKER_HOST := unix://$(STACKCTL_ENGINE_SOCKET)
 endif
 
+CALL := $(VENV:$(CURDIR)/%=%)/bin/stackctl
+
 FUZZ_SECONDS ?= 3
+
+# A picture of the production stack from an earlier run of the whole-machine tests; without it `pictures` runs them.
+PRODUCTION_PICTURE ?=
 
 SHELL_FILES = scripts/engine images/base/build .ci/run compose/production/host/prepare.sh $(wildcard scripts/*.sh tests/vm/*.sh tests/script/host/fakes/* tests/script/host/killing/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv engine up demo down clean test lint unit peers browser fuzz script integration test-vm machines bench bench-vm docs lock
+.PHONY: help venv engine up next demo down clean test lint unit peers browser fuzz script integration test-vm machines bench bench-vm docs pictures lock
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -42,6 +47,14 @@ up: engine ## the stack of STACK=stack/lab.yaml, running and proven
 	@$(ENGINE) tools mmdebstrap || echo "make: without mmdebstrap the base image has to come from a registry" >&2
 	@[ -e $(dir $(STACK))secrets.yaml ] || $(VENV)/bin/stackctl init --secrets-only --file $(STACK)
 	$(VENV)/bin/stackctl up --file $(STACK)
+	@$(MAKE) --no-print-directory next STACK=$(STACK)
+
+# By the path that works in this folder: the environment's programs are not on PATH.
+next:
+	@printf '%s\n' '' '$(STACK) runs. Next, in this folder:' \
+	    '  $(CALL) status --file $(STACK)   # its containers' \
+	    '  $(CALL) probe --file $(STACK)    # a handshake of every user, mode and replica' \
+	    '  $(CALL) links --file $(STACK)    # tg://proxy links, with the secrets'
 
 demo: STACK = stack/demo.yaml
 demo: up ## the whole path without the internet: data centre, metrics, and a handshake for everyone
@@ -113,6 +126,15 @@ bench-vm: venv ## 250,000 connections held by the production stack in a machine 
 
 docs: venv ## write what comes from the code: docs/stack-file.md, limits.md, commands.md, stack/*.yaml, the schema
 	$(VENV)/bin/python -m scripts.documents
+
+pictures: engine ## docs/report.svg from the lab, docs/production.svg from a whole machine or PRODUCTION_PICTURE=FILE
+	$(MAKE) --no-print-directory up STACK=stack/lab.yaml
+	$(VENV)/bin/stackctl verify --file stack/lab.yaml --svg docs/report.svg
+	@reports=$$(mktemp -d) && trap 'rm -rf "$$reports"' EXIT && picture="$(PRODUCTION_PICTURE)" && \
+	if [ -z "$$picture" ]; then \
+	    picture=$$reports/production-trixie.svg && \
+	    STACKCTL_VM_REPORTS=$$reports $(MAKE) --no-print-directory machines; \
+	fi && cp "$$picture" docs/production.svg
 
 lock: ## write requirements.lock anew, to the newest releases pyproject.toml allows
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(PYTHON) -m venv "$$scratch" && \
