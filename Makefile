@@ -11,12 +11,19 @@ ifdef STACKCTL_ENGINE_SOCKET
 export DOCKER_HOST := unix://$(STACKCTL_ENGINE_SOCKET)
 endif
 
+CALL := $(VENV:$(CURDIR)/%=%)/bin/stackctl
+
 FUZZ_SECONDS ?= 3
+
+UNIT := $(if $(filter true,$(CI)),coverage,unit)
+
+# A picture of the production stack from an earlier run of the whole-machine tests; without it `pictures` runs them.
+PRODUCTION_PICTURE ?=
 
 SHELL_FILES = scripts/engine images/base/build .ci/run compose/production/host/prepare.sh $(wildcard scripts/*.sh tests/vm/*.sh tests/script/host/fakes/* tests/script/host/killing/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv engine up demo down clean test lint unit peers browser fuzz script integration test-vm machines bench bench-vm docs lock capture
+.PHONY: help venv engine up demo down clean test lint unit coverage peers browser fuzz script integration test-vm machines bench bench-vm docs lock capture next pictures
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -42,6 +49,14 @@ up: engine ## the stack of STACK=stack/lab.yaml, running and proven
 	@$(ENGINE) tools mmdebstrap || echo "make: without mmdebstrap the base image has to come from a registry" >&2
 	@[ -e $(dir $(STACK))secrets.yaml ] || $(VENV)/bin/stackctl init --secrets-only --file $(STACK)
 	$(VENV)/bin/stackctl up --file $(STACK)
+	@$(MAKE) --no-print-directory next STACK=$(STACK)
+
+# By the path that works in this folder: the environment's programs are not on PATH.
+next:
+	@printf '%s\n' '' '$(STACK) runs. Next, in this folder:' \
+	    '  $(CALL) status --file $(STACK)   # its containers' \
+	    '  $(CALL) probe --file $(STACK)    # a handshake of every user, mode and replica' \
+	    '  $(CALL) links --file $(STACK)    # tg://proxy links, with the secrets'
 
 demo: STACK = stack/demo.yaml
 demo: up ## the whole path without the internet: data centre, metrics, and a handshake for everyone
@@ -55,7 +70,7 @@ test: venv ## everything: lint, unit, browser, fuzz, integration, whole machines
 	@[ $$(id -u) = 0 ] || { echo "make: the integration tests enter other users' namespaces and processes: run this as root (sudo make test)" >&2; exit 2; }
 	@$(ENGINE) status >/dev/null 2>&1 || trap '$(ENGINE) down' EXIT; \
 	trap 'exit 130' INT; trap 'exit 143' TERM; \
-	$(ENGINE) up && $(ENGINE) tools && $(MAKE) --no-print-directory lint unit peers browser fuzz script integration machines
+	$(ENGINE) up && $(ENGINE) tools && $(MAKE) --no-print-directory lint $(UNIT) peers browser fuzz script integration machines
 
 lint: venv ## ruff, mypy, shellcheck
 	$(VENV)/bin/ruff check .
@@ -64,8 +79,11 @@ lint: venv ## ruff, mypy, shellcheck
 	@$(ENGINE) tools shellcheck
 	shellcheck $(SHELL_FILES)
 
-unit: venv ## tests that need no engine, with coverage
-	$(VENV)/bin/pytest tests/unit --cov --cov-report=term
+unit: venv ## tests that need no engine, on all processors
+	$(VENV)/bin/pytest tests/unit -n auto
+
+coverage: venv ## the same with coverage, as CI runs them
+	$(VENV)/bin/pytest tests/unit -n auto --cov --cov-report=term
 
 peers: venv ## the client of MTProto against proxies and clients that others wrote, on loopback
 	$(VENV)/bin/pytest tests/peers
@@ -111,13 +129,20 @@ bench-vm: venv ## 250,000 connections held by the production stack in a machine 
 	trap 'exit 130' INT; trap 'exit 143' TERM; \
 	$(ENGINE) up && $(ENGINE) tools vm && $(VENV)/bin/python -m benchmarks.vm
 
-<<<<<<< HEAD
 docs: venv ## write what comes from the code: docs/stack-file.md, limits.md, commands.md, stack/*.yaml, the schema
 	$(VENV)/bin/python -m scripts.documents
-=======
+
 capture: venv ## what the collector answers of live stacks, anew, into tests/captured (`make engine` first)
 	$(VENV)/bin/python scripts/capture.py
->>>>>>> collector
+
+pictures: engine ## docs/report.svg from the lab, docs/production.svg from a whole machine or PRODUCTION_PICTURE=FILE
+	$(MAKE) --no-print-directory up STACK=stack/lab.yaml
+	$(VENV)/bin/stackctl verify --file stack/lab.yaml --svg docs/report.svg
+	@reports=$$(mktemp -d) && trap 'rm -rf "$$reports"' EXIT && picture="$(PRODUCTION_PICTURE)" && \
+	if [ -z "$$picture" ]; then \
+	    picture=$$reports/production-trixie.svg && \
+	    STACKCTL_VM_REPORTS=$$reports $(MAKE) --no-print-directory machines; \
+	fi && cp "$$picture" docs/production.svg
 
 lock: ## write requirements.lock anew, to the newest releases pyproject.toml allows
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(PYTHON) -m venv "$$scratch" && \
