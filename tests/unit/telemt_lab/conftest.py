@@ -35,7 +35,7 @@ CENSORSHIP = "mask = false\nserver_hello_delay_max_ms = 0"
 API_PORT, METRICS_PORT, BINARY_PORT = 9091, 9090, 9443
 # With a binary given, what a client sees is compared with it: the same tests run against it too.
 BINARY = os.environ.get("TELEMT_BINARY", "")
-COMPARED = {"test_handshake", "test_strangers", "test_limits"}
+COMPARED = {"test_handshake", "test_fallback", "test_limits"}
 PATIENCE_S = 30
 """How long a test waits for what comes at once: only a failure, or a machine that hangs, waits."""
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}

@@ -1,4 +1,4 @@
-"""Who is not a user: wrong secret, wrong domain, wrong clock, replays, browsers, scanners."""
+"""Connections that are not a user's: wrong secret, domain or clock, replays, browsers, scanners."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ import pytest
 from mtpeer import Peer, client_hello
 from telemt_lab.load import load
 from telemt_lab.masking import Masking
-from telemt_lab.verdicts import Stranger
+from telemt_lab.verdicts import Fallback
 
 # Once is enough for what takes a while; and against the binary, where there is one.
 ONCE = pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_where_strangers_go(
     path = tmp_path / "t.toml"
     path.write_text(f'[censorship]\ntls_domain = "{DOMAIN}"\ntls_domains = ["two.example"]\n{mask}')
     masking = Masking(asyncio.new_event_loop(), load(path).censorship)
-    assert masking.target(Stranger("reason", name=name)) == target
+    assert masking.target(Fallback("reason", name=name)) == target
 
 
 def test_without_a_mask_a_stranger_hears_nothing(lab) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 IMAGE = Path(__file__).parents[3] / "images" / "telemt-lab"
 LOADS = """
 import sys
-from telemt_lab.rehearsal import rehearse
-rehearse()
+from telemt_lab.fake_tls import warm_up
+warm_up()
 before = set(sys.modules)
-from telemt_lab.ciphers import keystream
+from telemt_lab.obfuscation import keystream
 from telemt_lab.fake_tls import server_flight
 server_flight(bytes(16), bytes(32), bytes(32), bytes(2), 0x1D, 0, 0)
 keystream(bytes(32), bytes(16)).update(b"x")

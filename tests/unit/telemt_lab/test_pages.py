@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemt_lab.control import parse_request
+from telemt_lab.http_server import parse_request
 
 
 def test_health_has_telemts_shape_and_says_double(lab, http) -> None:

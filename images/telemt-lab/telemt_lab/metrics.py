@@ -1,10 +1,17 @@
-"""The counters, and their text for Prometheus."""
+"""What the metrics port serves: counters for Prometheus, and the page of failed handshakes.
+
+Telemt calls that page /beobachten (German for "to observe"): each address that failed a handshake,
+how often, and in which way. stackctl reads there which client address a replica saw.
+"""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 
 from . import VERSION
+from .document import Network, contains
+from .http_server import Request, Response
 from .users import User, Users
 
 _BUILD = {f'version="{VERSION}",double="true"': 1}
@@ -108,3 +115,79 @@ def _metric(name: str, kind: str, meaning: str, values: Mapping[str, float]) -> 
 
 def _escape(label: str) -> str:
     return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+BROKEN_OFF = "expected_64_got_0"
+OTHER = "other"
+
+# As many as Telemt keeps; beyond them a new address is not counted.
+_MOST = 65_536
+
+
+class FailedHandshakes:
+    """Counters by class and address, each forgotten so many minutes after its last failure."""
+
+    def __init__(self, minutes: int) -> None:
+        """minutes 0 counts nothing."""
+        self._ttl_s = minutes * 60
+        # Oldest first: whoever fails again moves to the end.
+        self._entries: dict[tuple[str, str], tuple[int, float]] = {}
+
+    def record(self, kind: str, host: str) -> None:
+        """Count a failure of an address."""
+        if not self._ttl_s:
+            return
+        self._forget()
+        tries, _ = self._entries.pop((kind, host), (0, 0.0))
+        if tries or len(self._entries) < _MOST:
+            self._entries[kind, host] = (tries + 1, time.monotonic())
+
+    def render(self) -> str:
+        """Return the page: each class in brackets, then its addresses, most failures first."""
+        if not self._ttl_s:
+            return "beobachten disabled\n"
+        self._forget()
+        classes: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+        for (kind, host), (tries, _) in self._entries.items():
+            classes[kind].append((-tries, host))
+        lines = []
+        for kind, found in sorted(classes.items()):
+            lines.append(f"[{kind}]\n")
+            lines += [f"{host}-{-tries}\n" for tries, host in sorted(found)]
+        return "".join(lines) or "empty\n"
+
+    def _forget(self) -> None:
+        oldest = time.monotonic() - self._ttl_s
+        while self._entries:
+            entry = next(iter(self._entries))
+            if self._entries[entry][1] >= oldest:
+                break
+            del self._entries[entry]
+
+
+class Metrics:
+    """GET /metrics and /beobachten for those on the whitelist; an empty one admits everyone."""
+
+    def __init__(
+        self,
+        counters: Counters,
+        failed_handshakes: FailedHandshakes,
+        users: Users,
+        whitelist: tuple[Network, ...],
+    ) -> None:
+        self._counters = counters
+        self._failed_handshakes = failed_handshakes
+        self._users = users
+        self._whitelist = whitelist
+
+    def answer(self, request: Request) -> Response | None:
+        """Return the page, 404 for another path, or None where the peer gets no answer."""
+        if self._whitelist and not contains(self._whitelist, request.peer):
+            return None
+        if request.path == "/beobachten":
+            page = self._failed_handshakes.render().encode()
+            return Response(HTTPStatus.OK, "text/plain; charset=utf-8", page)
+        if request.path != "/metrics":
+            return Response(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"Not Found\n")
+        page = self._counters.render(self._users).encode()
+        return Response(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", page)

@@ -1,6 +1,6 @@
 import asyncio
 
-from telemt_lab.limiter import ConnectionLimit
+from telemt_lab.clients import ConnectionLimit
 
 
 def test_no_cap_is_no_wait() -> None:
