@@ -70,12 +70,19 @@ class Lab:
         assert report["exit"] == done.returncode
         return report
 
+    def why_wrong(self) -> dict[tuple[str, str, str], str]:
+        """(limit, target, verdict) of every finding that is short or an error, and its evidence."""
+        wrong = [f for f in self.verify()["findings"] if f["verdict"] in WRONG]
+        found = {(f["limit"], f["target"], f["verdict"]): f["evidence"] for f in wrong}
+        assert len(found) == len(wrong), "a limit of a target has one finding"
+        return found
+
     def wrong(self) -> list[tuple[str, str, str]]:
         """(limit, target, verdict) of every finding that is short or an error; prints why."""
-        wrong = [f for f in self.verify()["findings"] if f["verdict"] in WRONG]
-        for f in wrong:
-            print(f"{f['verdict']} {f['limit']} on {f['target']}: {f['evidence']}")
-        return [(f["limit"], f["target"], f["verdict"]) for f in wrong]
+        found = self.why_wrong()
+        for (limit, target, verdict), evidence in found.items():
+            print(f"{verdict} {limit} on {target}: {evidence}")
+        return list(found)
 
     def container(self, target: str) -> Container:
         """The container of a target, as the engine has it now."""
