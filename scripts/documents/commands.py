@@ -33,6 +33,9 @@ Most commands take a stack file with `--file`. Without `--file` they take
 The file that was found is named on stderr. Where several are found they are listed, and the command
 ends with exit status 2: name one with `--file`.
 
+`up`, `down`, `host apply`, `host rollback` and `init --secrets-only` change things. Where several
+stack files fit they never pick one, also where one of them runs.
+
 `stackctl --install-completion` adds shell completion. `NO_COLOR`, `DOCKER_HOST`, `DOCKER_CONTEXT`
 and the current docker context are honoured. Reports go to stdout, progress and errors to stderr;
 with `--json` stdout is one JSON object.

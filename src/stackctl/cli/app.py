@@ -36,13 +36,16 @@ Strict = Annotated[
 ]
 
 
-def load_stack(path: Path | None, fit: bool = False, strict: bool = False) -> Stack:
+def load_stack(
+    path: Path | None, fit: bool = False, strict: bool = False, *, changes: bool = False
+) -> Stack:
     """The stack of a file, its mode replaced where the command line says so.
 
     Args:
         path: the file; None where the command line names none, and it has to be found.
         fit: lower what cannot be granted, whatever the file says.
         strict: refuse it, whatever the file says.
+        changes: the command changes or removes things, so it never picks one of several files.
 
     Raises:
         SpecError: the file is wrong or there is none, or both modes were asked for.
@@ -53,5 +56,5 @@ def load_stack(path: Path | None, fit: bool = False, strict: bool = False) -> St
 
     if fit and strict:
         raise SpecError("", "--fit and --strict exclude each other", "give one of them")
-    stack = load(path or find_stack_file())
+    stack = load(path or find_stack_file(changes=changes))
     return with_mode(stack, "fit" if fit else "strict") if fit or strict else stack

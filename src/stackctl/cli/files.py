@@ -26,7 +26,7 @@ def init(
     from stackctl.spec import init_secrets
 
     if secrets_only:
-        written: tuple[Path, ...] = (init_secrets(load_stack(file).secrets_path),)
+        written: tuple[Path, ...] = (init_secrets(load_stack(file, changes=True).secrets_path),)
     else:
         written = write(folder, name, connections, replicas)
     for path in written:

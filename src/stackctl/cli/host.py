@@ -80,7 +80,7 @@ def _run(
     from stackctl.plan import make_plan
     from stackctl.render.host import host_files
 
-    stack = load_stack(file)
+    stack = load_stack(file, changes=command != "check")
     plan = make_plan(stack)
     try:
         found = run(command, host_files(plan), ssh, dry=dry)

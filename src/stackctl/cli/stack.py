@@ -33,7 +33,7 @@ def up(
     from stackctl.operate.up import up as start
     from stackctl.spec import load_secrets
 
-    stack = load_stack(file, fit, strict)
+    stack = load_stack(file, fit, strict, changes=True)
     secrets = load_secrets(stack.secrets_path)
     try:
         with progress() as say:
@@ -65,7 +65,7 @@ def down(
     from stackctl.engine import Engine
     from stackctl.operate.up import down as stop
 
-    stack = load_stack(file)
+    stack = load_stack(file, changes=True)
     with progress() as say:
         removed = stop(stack, Engine.connect(), say, force=force, volumes=volumes)
     for what in removed:

@@ -12,8 +12,11 @@ from stackctl.errors import EngineError, SpecError
 USUAL = Path("stack.yaml")
 
 
-def find_stack_file() -> Path:
+def find_stack_file(*, changes: bool = False) -> Path:
     """./stack.yaml; else the stack that runs, or the one stack file below; named on stderr.
+
+    Args:
+        changes: the command changes or removes things, so it never picks one of several files.
 
     Raises:
         SpecError: there is none, or there are several.
@@ -24,9 +27,22 @@ def find_stack_file() -> Path:
 
     below = stack_files(Path())
     running = _running()
-    path, why = choose(files_of(running or {}), below, asked=running is not None)
+    of_running = files_of(running or {})
+    if changes:
+        refuse_several({**below, **of_running})
+    path, why = choose(of_running, below, asked=running is not None)
     print(f"stackctl: using {path}: {why}", file=sys.stderr)
     return path
+
+
+def refuse_several(files: Mapping[Path, str]) -> None:
+    """Refuse to pick one of several stack files; that one of them runs is no reason.
+
+    Raises:
+        SpecError: there are several.
+    """
+    if len(files) > 1:
+        raise _several("several stack files fit, and this command changes things", files)
 
 
 def choose(running: Mapping[Path, str], below: Mapping[Path, str], asked: bool) -> tuple[Path, str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from stackctl.cli import main as _registers  # noqa: F401
 from stackctl.cli import stackfile
-from stackctl.cli.app import load_stack
+from stackctl.cli.app import app, load_stack
 from stackctl.cli.stackfile import choose, files_of, find_stack_file
 from stackctl.errors import Exit, SpecError
 
@@ -63,6 +65,40 @@ def test_the_only_stack_file_below_is_taken_and_named(
     write(here / "proxy/mine.yaml", "mine")
     assert find_stack_file() == Path("proxy/mine.yaml")
     assert "using proxy/mine.yaml: it is the only stack file here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("up",),
+        ("down",),
+        ("host", "apply"),
+        ("host", "rollback"),
+        ("init", "--secrets-only"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_changes_things_never_takes_one_of_several(
+    here: Path, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...]
+) -> None:
+    for name in ("lab", "demo"):
+        write(here / f"stack/{name}.yaml", name)
+    runs(monkeypatch, {"lab": str(here / "stack/.stackctl/lab")})
+    error = CliRunner().invoke(app, argv).exception
+    assert isinstance(error, SpecError)
+    assert "several stack files fit" in error.message
+    assert "--file stack/lab.yaml   (lab)" in error.message
+    assert error.exit_code == Exit.USAGE
+    assert sorted(path.name for path in here.rglob("*.yaml")) == ["demo.yaml", "lab.yaml"]
+
+
+def test_a_command_that_changes_things_takes_the_only_one(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(here / "stack/lab.yaml", "lab")
+    # The file below and that of the running stack are one.
+    runs(monkeypatch, {"lab": str(here / "stack/.stackctl/lab")})
+    assert load_stack(None, changes=True).name == "lab"
 
 
 @pytest.mark.parametrize(
