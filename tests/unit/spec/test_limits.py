@@ -1,4 +1,4 @@
-"""Overrides of THE TABLE: every row, every kind."""
+"""Overrides of the limits table: every row, every kind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from stackctl.errors import SpecError
 from stackctl.limits import INFINITY, TABLE, Kind, Limit
 from stackctl.spec import Stack
-from stackctl.spec.limits import _FOLLOWS, overridable
+from stackctl.spec.limits import FOLLOWS, overridable
 from stackctl.spec.load import parse
 from stackctl.spec.yaml import Document
 
@@ -45,7 +45,7 @@ def test_every_row_refuses_junk(row: Limit, value: object) -> None:
 def test_every_derived_number_names_real_keys() -> None:
     for row in TABLE.values():
         if row.derive:
-            named = _FOLLOWS[row.derive].split(" and ")
+            named = FOLLOWS[row.derive].split(" and ")
             assert set(named) <= set(Stack.model_fields)
 
 
