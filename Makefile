@@ -15,13 +15,15 @@ CALL := $(VENV:$(CURDIR)/%=%)/bin/stackctl
 
 FUZZ_SECONDS ?= 3
 
+UNIT := $(if $(filter true,$(CI)),coverage,unit)
+
 # A picture of the production stack from an earlier run of the whole-machine tests; without it `pictures` runs them.
 PRODUCTION_PICTURE ?=
 
 SHELL_FILES = scripts/engine images/base/build .ci/run compose/production/host/prepare.sh $(wildcard scripts/*.sh tests/vm/*.sh tests/script/host/fakes/* tests/script/host/killing/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv engine up next demo down clean test lint unit peers browser fuzz script integration test-vm machines bench bench-vm docs pictures lock
+.PHONY: help venv engine up demo down clean test lint unit coverage peers browser fuzz script integration test-vm machines bench bench-vm docs lock capture next pictures
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -64,11 +66,11 @@ down: venv ## stop the stack, then the engine if `make` started it
 	@if $(ENGINE) status >/dev/null 2>&1; then for stack in $(STACK) stack/demo.yaml; do $(VENV)/bin/stackctl down --volumes --file $$stack || exit; done; else echo "make: no engine answers, so no stack runs"; fi
 	@$(ENGINE) down
 
-test: venv ## everything: lint, unit, browser, fuzz, integration, whole machines; starts an engine if none runs, and stops that one again
+test: venv ## lint, unit, peers, browser, fuzz, script, integration, one whole machine; starts an engine if none runs, and stops that one again
 	@[ $$(id -u) = 0 ] || { echo "make: the integration tests enter other users' namespaces and processes: run this as root (sudo make test)" >&2; exit 2; }
 	@$(ENGINE) status >/dev/null 2>&1 || trap '$(ENGINE) down' EXIT; \
 	trap 'exit 130' INT; trap 'exit 143' TERM; \
-	$(ENGINE) up && $(ENGINE) tools && $(MAKE) --no-print-directory lint unit peers browser fuzz script integration machines
+	$(ENGINE) up && $(ENGINE) tools && $(MAKE) --no-print-directory lint $(UNIT) peers browser fuzz script integration machines
 
 lint: venv ## ruff, mypy, shellcheck
 	$(VENV)/bin/ruff check .
@@ -77,8 +79,11 @@ lint: venv ## ruff, mypy, shellcheck
 	@$(ENGINE) tools shellcheck
 	shellcheck $(SHELL_FILES)
 
-unit: venv ## tests that need no engine, with coverage
-	$(VENV)/bin/pytest tests/unit --cov --cov-report=term
+unit: venv ## tests that need no engine, on all processors
+	$(VENV)/bin/pytest tests/unit -n auto
+
+coverage: venv ## the same with coverage, as CI runs them
+	$(VENV)/bin/pytest tests/unit -n auto --cov --cov-report=term
 
 peers: venv ## the client of MTProto against proxies and clients that others wrote, on loopback
 	$(VENV)/bin/pytest tests/peers
@@ -102,23 +107,31 @@ script: venv ## prepare.sh in dash and busybox, on a folder that stands for a ho
 	@$(ENGINE) tools busybox
 	$(VENV)/bin/pytest tests/script
 
-integration: venv ## tests against a real engine (`make engine` first)
-	$(VENV)/bin/pytest tests/integration
+integration: venv ## tests against a real engine, two at a time (`make engine` first)
+	$(VENV)/bin/pytest tests/integration -n 2
 
-test-vm: venv ## the whole-machine tests: Debian 13 and 12 in software emulation; starts an engine as `test` does
-	@[ $$(id -u) = 0 ] || { echo "make: building the machines needs root: run this as root (sudo make test-vm)" >&2; exit 2; }
-	@$(ENGINE) status >/dev/null 2>&1 || trap '$(ENGINE) down' EXIT; \
-	trap 'exit 130' INT; trap 'exit 143' TERM; \
-	$(ENGINE) up && $(MAKE) --no-print-directory machines
-
-machines: venv
+# Each test of tests/vm runs in one of the two. Ids name the Debian release; test_held.py has a machine of its own.
+machines: venv ## the whole machine that `make test` has, Debian 13: prepared, rebooted, proven, rolled back
 	@$(ENGINE) tools vm
-	$(VENV)/bin/pytest tests/vm
+	$(VENV)/bin/pytest tests/vm -k trixie
+
+# Both machines at once: one step of prepare.sh or systemd keeps one of the two cores busy. The second one's output
+# is shown at the end.
+test-vm: venv ## the other machines: Debian 12 with every sabotage and kill, 20,000 connections held; starts an engine as `test` does
+	@[ $$(id -u) = 0 ] || { echo "make: building the machines needs root: run this as root (sudo make test-vm)" >&2; exit 2; }
+	@engine=left held= log=$$(mktemp); \
+	$(ENGINE) status >/dev/null 2>&1 || engine=down; \
+	trap '[ -z "$$held" ] || { kill $$held; wait $$held; } 2>/dev/null; rm -f "$$log"; [ $$engine = left ] || $(ENGINE) down' EXIT; \
+	trap 'exit 130' INT; trap 'exit 143' TERM; \
+	$(ENGINE) up && $(ENGINE) tools vm || exit; \
+	$(VENV)/bin/pytest tests/vm/test_held.py >"$$log" 2>&1 & held=$$!; \
+	status=0; $(VENV)/bin/pytest tests/vm -k bookworm || status=$$?; \
+	wait $$held || status=$$?; held=; cat "$$log"; exit $$status
 
 bench: venv ## measurements on this machine (`make engine` first)
 	$(VENV)/bin/python -m benchmarks
 
-bench-vm: venv ## 250,000 connections held by the production stack in a machine of 8 GiB; half an hour and more
+bench-vm: venv ## 100,000 and 250,000 connections held by the production stack in a machine of 8 GiB; half an hour and more
 	@[ $$(id -u) = 0 ] || { echo "make: building the machine needs root: run this as root (sudo make bench-vm)" >&2; exit 2; }
 	@$(ENGINE) status >/dev/null 2>&1 || trap '$(ENGINE) down' EXIT; \
 	trap 'exit 130' INT; trap 'exit 143' TERM; \
@@ -126,6 +139,9 @@ bench-vm: venv ## 250,000 connections held by the production stack in a machine 
 
 docs: venv ## write what comes from the code: docs/stack-file.md, limits.md, commands.md, stack/*.yaml, the schema
 	$(VENV)/bin/python -m scripts.documents
+
+capture: venv ## what the collector answers of live stacks, anew, into tests/captured (`make engine` first)
+	$(VENV)/bin/python scripts/capture.py
 
 pictures: engine ## docs/report.svg from the lab, docs/production.svg from a whole machine or PRODUCTION_PICTURE=FILE
 	$(MAKE) --no-print-directory up STACK=stack/lab.yaml

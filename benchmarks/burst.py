@@ -16,12 +16,12 @@ from typing import Any
 from benchmarks.ahead import ahead
 from benchmarks.measure import BenchmarkError, Figure, compile_stackctl, interleave, machine, main
 from benchmarks.processes import tcp_counters
-from benchmarks.sink import build
 from benchmarks.table import Quantities, Table, picture, publish_table
 from benchmarks.topologies import SOURCES, Running, guide, naive, own_host, parts, rendered
 from benchmarks.traffic import build_traffic
 from stackctl.operate.check import free_port
 from stackctl.report.chart import bars
+from tests.doubles.sink import build
 
 CLIENTS = 5000
 STALL_SECONDS = 0.2

@@ -22,11 +22,12 @@ from benchmarks.lab import signals_as_interrupts, signals_ignored
 from benchmarks.measure import LEAST_REPEATS, BenchmarkError, Figure, interleave, machine
 from benchmarks.narrow import TABLE_FILL, TABLE_SIZE, flush
 from benchmarks.processes import family
-from benchmarks.sink import build
 from benchmarks.table import Quantities, Table, picture, publish_table
 from benchmarks.topologies import HAPROXY_IMAGE, SOURCES, Parts, Running, own_host, parts
 from benchmarks.traffic import Traffic, build_traffic
 from stackctl.report.chart import bars
+from tests.doubles.compiler import CompileError
+from tests.doubles.sink import build
 
 CONNECTIONS = 150_000
 ENTRIES = 262_144
@@ -273,7 +274,7 @@ def _main() -> None:
         parser.error("--repeats and --connections: 1 or more")
     try:
         measure(asked.repeats, asked.connections)
-    except BenchmarkError as error:
+    except (BenchmarkError, CompileError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit(130)

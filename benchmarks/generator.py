@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import shutil
 import statistics
 import subprocess
 import tempfile
@@ -28,6 +27,7 @@ from benchmarks.measure import (
 from stackctl.traffic.model import Load, Machine, Target
 from stackctl.traffic.plan import plan_load
 from stackctl.traffic.run import run_load
+from tests.doubles.compiler import compile_c
 
 CONNECTIONS = 8000
 IN_FLIGHT = 48
@@ -51,18 +51,10 @@ class Bench:
         """Compile both C programs.
 
         Raises:
-            BenchmarkError: there is no compiler, or it refuses them.
+            CompileError: there is no C compiler, or it refuses them.
         """
-        if shutil.which("cc") is None:
-            raise BenchmarkError(
-                "there is no C compiler `cc`: `apt-get install gcc libc6-dev` brings one"
-            )
         for name in ("generator", "echo"):
-            source = Path(__file__).with_name(f"{name}.c")
-            argv = ["cc", "-O2", "-o", str(self.folder / name), str(source)]
-            done = subprocess.run(argv, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise BenchmarkError(f"cc refuses {source.name}:\n{done.stderr[-800:]}")
+            compile_c(Path(__file__).with_name(f"{name}.c"), self.folder)
 
     @contextmanager
     def server(self) -> Iterator[int]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import stackctl
+from tests.doubles.compiler import CompileError
 
 RESULTS = Path(__file__).parent / "results"
 LEAST_REPEATS = 5
@@ -85,7 +86,7 @@ def main(description: str | None, *benchmarks: Callable[[int], None]) -> None:
     try:
         for benchmark in benchmarks:
             benchmark(repeats)
-    except BenchmarkError as error:
+    except (BenchmarkError, CompileError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         print("interrupted: nothing was written of the benchmark that ran", file=sys.stderr)

@@ -14,12 +14,12 @@ import yaml
 from benchmarks.ahead import ahead
 from benchmarks.measure import Figure, compile_stackctl, interleave, machine, main
 from benchmarks.processes import cpu_seconds, userland_proxies
-from benchmarks.sink import build
 from benchmarks.table import Quantities, Table, picture, publish_table
 from benchmarks.topologies import Running, bare, guide, naive, parts, rendered
 from benchmarks.traffic import build_traffic
 from stackctl.operate.check import free_port
 from stackctl.report.chart import bars
+from tests.doubles.sink import build
 
 SECONDS = 0.7
 CONNECTIONS = 64

@@ -16,11 +16,11 @@ from benchmarks.ahead import ahead
 from benchmarks.burst import inside
 from benchmarks.measure import BenchmarkError, Figure, compile_stackctl, interleave, machine, main
 from benchmarks.processes import cpu_seconds
-from benchmarks.sink import build
 from benchmarks.table import Quantities, Table, picture, publish_table
 from benchmarks.topologies import Running, guide, parts, rendered
 from benchmarks.traffic import build_traffic
 from stackctl.report.chart import curves
+from tests.doubles.sink import build
 
 LOW, HIGH = 20000, 30499
 """The port range: one HAProxy of at most 20,000 descriptors fills nine tenths of it."""

@@ -14,7 +14,6 @@ from benchmarks.ahead import ahead
 from benchmarks.burst import inside
 from benchmarks.measure import BenchmarkError, Figure, compile_stackctl, interleave, machine, main
 from benchmarks.processes import resident_bytes
-from benchmarks.sink import build
 from benchmarks.sockets import charged
 from benchmarks.table import Quantities, Table, picture, publish_table
 from benchmarks.topologies import Running, guide, naive, parts, rendered
@@ -22,6 +21,7 @@ from benchmarks.traffic import build_traffic
 from stackctl.operate.check import free_port
 from stackctl.plan.sizes import KERNEL_BYTES
 from stackctl.report.chart import bars
+from tests.doubles.sink import build
 
 READ_SECONDS = 3.0
 """They read for so long before they stop: sockets have grown by then, as far as they may."""

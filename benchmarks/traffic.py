@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import select
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.measure import BenchmarkError
+from tests.doubles.compiler import compile_c
 
 SOURCE = Path(__file__).with_name("traffic.c")
 SLACK_SECONDS = 20.0
@@ -20,21 +20,12 @@ SLACK_SECONDS = 20.0
 
 
 def build_traffic(folder: Path) -> Path:
-    """Compile traffic.c; returns the program's path.
+    """Compile traffic.c into `folder`; returns the program.
 
     Raises:
-        BenchmarkError: there is no C compiler, or it refuses the source.
+        CompileError: there is no C compiler, or it refuses the source.
     """
-    if shutil.which("cc") is None:
-        raise BenchmarkError(
-            "there is no C compiler `cc`: `apt-get install gcc libc6-dev` brings one"
-        )
-    made = folder / "traffic"
-    argv = ["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(made), str(SOURCE)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BenchmarkError(f"cc refuses {SOURCE.name}:\n{done.stderr[-800:]}")
-    return made
+    return compile_c(SOURCE, folder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,15 @@ def finding(
     remedy = "raise it" if bad else ""
     got = None if verdict is Verdict.ERROR else 4096 - bad
     return LimitFinding(
-        limit, target, 4096, got, verdict, Depth.EFFECTIVE, evidence, reason, remedy
+        limit,
+        verdict,
+        evidence,
+        remedy,
+        target,
+        wanted=4096,
+        got=got,
+        depth=Depth.EFFECTIVE,
+        reason=reason,
     )
 
 

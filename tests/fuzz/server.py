@@ -24,9 +24,9 @@ with atheris.instrument_imports(include=["telemt_lab", "lab_dc"]):
     from lab_dc.answers import answer
     from lab_dc.framing import ABRIDGED, INTERMEDIATE, LONGEST_FRAME, PADDED, Deframer, FrameError
     from lab_dc.session import InitError, Opened
+    from telemt_lab.authentication import Authenticator
     from telemt_lab.client_hello import read_hello
     from telemt_lab.config import Access, Censorship, Mask, Modes, UserEntry
-    from telemt_lab.gate import Gate
     from telemt_lab.handshake import Handshake
     from telemt_lab.proxy_protocol import LONGEST_HEADER, InvalidHeaderError, parse
     from telemt_lab.records import Records
@@ -72,8 +72,8 @@ def _held(one: Handshake) -> int:
 
 def handshake(data: bytes) -> None:
     """The first bytes of a client: init, ClientHello, records."""
-    gate = Gate(Modes(True, True, True), _ACCESS, _CENSORSHIP, Users(_ACCESS))
-    one = Handshake(gate, "192.0.2.7")
+    authenticator = Authenticator(Modes(True, True, True), _ACCESS, _CENSORSHIP, Users(_ACCESS))
+    one = Handshake(authenticator, "192.0.2.7")
     for piece in _pieces(data):
         verdict = one.feed(piece)
         if verdict is None:
@@ -85,8 +85,8 @@ def handshake(data: bytes) -> None:
 
 def inside_tls(data: bytes) -> None:
     """What comes after a good ClientHello."""
-    gate = Gate(Modes(True, True, True), _ACCESS, _CENSORSHIP, Users(_ACCESS))
-    one = Handshake(gate, "192.0.2.7")
+    authenticator = Authenticator(Modes(True, True, True), _ACCESS, _CENSORSHIP, Users(_ACCESS))
+    one = Handshake(authenticator, "192.0.2.7")
     assert isinstance(one.feed(client_hello(SECRET, DOMAIN)), Flight)
     for piece in _pieces(data):
         verdict = one.feed(piece)

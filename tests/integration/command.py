@@ -73,7 +73,7 @@ class Command:
         """What it has said so far."""
         return "".join(self._err)
 
-    def said(self, pattern: str, seconds: float = 60) -> re.Match[str]:
+    def said(self, pattern: str, seconds: float = 120) -> re.Match[str]:
         """Wait until stderr matches."""
 
         def matched() -> bool:
@@ -98,7 +98,7 @@ class Command:
         """A signal for this process alone."""
         self._process.send_signal(number)
 
-    def wait(self, seconds: float = 60) -> int:
+    def wait(self, seconds: float = 180) -> int:
         """Its exit status, as a shell shows it: 128 and the number where a signal ended it."""
         status = self._process.wait(seconds)
         for reader in self._readers:

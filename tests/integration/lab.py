@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,16 @@ from docker.models.containers import Container
 
 STACKCTL = [sys.executable, "-m", "stackctl"]
 
+WRONG = {"short", "error"}
+"""Verdicts of a limit that is not as the plan wants it."""
+
 UIDS = {"haproxy": 99, "telemt": 65532}
 """The user each container's process runs as."""
+
+
+@cache
+def _engine() -> docker.DockerClient:
+    return docker.from_env()
 
 
 def stackctl(*args: str, cwd: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
@@ -61,16 +70,23 @@ class Lab:
         assert report["exit"] == done.returncode
         return report
 
+    def why_wrong(self) -> dict[tuple[str, str, str], str]:
+        """(limit, target, verdict) of every finding that is short or an error, and its evidence."""
+        wrong = [f for f in self.verify()["findings"] if f["verdict"] in WRONG]
+        found = {(f["limit"], f["target"], f["verdict"]): f["evidence"] for f in wrong}
+        assert len(found) == len(wrong), "a limit of a target has one finding"
+        return found
+
     def wrong(self) -> list[tuple[str, str, str]]:
         """(limit, target, verdict) of every finding that is short or an error; prints why."""
-        wrong = [f for f in self.verify()["findings"] if f["verdict"] in {"short", "error"}]
-        for f in wrong:
-            print(f"{f['verdict']} {f['limit']} on {f['target']}: {f['evidence']}")
-        return [(f["limit"], f["target"], f["verdict"]) for f in wrong]
+        found = self.why_wrong()
+        for (limit, target, verdict), evidence in found.items():
+            print(f"{verdict} {limit} on {target}: {evidence}")
+        return list(found)
 
     def container(self, target: str) -> Container:
         """The container of a target, as the engine has it now."""
-        found = docker.from_env().containers.list(
+        found = _engine().containers.list(
             all=True,
             filters={"label": [f"io.stackctl.stack={self.name}", f"io.stackctl.target={target}"]},
         )
@@ -125,12 +141,12 @@ class Lab:
         )
         assert done.returncode == 0, f"{argv}: {done.stderr}"
 
-    def wait_healthy(self, target: str, seconds: float = 40) -> None:
+    def wait_healthy(self, target: str, seconds: float = 90) -> None:
         """Until the engine calls a target healthy."""
         until(lambda: self.container(target).attrs["State"]["Health"]["Status"] == "healthy",
               seconds, f"{target} healthy")  # fmt: skip
 
-    def wait_l7ok(self, seconds: float = 30) -> None:
+    def wait_l7ok(self, seconds: float = 90) -> None:
         """Until HAProxy's own checks call every replica up."""
 
         def settled() -> bool:
@@ -151,8 +167,8 @@ class Lab:
         assert changed != text, "the edit changed nothing"
         path.write_text(changed)
         self.container("haproxy").kill("SIGUSR2")
-        until(lambda: self.worker() != before, 15, "a new HAProxy worker")
-        until(lambda: "Name: HAProxy" in self.admin("show info"), 15, "the worker's socket")
+        until(lambda: self.worker() != before, 60, "a new HAProxy worker")
+        until(lambda: "Name: HAProxy" in self.admin("show info"), 60, "the worker's socket")
         self.wait_l7ok()
 
 

@@ -2,20 +2,55 @@
 
 A sabotage is a context: on entry the limit is broken on the live stack, on exit it is repaired. It
 is found by (limit, role): the same knob on HAProxy and on a replica is broken on each.
+
+Breaking a limit takes milliseconds, or one reload for any number of lines in haproxy.cfg; `verify`
+takes seconds. So what can be broken beside others is broken in rounds, and `verify` runs once in
+each round (`rounds`).
 """
 
 from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import combinations
+from math import comb
 from pathlib import Path
 
 from .lab import Lab, until
 
 Break = Callable[[Lab, str], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """Another line in haproxy.cfg.
+
+    Attributes:
+        pattern: matches one place of the file.
+        replacement: what stands there instead.
+    """
+
+    pattern: str
+    replacement: str
+
+    @contextmanager
+    def __call__(self, lab: Lab, _target: str) -> Iterator[None]:
+        """The live worker runs with this line alone changed."""
+        before = (lab.rendered / "haproxy/haproxy.cfg").read_text()
+        _run_with(lab, [self], before)
+        try:
+            yield
+        finally:
+            _run_with(lab, [], before)
+
+    def edit(self, text: str) -> str:
+        """The file with this line changed."""
+        changed, count = re.subn(self.pattern, self.replacement, text, flags=re.MULTILINE)
+        assert count == 1, f"{self.pattern!r} stands {count} times in haproxy.cfg"
+        return changed
 
 
 @dataclass(frozen=True)
@@ -28,6 +63,7 @@ class Sabotage:
         broken: breaks it for as long as the context lasts.
         verdict: what verification must call it.
         link: the kind of lab it needs.
+        alone: nothing else can be broken at the same time.
         by_chance: limits that verification may call wrong, too, where the probe's own client
             happens to meet what is broken.
     """
@@ -37,7 +73,48 @@ class Sabotage:
     broken: Break
     verdict: str = "short"
     link: str = "unix"
+    alone: bool = False
     by_chance: tuple[str, ...] = ()
+
+
+def rounds(sabotages: Sequence[Sabotage]) -> tuple[tuple[Sabotage, ...], ...]:
+    """What is broken in each round, so that every finding has one sabotage that explains it.
+
+    Each sabotage is broken in half of the rounds. No two are broken in the same ones, and no
+    one's rounds contain another's, so a finding that stands in exactly its own rounds is of this
+    sabotage, and of no other that was broken beside it.
+    """
+    count = next(n for n in range(1, 20) if comb(n, n // 2) >= len(sabotages))
+    chosen = [set(numbers) for numbers in combinations(range(count), count // 2)]
+    places = list(zip(sabotages, chosen, strict=False))
+    return tuple(
+        tuple(sabotage for sabotage, numbers in places if number in numbers)
+        for number in range(count)
+    )
+
+
+def in_rounds(lab: Lab, sabotages: Sequence[Sabotage]) -> Iterator[tuple[Sabotage, ...]]:
+    """Break what belongs to each round, yield it, and mend it; all is mended at the end."""
+    path = lab.rendered / "haproxy/haproxy.cfg"
+    before = path.read_text()
+    try:
+        for broken in rounds(sabotages):
+            _run_with(lab, [s.broken for s in broken if isinstance(s.broken, Line)], before)
+            with ExitStack() as until_mended:
+                for sabotage in broken:
+                    if not isinstance(sabotage.broken, Line):
+                        until_mended.enter_context(sabotage.broken(lab, sabotage.target))
+                yield broken
+    finally:
+        _run_with(lab, [], before)
+
+
+def _run_with(lab: Lab, lines: Sequence[Line], text: str) -> None:
+    """Have HAProxy run this configuration with some lines changed, by one reload."""
+    for line in lines:
+        text = line.edit(text)
+    if text != (lab.rendered / "haproxy/haproxy.cfg").read_text():
+        lab.reload(lambda _text: text)
 
 
 def sysctl(key: str, value: str) -> Break:
@@ -101,27 +178,6 @@ def admin(command: str, wanted: Callable[[Lab], int], value: int) -> Break:
     return broken
 
 
-def haproxy_cfg(pattern: str, replacement: str) -> Break:
-    """Another line in haproxy.cfg, and a reload: the live worker runs it."""
-
-    @contextmanager
-    def broken(lab: Lab, _target: str) -> Iterator[None]:
-        before = (lab.rendered / "haproxy/haproxy.cfg").read_text()
-
-        def edit(text: str) -> str:
-            changed, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
-            assert count == 1, f"{pattern!r} stands {count} times in haproxy.cfg"
-            return changed
-
-        lab.reload(edit)
-        try:
-            yield
-        finally:
-            lab.reload(lambda _text: before)
-
-    return broken
-
-
 @contextmanager
 def other_congestion(lab: Lab, target: str) -> Iterator[None]:
     """Another congestion control than the plan's reno, whichever this host lets containers use."""
@@ -152,12 +208,12 @@ def failing_check(lab: Lab, target: str) -> Iterator[None]:
     """Failing health checks of a server that stays in use, so that its link can be looked at."""
     replica = target.rpartition("/")[2]
     server = f"telemt/{replica}"
-    patient = haproxy_cfg(rf"^(    server {replica} .*)$", r"\1 fall 1000")
+    patient = Line(rf"^(    server {replica} .*)$", r"\1 fall 1000")
     with patient(lab, target):
         # A server that has not passed a check yet would go down with the first that fails.
-        until(lambda: ",UP," in _row(lab, server), 20, "a server that is fully up")
+        until(lambda: ",UP," in _row(lab, server), 60, "a server that is fully up")
         lab.admin(f"set server {server} check-port 1")
-        until(lambda: "L4CON" in _row(lab, server), 20, "a failed check")
+        until(lambda: "L4CON" in _row(lab, server), 60, "a failed check")
         yield
 
 
@@ -170,7 +226,7 @@ def _row(lab: Lab, server: str) -> str:
 def no_proxy_header(lab: Lab, target: str) -> Iterator[None]:
     """One server line without the PROXY header its replica waits for."""
     replica = target.rpartition("/")[2]
-    change = haproxy_cfg(rf"^(    server {replica} .*)$", r"\1 no-send-proxy-v2")
+    change = Line(rf"^(    server {replica} .*)$", r"\1 no-send-proxy-v2")
     with change(lab, target):
         yield
 
@@ -377,25 +433,25 @@ SABOTAGES: tuple[Sabotage, ...] = (
         admin("set maxconn server telemt/telemt-1", lambda _: 2000, 50),
     ),
     *(
-        Sabotage(key, "haproxy", haproxy_cfg(*change))
+        Sabotage(key, "haproxy", Line(*change))
         for key, change in HAPROXY_LINES.items()
     ),
     *(
-        Sabotage(key, "haproxy", haproxy_cfg(*change), link="tcp")
+        Sabotage(key, "haproxy", Line(*change), link="tcp")
         for key, change in TCP_LINES.items()
     ),
     *(
-        Sabotage(key, "haproxy", haproxy_cfg(*change), link="tcp")
+        Sabotage(key, "haproxy", Line(*change), link="tcp")
         for key, change in DENSITY_LINES.items()
     ),
     Sabotage("telemt.congestion_control", "telemt-1", other_congestion, link="tcp"),
     Sabotage(
         "haproxy.link_ports", "haproxy",
-        haproxy_cfg(r"set-dst-port rand\(2\)", "set-dst-port rand(1)"), link="tcp",
+        Line(r"set-dst-port rand\(2\)", "set-dst-port rand(1)"), link="tcp",
     ),
     Sabotage(
         "telemt.link_ports", "telemt-1",
-        telemt_toml(r"^    \{ ip = .*, port = 9444 \},\n", ""), link="tcp",
+        telemt_toml(r"^    \{ ip = .*, port = 9444 \},\n", ""), link="tcp", alone=True,
         # HAProxy draws a port for each client; who draws the closed one is served by the other
         # replica, and not by the one it was seen to be given to.
         by_chance=("haproxy.proxy_protocol", "haproxy.client_address"),
@@ -404,19 +460,19 @@ SABOTAGES: tuple[Sabotage, ...] = (
         "net.ipv4.tcp_notsent_lowat", "telemt-1",
         sysctl("net.ipv4.tcp_notsent_lowat", "4294967295"), link="tcp",
     ),
-    Sabotage("haproxy.backlog", "haproxy", small_client_backlog),
-    Sabotage("haproxy.check", "haproxy/telemt-1", failing_check),
-    Sabotage("haproxy.proxy_protocol", "haproxy/other", no_proxy_header),
-    Sabotage("haproxy.client_address", "haproxy", rewritten_source),
+    Sabotage("haproxy.backlog", "haproxy", small_client_backlog, alone=True),
+    Sabotage("haproxy.check", "haproxy/telemt-1", failing_check, alone=True),
+    Sabotage("haproxy.proxy_protocol", "haproxy/other", no_proxy_header, alone=True),
+    Sabotage("haproxy.client_address", "haproxy", rewritten_source, alone=True),
     # What the probe says for HAProxy's sake alone is shorter than any client's first message: that
     # passes, and a real client waits in vain.
     Sabotage(
         "haproxy.handshake", "haproxy",
-        haproxy_cfg(r"accept if \{ req\.len gt 0 \}", "accept if { req.len 1:63 }"),
+        Line(r"accept if \{ req\.len gt 0 \}", "accept if { req.len 1:63 }"), alone=True,
     ),
-    Sabotage("telemt.handshake", "haproxy/other", other_users),
-    Sabotage("telemt.handshake", "haproxy/other", other_domain, link="tcp"),
-    Sabotage("telemt.max_connections", "telemt-1", other_max_connections),
-    Sabotage("telemt.listen_backlog", "telemt-1", small_backlog),
-    Sabotage("telemt.ready", "telemt-1", api_refused, verdict="error"),
+    Sabotage("telemt.handshake", "haproxy/other", other_users, alone=True),
+    Sabotage("telemt.handshake", "haproxy/other", other_domain, link="tcp", alone=True),
+    Sabotage("telemt.max_connections", "telemt-1", other_max_connections, alone=True),
+    Sabotage("telemt.listen_backlog", "telemt-1", small_backlog, alone=True),
+    Sabotage("telemt.ready", "telemt-1", api_refused, verdict="error", alone=True),
 )  # fmt: skip

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from .client import client, connect
-from .conftest import TELEMT, MakeLab, started
+from .conftest import TELEMT, MakeLab, labs_in, started
 from .lab import Lab
 
 
 @pytest.fixture(scope="module", params=["bridge", "host"])
-def lab(request: pytest.FixtureRequest, make_lab: MakeLab) -> Lab:
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Ten clients fill it."""
-    return started(make_lab(network=request.param, connections=10, telemt=TELEMT))
+    with labs_in(tmp_path_factory) as make:
+        yield started(make(network=request.param, connections=10, telemt=TELEMT))
 
 
 def diagnosed(lab: Lab, seconds: str = "1") -> dict[str, Any]:
@@ -68,7 +70,7 @@ def test_refusals_grow_while_they_happen(lab: Lab) -> None:
     knocking = threading.Thread(target=knock)
     knocking.start()
     try:
-        report = diagnosed(lab, "4")
+        report = diagnosed(lab, "2")
     finally:
         stop.set()
         knocking.join()

@@ -16,21 +16,15 @@ import docker
 import pytest
 import yaml
 
-from .conftest import MakeLab, started
+from .conftest import MakeLab, labs_in, started
 from .lab import Lab, until
-from .sabotage import haproxy_cfg, other_domain, other_users
+from .sabotage import Line, other_domain, other_users
 
 pytestmark = pytest.mark.integration
 
 MODES = ("classic", "secure", "tls")
 USERS = {"alice": "00112233445566778899aabbccddeeff", "bob": "ffeeddccbbaa99887766554433221100"}
 PLACES = ("published", "telemt-1", "telemt-2")
-
-
-@pytest.fixture(scope="module")
-def labs(make_lab: MakeLab) -> dict[str, Lab]:
-    """A lab for each kind of link, with every mode and two users."""
-    return {link: started(_prepared(make_lab, link)) for link in ("unix", "tcp")}
 
 
 def _prepared(make_lab: MakeLab, link: str) -> Lab:
@@ -45,10 +39,15 @@ def _prepared(make_lab: MakeLab, link: str) -> Lab:
     return lab
 
 
-@pytest.fixture(params=["unix", "tcp"])
-def lab(request: pytest.FixtureRequest, labs: dict[str, Lab]) -> Lab:
-    """Each of them in turn."""
-    return labs[request.param]
+@pytest.fixture(scope="module", params=["unix", "tcp"])
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab for each kind of link, one after the other, with every mode and two users."""
+    with labs_in(tmp_path_factory) as make:
+        yield started(_prepared(make, request.param))
+
+
+on_unix = pytest.mark.parametrize("lab", ["unix"], indirect=True)
+"""One kind of link tells all there is."""
 
 
 def probe(lab: Lab, *args: str) -> dict[str, Any]:
@@ -77,7 +76,9 @@ def other_than_published(lab: Lab) -> str:
 
 
 def test_every_user_mode_and_replica_is_answered_and_seen_as_it_is(lab: Lab) -> None:
+    began = time.monotonic()
     report = probe(lab)
+    whole = (time.monotonic() - began) * 1000
     assert report["exit"] == 0
     made = [(one["place"], one["user"], one["mode"]) for one in report["handshakes"]]
     assert sorted(made) == sorted((p, u, m) for p in PLACES for u in USERS for m in MODES)
@@ -88,8 +89,10 @@ def test_every_user_mode_and_replica_is_answered_and_seen_as_it_is(lab: Lab) -> 
         hops = ["connect"] if one["place"] == "published" else ["connect", "proxy"]
         hops += ["tls", "answer"] if one["mode"] == "tls" else ["answer"]
         assert list(one["ms"]) == hops
-        assert all(0 <= ms < 5000 for ms in one["ms"].values())
-    assert abs(report["clock"]["ahead_seconds"]) < 1
+        assert all(ms >= 0 for ms in one["ms"].values())
+        assert sum(one["ms"].values()) < whole
+    # One machine has one clock, so the probe ran between the two readings around it.
+    assert report["clock"]["ahead_seconds"] == 0
 
 
 def test_the_table_for_people(lab: Lab) -> None:
@@ -107,14 +110,16 @@ def test_one_user_and_one_replica(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("option", ["--user", "--replica"])
-def test_who_is_not_there_is_bad_input(labs: dict[str, Lab], option: str) -> None:
-    done = labs["unix"].run("probe", option, "nobody")
+@on_unix
+def test_who_is_not_there_is_bad_input(lab: Lab, option: str) -> None:
+    done = lab.run("probe", option, "nobody")
     assert done.returncode == 2
     assert "one of: " in done.stderr
     assert "nobody" not in done.stderr
 
 
-def test_no_secret_is_shown_by_the_engine_or_by_a_process(labs: dict[str, Lab]) -> None:
+@on_unix
+def test_no_secret_is_shown_by_the_engine_or_by_a_process(lab: Lab) -> None:
     """While it runs, whatever the engine and /proc tell of the probe is looked at."""
     seen: list[str] = []
     over = threading.Event()
@@ -123,7 +128,7 @@ def test_no_secret_is_shown_by_the_engine_or_by_a_process(labs: dict[str, Lab]) 
         client = docker.from_env()
         while not over.is_set():
             for container in client.containers.list(
-                all=True, filters={"label": f"io.stackctl.stack={labs['unix'].name}"},
+                all=True, filters={"label": f"io.stackctl.stack={lab.name}"},
                 ignore_removed=True,
             ):  # fmt: skip
                 if "/probe:" in container.attrs["Config"]["Image"]:
@@ -134,7 +139,7 @@ def test_no_secret_is_shown_by_the_engine_or_by_a_process(labs: dict[str, Lab]) 
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        done = labs["unix"].run("probe")
+        done = lab.run("probe")
     finally:
         over.set()
         watcher.join(30)
@@ -162,8 +167,8 @@ def test_another_users_file_in_one_replica(lab: Lab) -> None:
         assert {word for (place, _), word in found.items() if place != replica} == {"answered"}
 
 
-def test_another_domain_in_one_replica(labs: dict[str, Lab]) -> None:
-    lab = labs["unix"]
+@on_unix
+def test_another_domain_in_one_replica(lab: Lab) -> None:
     replica = other_than_published(lab)
     with other_domain(lab, f"haproxy/{replica}"):
         found = words(probe(lab))
@@ -171,8 +176,8 @@ def test_another_domain_in_one_replica(labs: dict[str, Lab]) -> None:
         assert set(found.values()) == {"answered"}
 
 
-def test_a_drained_server(labs: dict[str, Lab]) -> None:
-    lab = labs["unix"]
+@on_unix
+def test_a_drained_server(lab: Lab) -> None:
     replica = other_than_published(lab)
     lab.admin(f"set server telemt/{replica} state drain")
     try:
@@ -198,9 +203,9 @@ def test_proxy_protocol_on_haproxys_side_only(lab: Lab) -> None:
         _restart(lab, replica)
 
 
-def test_proxy_protocol_on_the_replicas_side_only(labs: dict[str, Lab]) -> None:
-    lab = labs["unix"]
-    broken = haproxy_cfg(r"^(    default-server .*)send-proxy-v2(.*)$", r"\1\2")
+@on_unix
+def test_proxy_protocol_on_the_replicas_side_only(lab: Lab) -> None:
+    broken = Line(r"^(    default-server .*)send-proxy-v2(.*)$", r"\1\2")
     with broken(lab, "haproxy"):
         found = words(probe(lab))
         assert {found["published", mode] for mode in MODES} == {"proxy-missing"}
@@ -224,8 +229,8 @@ def test_without_the_data_centre(lab: Lab) -> None:
         assert "data-centre" in {f["got"] for f in findings.values()}
 
 
-def test_a_replica_that_does_not_run(labs: dict[str, Lab]) -> None:
-    lab = labs["unix"]
+@on_unix
+def test_a_replica_that_does_not_run(lab: Lab) -> None:
     with _stopped(lab, "telemt-2"):
         found = words(probe(lab))
         assert {found["telemt-2", mode] for mode in MODES} == {"down"}
@@ -242,8 +247,8 @@ def _stopped(lab: Lab, target: str) -> Iterator[None]:
         lab.container(target).start()
         lab.wait_healthy(target)
         for replica in ("telemt-1", "telemt-2"):
-            lab.wait_healthy(replica, 90)
-        lab.wait_l7ok(90)
+            lab.wait_healthy(replica)
+        lab.wait_l7ok()
         until(lambda: lab.run("probe").returncode == 0, 60, "handshakes that are answered again")
 
 

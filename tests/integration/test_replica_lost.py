@@ -15,10 +15,10 @@ from .lab import Lab, until
 
 
 @pytest.fixture(scope="module")
-def lab(make_lab: MakeLab) -> Lab:
+def lab(make_shared: MakeLab) -> Lab:
     """A lab whose replicas are checked often; clients of one address stay on one."""
     limits = "{mode: fit, haproxy.check_inter: 1}"
-    return started(make_lab(telemt=TELEMT, limits=limits))
+    return started(make_shared(telemt=TELEMT, limits=limits))
 
 
 def serving(lab: Lab) -> str:
@@ -40,11 +40,11 @@ def test_a_killed_replica_is_seen_and_its_clients_get_through_by_the_other(lab: 
     other = next(name for name in server_rows(lab) if name != lost)
     # A kill through the engine counts as meant: it stays down.
     lab.container(lost).kill()
-    until(lambda: lab.container(lost).status == "exited", 20, f"{lost} has ended")
+    until(lambda: lab.container(lost).status == "exited", 60, f"{lost} has ended")
     # At once, before a health check fails: the refused connection goes to the other one.
     for _ in range(3):
         gets_through(lab)
-    until(lambda: server_rows(lab)[lost]["status"] == "DOWN", 40, "HAProxy calls it down")
+    until(lambda: server_rows(lab)[lost]["status"] == "DOWN", 60, "HAProxy calls it down")
     before = int(server_rows(lab)[other]["stot"])
     gets_through(lab)
     assert int(server_rows(lab)[other]["stot"]) == before + 1
@@ -74,10 +74,10 @@ def test_a_replica_that_crashes_comes_back_by_itself(lab: Lab) -> None:
     crashed = serving(lab)
     pid = lab.pid(crashed)
     os.kill(pid, signal.SIGKILL)
-    until(lambda: lab.pid(crashed) not in {0, pid}, 30, f"the engine starts {crashed} again")
+    until(lambda: lab.pid(crashed) not in {0, pid}, 60, f"the engine starts {crashed} again")
     lab.wait_healthy(crashed)
     lab.wait_l7ok()
-    until(lambda: whole(lab), 30, "status is 0")
+    until(lambda: whole(lab), 60, "status is 0")
     assert lab.wrong() == []
     gets_through(lab)
     assert serving(lab) == crashed, "its clients are back on it"

@@ -14,9 +14,9 @@ TARGETS = ("haproxy", "telemt-1", "telemt-2")
 
 
 @pytest.fixture(scope="module")
-def lab(make_lab: MakeLab) -> Lab:
+def lab(make_shared: MakeLab) -> Lab:
     """A running lab of this module's own: its tests change it."""
-    return started(make_lab())
+    return started(make_shared())
 
 
 def identities(lab: Lab) -> dict[str, tuple[str, str]]:

@@ -29,7 +29,7 @@ def running(command: list[str], port: int, folder: Path) -> Iterator[None]:
         subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=folder) as process,
     ):
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while True:
                 try:
                     socket.create_connection(("127.0.0.1", port), 1).close()
@@ -41,7 +41,7 @@ def running(command: list[str], port: int, folder: Path) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(15)
+            process.wait(30)
 
 
 @pytest.fixture

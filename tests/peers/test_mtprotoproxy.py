@@ -31,7 +31,7 @@ MODES = [Secret("classic", KEY), Secret("secure", KEY), Secret("tls", KEY, DOMAI
 
 def tried(port: int, secret: Secret, **more: Any) -> Attempt:
     with socket.create_connection(("127.0.0.1", port)) as sock:
-        return attempt(sock, secret, deadline=time.monotonic() + 5, **more)
+        return attempt(sock, secret, deadline=time.monotonic() + 30, **more)
 
 
 def probed(port: int, secret: Secret, timeout: float = 2) -> LinkProbe:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from stackctl.observe.snapshot import Snapshot
+from tests.unit.observe.cases import snapshot_of
 
 CAPTURED = Path(__file__).parents[1] / "captured"
 
@@ -48,4 +49,4 @@ def logs(captured: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
 @pytest.fixture
 def snapshot(response: dict[str, Any], logs: dict[str, tuple[str, ...]]) -> Snapshot:
     """The captured run as readers see it."""
-    return Snapshot.of(response, logs)
+    return snapshot_of(response, logs)

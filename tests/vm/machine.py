@@ -1,4 +1,4 @@
-"""A whole machine: booted, commanded, rebooted, and gone at the end whatever happened."""
+"""A virtual machine: boots, runs commands, reboots, and is gone at the end whatever happens."""
 
 from __future__ import annotations
 
@@ -9,36 +9,34 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 from .image import Image
-from .ssh import CommandError, Shell
+from .ssh import HUNG_SECONDS, CommandError, Shell
 
 QEMU = "qemu-system-x86_64"
-BOOT_SECONDS = 600  # it takes some 100 s of CPU, on cores that others may be using
-COPY_SECONDS = 600  # an image of 90 MB takes some 100 s of CPU to arrive and load
-LIST_IMAGES = ["docker", "images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"]
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 CPU = "max,-la57,-smap,-smep,-umip,-pku,-erms,-svm"
-"""Without what emulation makes dear and nobody in here needs: a fifth level of page tables, checks
-at the kernel's accesses, strings copied by `rep movsb`. What each is worth was not measured."""
-# The mitigations protect nobody in here and cost a seventh of a boot. On a busy host the kernel
-# takes the emulated TSC for unstable and falls back to the HPET, which is slow to read.
-KERNEL_LINE = "root=/dev/nvme0n1 rw console=ttyS0 mitigations=off tsc=reliable quiet"
+"""Left out is what emulation makes expensive and no test needs: a fifth level of page tables,
+checks of the kernel's accesses, `rep movsb`. The gain of each was not measured."""
+# Mitigations protect nothing in this machine and cost a seventh of a boot. On a busy host the
+# kernel takes the emulated TSC for unstable and uses the HPET, which is slow to read.
+# A panic ends the emulator, and with it the wait for the machine.
+KERNEL_LINE = "root=/dev/nvme0n1 rw console=ttyS0 mitigations=off tsc=reliable quiet panic=-1"
 
 
 class MachineError(Exception):
-    """The machine did not do what it should; ends with the last lines of its console."""
+    """A machine failed; the message ends with the last lines of its console."""
 
 
 class Machine:
     """A context manager: inside it the machine is up, every unit of its boot settled.
 
-    Its disk is an overlay in `scratch`, which lives as long as the machine, reboots included.
-    It reaches nothing outside itself: the one way is ssh from here to it.
+    Its disks are overlays in `scratch`, which live as long as the machine, reboots included.
+    It has no network but ssh from this host.
     """
 
     def __init__(
@@ -47,7 +45,7 @@ class Machine:
         scratch: Path,
         memory_mib: int = 3072,
         cpus: int = 2,
-        boot_seconds: float = BOOT_SECONDS,
+        boot_seconds: float = HUNG_SECONDS,
     ) -> None:
         self.image = image
         self.failed_units: tuple[str, ...] = ()
@@ -82,42 +80,42 @@ class Machine:
 
     @property
     def shell(self) -> Shell:
-        """The way in. MachineError if the machine is not running."""
+        """Root's shell in the machine. MachineError if the machine is not running."""
         if self._shell is None:
             raise MachineError("the machine is not running; use it inside `with Machine(...)`")
         return self._shell
 
     @property
     def boot_id(self) -> str:
-        """Another one after each boot."""
+        """The id that the kernel gives each boot."""
         return self.run(f"cat {BOOT_ID}").stdout.strip()
 
     def run(
         self,
         command: str,
         check: bool = True,
-        timeout: float = 120,
+        timeout: float = HUNG_SECONDS,
         input: str | None = None,  # noqa: A002 - as subprocess.run calls it
     ) -> subprocess.CompletedProcess[str]:
         """Run a command line as root; see Shell.run."""
         return self.shell.run(command, check=check, timeout=timeout, input=input)
 
     def disconnect(self) -> None:
-        """End root's login; the next command logs in anew, with the limits of that moment."""
+        """End root's login. The next command logs in again, and gets the limits of that moment."""
         self.shell.disconnect()
 
     def put(self, path: Path, remote: str) -> None:
         """Copy a file or folder to the absolute path `remote`, replacing what is there."""
         name, to = shlex.quote(path.name), PurePosixPath(remote)
         folder, target = shlex.quote(str(to.parent)), shlex.quote(str(to))
-        # Beside its place first, so that a failed copy leaves what was there.
+        # It is unpacked beside its place, so that a failed copy leaves what was there.
         command = (
             f"set -e; mkdir -p {folder}; part=$(mktemp -d -p {folder}); "
             f'trap \'rm -rf "$part"\' EXIT; tar -xf - -C "$part"; '
             f'rm -rf {target}; mv -T "$part"/{name} {target}'
         )
         tar = ["tar", "--owner=0", "--group=0", "-cf", "-", "-C", str(path.absolute().parent)]
-        self.shell.feed([*tar, "--", path.name], command, COPY_SECONDS)
+        self.shell.feed([*tar, "--", path.name], command)
 
     def get(self, remote: str, path: Path) -> None:
         """Copy a file or folder at the absolute path `remote` to `path`, which is not there yet."""
@@ -128,24 +126,10 @@ class Machine:
         part.mkdir()
         try:
             command = f"tar -cf - -C {shlex.quote(str(to.parent))} -- {shlex.quote(to.name)}"
-            self.shell.fetch(command, ["tar", "-xf", "-", "-C", str(part)], COPY_SECONDS)
+            self.shell.fetch(command, ["tar", "-xf", "-", "-C", str(part)])
             (part / to.name).rename(path)
         finally:
             shutil.rmtree(part)
-
-    def put_images(self, references: Sequence[str]) -> None:
-        """Give the machine's engine images of this host's, under the same names.
-
-        All in one call: layers they share are then sent and unpacked once. What it has is not sent.
-        """
-        if not references:
-            raise MachineError("no image named: name those the machine should have")
-        here = subprocess.run(LIST_IMAGES, capture_output=True, text=True, check=True).stdout
-        there = self.run(shlex.join(LIST_IMAGES)).stdout
-        both = set(here.splitlines()) & set(there.splitlines())
-        has = {line.partition(" ")[2] for line in both}
-        if missing := [reference for reference in references if reference not in has]:
-            self.shell.feed(["docker", "save", "--", *missing], "docker load -q", COPY_SECONDS)
 
     @contextmanager
     def docker_host(self) -> Iterator[str]:
@@ -156,8 +140,8 @@ class Machine:
     def reboot(self) -> None:
         """Reboot from inside; returns when the machine is up again and settled.
 
-        The machine's own reset ends the emulator, and a new one boots the same disk: one that
-        goes on has to drop its translations page by page, and takes twice as long.
+        The reset ends the emulator, and a new emulator boots the same disks. One emulator for
+        both boots would take twice as long: it has to drop its translations page by page.
         """
         before, process = self.boot_id, self._process
         assert process is not None
@@ -174,7 +158,7 @@ class Machine:
         self._settle(before)
 
     def kill(self) -> None:
-        """Power off without a word, for good. Nothing happens if it is off."""
+        """Power the machine off at once. It cannot be used afterwards."""
         if self._shell is not None:
             self._shell.close()
             self._shell = None
@@ -187,10 +171,10 @@ class Machine:
         for tool in (QEMU, "qemu-img", "ssh"):
             if shutil.which(tool) is None:
                 raise MachineError(f"{tool} is missing; run: scripts/engine tools vm")
-        disk = self._scratch / "disk.qcow2"
-        base = str(self.image.disk)
-        argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", str(disk)]
-        subprocess.run(argv, check=True)
+        for name, base in (("disk", self.image.disk), ("store", self.image.store)):
+            overlay = str(self._scratch / f"{name}.qcow2")
+            made = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", "raw"]
+            subprocess.run([*made, overlay], check=True)
         shutil.copy(self.image.kernel, self._kernel)  # a cache may be cleaned meanwhile
         self._port = _free_port()
         self._shell = Shell(self._port, self.image.key, self.image.known_hosts)
@@ -198,7 +182,12 @@ class Machine:
 
     def _power_on(self) -> None:
         nic = f"user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:{self._port}-:22"
-        disk = f"file={self._scratch / 'disk.qcow2'},format=qcow2,if=none,id=disk,cache=unsafe"
+        # The kernel has a driver for NVMe built in, and needs it for the root file system. Of two
+        # NVMe disks either could become nvme0, so the other one is another kind of disk.
+        disks: list[str] = []
+        for name, device in (("disk", "nvme,serial=stackctl"), ("store", "virtio-blk-pci")):
+            file = f"file={self._scratch / name}.qcow2,format=qcow2,if=none,id={name},cache=unsafe"
+            disks += ["-drive", file, "-device", f"{device},drive={name}"]
         argv = [
             # Whatever ends this process ends the machine: also a second signal, or SIGKILL.
             *("setpriv", "--pdeathsig", "KILL", "--"),
@@ -206,7 +195,7 @@ class Machine:
             *("-accel", "tcg,thread=multi", "-cpu", CPU),
             *("-m", f"{self._memory_mib}M", "-smp", str(self._cpus)),
             *("-kernel", str(self._kernel), "-append", KERNEL_LINE),
-            *("-drive", disk, "-device", "nvme,serial=stackctl,drive=disk"),
+            *disks,
             *("-nic", nic, "-device", "virtio-rng-pci", "-serial", "chardev:console"),
             *("-chardev", f"file,id=console,path={self._console},append=on"),
         ]
@@ -234,7 +223,7 @@ class Machine:
         self.failed_units = tuple(line.split()[0] for line in listed.splitlines() if line)
 
     def _state(self, before: str, deadline: float) -> str:
-        """What systemd says of this boot once its jobs are done; nothing before it is reached."""
+        """What systemd says of this boot once its jobs are done; empty before it answers."""
         ask = f"cat {BOOT_ID} && systemctl is-system-running --wait"
         try:
             left = max(1.0, deadline - time.monotonic())
@@ -263,7 +252,7 @@ class Machine:
 
 
 def _free_port() -> int:
-    """A port outside every local range, free now."""
+    """A port that is free now and outside the range of local ports."""
     while True:
         port = 20000 + secrets.randbelow(9000)
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""Host limits broken one at a time: by what, which finding must say so, and how it is mended."""
+"""Sabotages of host limits: the command that breaks each, the finding that follows, the repair."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ TASKS_DROP_IN = "/etc/systemd/system/docker.service.d/zzz-tasks.conf"
 
 @dataclass(frozen=True, slots=True)
 class Sabotage:
-    """Break, the one limit that is found short, a word its evidence holds, and mend."""
+    """One limit of the host, broken and repaired.
+
+    Attributes:
+        limit: the one that is then found short, and no other.
+        breaks: a command line.
+        word: a part of the evidence.
+        mends: a command line.
+    """
 
     limit: str
     breaks: str
@@ -37,7 +44,7 @@ LOWER = {
     "fs.file-max": "2000000",
     "fs.nr_open": "1048576",
 }
-"""Values that are short; half of what runs for every other key."""
+"""Values that are short. Every other key gets half of its running value."""
 
 
 def live(deployment: Deployment) -> list[Sabotage]:
@@ -90,7 +97,7 @@ FILES = [
         "echo tcp_bbr >>/etc/modules-load.d/stackctl-production.conf",
     ),
 ]
-"""What holds now and the next boot would lose."""
+"""These leave the running values alone: the next boot would lose them."""
 
 LIVE = [
     Sabotage(
@@ -107,11 +114,11 @@ LIVE = [
         "tc qdisc replace dev $(ip -o route show default | awk '{print $5}') root fq",
     ),
 ]
-"""What the files say, and a live process or card has not."""
+"""These leave the files alone: a live process or network card has another value."""
 
 ROUNDS: dict[str, Callable[[Deployment], list[Sabotage]]] = {
     "in the running kernel": live,
     "at the next boot": lambda _: FILES,
     "on a live process and card": lambda _: LIVE,
 }
-"""Sets of sabotages that do not meet on a limit."""
+"""Sets in which no two sabotages break the same limit."""

@@ -1,4 +1,4 @@
-"""All of /proc/sys and /etc of a machine at one moment, and how two of them differ."""
+"""Snapshots of a machine's /proc/sys and /etc, and how two of them differ."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ COUNTERS = re.compile(
     r"|kernel/(ns_last_pid|pty/nr|random/.*)"
     r"|net/netfilter/nf_conntrack_count)"
 )
-"""Readings, not settings: they change by themselves."""
+"""These are counters: they change by themselves."""
 
 COMPUTED = re.compile(
     r"/proc/sys/(net/ipv4/(tcp_mem|udp_mem|tcp_max_orphans)|kernel/threads-max"
     r"|user/max_.*|vm/(min_free_kbytes|user_reserve_kbytes|admin_reserve_kbytes|lowmem_reserve.*)"
     r"|fs/epoll/max_user_watches|fs/inotify/max_user_watches)"
 )
-"""Computed by the kernel at each boot from the memory that is free then."""
+"""The kernel computes these at each boot from the memory that is free."""
 
-# Modes, owners and contents; without times, which nobody promises to put back.
+# Modes, owners and contents. Rollback does not promise to restore times.
 _TAKE = r"""
 grep -rs '' /proc/sys | sed 's/[ \t][ \t]*/ /g; s/:/ = /' | sort
 find /etc -mindepth 1 -printf '%p = %y %m %U:%G %l\n' | sort
@@ -36,7 +36,7 @@ class Snapshot:
     entries: dict[str, str]
 
     def changes(self, later: Snapshot, *, booted: bool = False) -> dict[str, tuple[str, str]]:
-        """What is not the same in `later`, as (before, after); "" where it is not there.
+        """Entries that differ in `later`, as (before, after); "" stands for a missing one.
 
         Args:
             later: the other one.
@@ -54,7 +54,7 @@ class Snapshot:
 def take(machine: Machine) -> Snapshot:
     """The machine as it is now."""
     entries: dict[str, str] = {}
-    for line in filter(None, machine.run(_TAKE, timeout=180).stdout.split("\n")):
+    for line in filter(None, machine.run(_TAKE).stdout.split("\n")):
         path, separator, text = line.partition(" = ")
         assert separator, line
         # A setting of several lines has one entry all the same.

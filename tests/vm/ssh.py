@@ -1,4 +1,4 @@
-"""Root's shell in a machine: one connection kept open, so that each command is quick."""
+"""Root's shell in a machine. One ssh connection stays open, so that each command is quick."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HOST_NAME = "stackctl-vm"  # what known_hosts calls every machine: its port differs each time
-CONNECT_SECONDS = 60
+CONNECT_SECONDS = 180
+HUNG_SECONDS = 1800
+"""No command in a machine takes so long, however busy this host is: whatever does, hangs."""
 
 
 class CommandError(Exception):
@@ -41,7 +43,7 @@ class Shell:
         ]
 
     def connect(self) -> None:
-        """Open the connection if it is not open. CommandError if nobody lets us in."""
+        """Open the connection if it is not open. CommandError if the machine refuses it."""
         if self._master is not None and self._master.poll() is None and self._socket.exists():
             return
         self.disconnect()
@@ -62,7 +64,7 @@ class Shell:
             time.sleep(0.05)
 
     def disconnect(self) -> None:
-        """Close the connection and with it its PAM session: the next command logs in anew."""
+        """Close the connection and its PAM session. The next command logs in again."""
         if self._master is not None:
             _end(self._master)
         self._master = None
@@ -81,7 +83,7 @@ class Shell:
         self,
         command: str,
         check: bool = True,
-        timeout: float = 120,
+        timeout: float = HUNG_SECONDS,
         input: str | None = None,  # noqa: A002 - as subprocess.run calls it
     ) -> subprocess.CompletedProcess[str]:
         """Run a command line in the machine, with seconds to take.
@@ -106,15 +108,15 @@ class Shell:
             raise CommandError(f"{what}\nstdout: {done.stdout}\nstderr: {done.stderr}")
         return done
 
-    def feed(self, producer: list[str], command: str, timeout: float) -> None:
+    def feed(self, producer: list[str], command: str) -> None:
         """Run a command in the machine on what a local one prints. CommandError if one fails."""
         self.connect()
-        _pipe(producer, self.argv(command), timeout)
+        _pipe(producer, self.argv(command))
 
-    def fetch(self, command: str, consumer: list[str], timeout: float) -> None:
+    def fetch(self, command: str, consumer: list[str]) -> None:
         """Run a local command on what one in the machine prints. CommandError if one fails."""
         self.connect()
-        _pipe(self.argv(command), consumer, timeout)
+        _pipe(self.argv(command), consumer)
 
     @contextmanager
     def forwarded(self, remote_socket: str) -> Iterator[Path]:
@@ -148,7 +150,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _pipe(producer: list[str], consumer: list[str], timeout: float) -> None:
+def _pipe(producer: list[str], consumer: list[str]) -> None:
     with tempfile.TemporaryFile() as said:
         first = subprocess.Popen(
             producer, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said
@@ -159,9 +161,9 @@ def _pipe(producer: list[str], consumer: list[str], timeout: float) -> None:
         assert first.stdout
         first.stdout.close()  # so that the producer hears when the consumer ends
         try:
-            statuses = (second.wait(timeout), first.wait(timeout))
+            statuses = (second.wait(HUNG_SECONDS), first.wait(HUNG_SECONDS))
         except subprocess.TimeoutExpired as e:
-            raise CommandError(f"{shlex.join(producer)} | …: not done in {timeout} s") from e
+            raise CommandError(f"{shlex.join(producer)} | …: not done in {HUNG_SECONDS} s") from e
         finally:
             for process in (second, first):
                 with suppress(ProcessLookupError):

@@ -1,6 +1,8 @@
-"""A host prepared, proven over a reboot, broken, interrupted and put back: in this order.
+"""prepare.sh on a whole host: apply, reboot, proof, sabotage, rollback, kills. The order counts.
 
-Each test goes on where the one before it left the machine.
+Each test continues where the one before it left the machine. Both Debian releases are prepared,
+rebooted, proven and rolled back. The rest runs on Debian 12: sabotages and kills use the same
+script and kernel interfaces on both, and both compare the files that a boot after rollback reads.
 """
 
 from __future__ import annotations
@@ -11,49 +13,40 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.sink import build
-
-from .deployment import REPLICAS, SCRIPT, Deployment, deploy, deploy_sinks, sink_image
+from .conftest import on_debian_12
+from .deployment import SCRIPT, Deployment, deploy
 from .image import Image, Suite
-from .loading import NOT_A_SINKS, bytes_each, calm, loading, put_stackctl
 from .machine import Machine
 from .sabotage import ROUNDS
 from .snapshot import Snapshot, take
 
 STATE = "/var/lib/stackctl"
-HELD = 100_000
-OPEN_SECONDS = 800
-"""Some 200 s on two cores that nobody else uses."""
-HOLD_SECONDS = 150
-"""Sixty, and what verification takes beside so many."""
-
 FINE_WHEN_FRESH = {
     Suite.TRIXIE: {"engine.nproc", "engine.tasks", "net.ipv4.tcp_syncookies"},
     # Debian 12's docker.service and containerd.service ask for infinity.
     Suite.BOOKWORM: {"engine.nofile", "engine.nproc", "engine.tasks", "net.ipv4.tcp_syncookies"},
 }
-"""What a fresh Debian gives by itself, and gives again at each boot."""
+"""Limits that a fresh Debian has by itself, after each boot."""
 
 USERS_OF_BBR = "systemctl restart ssh containerd docker"
-"""Daemons whose listeners were made while bbr was the default keep its module in use."""
+"""These listened while bbr was the default, and their listeners keep its module in use."""
 
 
 @pytest.fixture(scope="session")
 def fresh(machine: Machine) -> Snapshot:
-    """The machine as it was before anything of ours came to it."""
+    """The machine before it gets anything of the stack."""
     return take(machine)
 
 
 @pytest.fixture(scope="session")
-def deployment(machine: Machine, fresh: Snapshot, scratch: Path, suite: Suite) -> Deployment:
-    """The production stack on the machine; its host not prepared yet."""
+def deployment(machine: Machine, fresh: Snapshot, scratch: Path) -> Deployment:
+    """The production stack on the machine. The host is not prepared yet."""
     assert fresh.entries
-    more = [sink_image(build(scratch))] if suite is Suite.TRIXIE else []
-    return deploy(machine, scratch, more)
+    return deploy(machine, scratch)
 
 
 def roll_back_wholly(deployment: Deployment) -> None:
-    """Rollback; the module that live listeners keep in use goes once they have been restarted."""
+    """Roll back. Live listeners keep one module in use: it goes once they are restarted."""
     first = deployment.prepare("rollback")
     assert first.short <= {"tcp_bbr"}, first.evidence
     if first.short:
@@ -105,10 +98,11 @@ def test_3_it_holds_after_a_reboot_and_the_stack_is_up_by_itself(
     assert deployment.machine.run(state).stdout.strip() == "active"
 
 
+@on_debian_12
 def test_3_stackctl_says_the_same_over_ssh(
     deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # An operator's ssh knows the way from its own configuration; this one has it in a wrapper.
+    # An operator's ssh finds the server in its own configuration. Here a wrapper takes its place.
     argv = deployment.machine.shell.argv("")[1:-2]
     quoted = " ".join(f"'{word}'" for word in argv)
     wrapper = tmp_path / "ssh"
@@ -145,40 +139,10 @@ def test_4_the_production_stack_is_proven_with_no_row_left_out(
     }
 
 
-@pytest.mark.parametrize("suite", [Suite.TRIXIE], indirect=True, scope="session")
-def test_4_it_holds_100000_connections_with_every_limit_in_force(
-    deployment: Deployment, scratch: Path
-) -> None:
-    """All eight replicas of production.yaml, sinks instead of Telemt: see deploy_sinks.
-
-    What the stack of the tests above leaves is taken away; those below look at the host alone.
-    """
-    machine = deployment.machine
-    deployment.down()
-    put_stackctl(machine, scratch)
-    sinks = deploy_sinks(machine, scratch / "sinks", build(scratch))
-    sinks.up()
-    calm(machine)
-    with loading(sinks, HELD, HOLD_SECONDS) as load:
-        assert load.until_held(OPEN_SECONDS) == HELD
-        found = sinks.verify("--strict")
-        assert load.held == HELD, "verified too late: the load had ended"
-        said = load.result(HOLD_SECONDS + 120)
-    sinks.down()
-    assert (said["opened"], said["held"], said["exit"]) == (HELD, HELD, 0), said
-    assert (said["failed"], said["lost"], said["problems"]) == ({}, {}, [])
-    assert {f["limit"] for f in found["findings"] if f["verdict"] != "ok"} == NOT_A_SINKS
-    assert (found["mode"], found["connections"]) == ("strict", 250000)
-    nofile = {f["target"]: f["got"] for f in found["findings"] if f["limit"] == "nofile"}
-    assert nofile == {name: [1048576, 1048576] for name in ("haproxy", *REPLICAS)}
-    each = {use["where"]: use["each"] for use in said["memory"]}
-    assert each["machine"] > each["haproxy"] > 2000
-    assert bytes_each(said) <= 24 * 1024, each
-
-
+@on_debian_12
 @pytest.mark.parametrize("depth", ROUNDS)
 def test_5_each_host_limit_that_is_broken_is_found(deployment: Deployment, depth: str) -> None:
-    """All of one depth at once, since a check takes seconds here: exactly these are found."""
+    """A check takes seconds, so all of one depth are broken at once; exactly these are found."""
     sabotages = ROUNDS[depth](deployment)
     limits = [sabotage.limit for sabotage in sabotages]
     assert len(set(limits)) == len(limits)
@@ -195,8 +159,8 @@ def test_5_each_host_limit_that_is_broken_is_found(deployment: Deployment, depth
     assert mended.status == 0, {key: mended.evidence[key] for key in mended.short}
 
 
-def test_7_rollback_leaves_the_host_as_it_was(deployment: Deployment, fresh: Snapshot) -> None:
-    deployment.machine.run("systemctl stop stackctl-production.service", timeout=120)
+def test_6_rollback_leaves_the_host_as_it_was(deployment: Deployment, fresh: Snapshot) -> None:
+    deployment.machine.run("systemctl stop stackctl-production.service")
     deployment.down()
     roll_back_wholly(deployment)
     assert fresh.changes(take(deployment.machine), booted=True) == {}
@@ -219,8 +183,9 @@ kill -9 -- -$pid
 """
 
 
+@on_debian_12
 @pytest.mark.parametrize("moment", KILLED_WHEN)
-def test_6_apply_that_was_killed_is_taken_up(
+def test_7_apply_that_was_killed_is_taken_up(
     deployment: Deployment, fresh: Snapshot, moment: str
 ) -> None:
     script = RUN_AND_KILL.format(script=SCRIPT, command="apply", condition=KILLED_WHEN[moment])
@@ -232,7 +197,8 @@ def test_6_apply_that_was_killed_is_taken_up(
     assert fresh.changes(take(deployment.machine), booted=True) == {}
 
 
-def test_6_rollback_that_was_killed_is_taken_up(deployment: Deployment, fresh: Snapshot) -> None:
+@on_debian_12
+def test_7_rollback_that_was_killed_is_taken_up(deployment: Deployment, fresh: Snapshot) -> None:
     assert deployment.prepare("apply").status == 0
     half = "[ $(cat /proc/sys/net/core/somaxconn) != 65535 ]"
     deployment.machine.run(RUN_AND_KILL.format(script=SCRIPT, command="rollback", condition=half))
@@ -240,6 +206,7 @@ def test_6_rollback_that_was_killed_is_taken_up(deployment: Deployment, fresh: S
     assert fresh.changes(take(deployment.machine), booted=True) == {}
 
 
-def test_7_and_after_a_reboot_it_still_is(deployment: Deployment, fresh: Snapshot) -> None:
+@on_debian_12
+def test_8_and_after_a_reboot_it_still_is(deployment: Deployment, fresh: Snapshot) -> None:
     deployment.machine.reboot()
     assert fresh.changes(take(deployment.machine), booted=True) == {}

@@ -1,4 +1,4 @@
-"""Three listeners and a signal."""
+"""The three listeners (data centre, fallback site, status page) and the signals that end them."""
 
 import asyncio
 import functools
@@ -7,10 +7,9 @@ import socket
 from dataclasses import dataclass
 
 from .certificate import tls_context
-from .counts import Counts
 from .session import Session
 from .site import Site
-from .status import Status
+from .status import Counts, Status
 
 # min(backlog, somaxconn): the kernel's limit alone decides.
 _BACKLOG = 65_535
@@ -29,7 +28,7 @@ class Arguments:
 
 
 class Server:
-    """The data centre and its two pages."""
+    """The data centre, the fallback site and the status page."""
 
     def __init__(self, arguments: Arguments) -> None:
         self._arguments = arguments
@@ -50,7 +49,7 @@ class Server:
         return [_address(server.sockets[0]) for server in self._servers]
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         for server in self._servers:
             server.close()
 

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from .answers import answer, is_pq
-from .counts import Counts
 from .framing import NAMES, Deframer, FrameError, frame
+from .status import Counts
 
 INIT_BYTES = 64
 _TIMEOUT_S = 60.0
@@ -53,30 +53,30 @@ class Session(asyncio.Protocol):
         self._deframer: Deframer | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A connection; it has a minute to say what it is."""
+        """Start a timer: the 64 bytes must come within a minute."""
         # uvloop's own class: it has the methods, not the ancestors.
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=64 * 1024)
         self._timer = asyncio.get_running_loop().call_later(_TIMEOUT_S, self._transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It has ended."""
+        """Stop the timer and count the session out."""
         self._stop_timer()
         if self._opened is not None:
             self._counts.sessions -= 1
 
     def pause_writing(self) -> None:
-        """The answers are not taken."""
+        """Stop reading while the peer does not read its answers."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """They are again."""
+        """Read again."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes, in whatever pieces."""
+        """Take bytes in whatever pieces they come."""
         transport = self._transport
         if transport is None:
             return

@@ -1,4 +1,4 @@
-"""The site fake TLS stands for: TLS and plain HTTP on one port, one small page."""
+"""The fallback site, whose domain fake TLS shows: TLS and HTTP on one port, one small page."""
 
 import asyncio
 import ssl
@@ -24,18 +24,18 @@ class Site(asyncio.Protocol):
         self._head = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A visitor; it has half a minute."""
+        """Start a timer: a visitor has half a minute."""
         # uvloop's own class: it has the methods, not the ancestors.
         self._transport = cast("asyncio.Transport", transport)
         self._timer = asyncio.get_running_loop().call_later(_TIMEOUT_S, self._transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It has gone."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes, in whatever pieces."""
+        """Take bytes in whatever pieces they come."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return

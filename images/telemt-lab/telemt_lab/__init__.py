@@ -1,10 +1,29 @@
 """The lab double of Telemt: it does with a client's bytes what Telemt does, for labs and tests.
 
-It stands in for the Telegram proxy where no real binary can be had. It reads the same file, binds
-the same listeners, takes the same PROXY headers, answers the same health questions, and passes
-MTProto from its users to the data centres, directly. It has no middle proxies, fetches no real
-certificates and is written to be watched, not to withstand a censor. Everything it says about
-itself says that it is the double.
+It stands in where no real binary can be had. It honours the contract that stackctl builds on:
+
+- it reads the same telemt.toml with its includes, and refuses unknown keys under config_strict;
+- it binds the same TCP and unix listeners, with the same backlog and socket options;
+- it takes PROXY v1 and v2 from trusted networks only, and counts what it refuses;
+- it stops accepting at server.max_connections, and keeps each user's limits and quota;
+- it answers health, readiness, users, metrics and the page of failed handshakes;
+- it relays MTProto (classic, secure, fake TLS) directly to the data centres, and what is not a
+  user's to the fallback site;
+- it ends on SIGTERM at once, without a drain.
+
+It does not share with Telemt:
+
+- middle proxies, STUN and the fetch of a real certificate: such keys are read and have no effect;
+- upstreams other than direct, their bind addresses and interfaces;
+- hot reload: SIGHUP and a changed file are logged or ignored, so a new user needs a restart;
+- the API's other pages, and every request that writes;
+- rate limits and expiry of users, and log settings;
+- speed, memory and threads: it is one Python process with one event loop. Measured numbers of it
+  say nothing about Telemt;
+- the page of failed handshakes ends before Telemt's list of TLS fingerprints.
+
+Everything it says about itself says that it is the double. tests/peers and the tests of what a
+client sees run against a real Telemt as well, with TELEMT_BINARY.
 """
 
 # The Telemt release whose contract is imitated; the suffix keeps anyone from taking one for the

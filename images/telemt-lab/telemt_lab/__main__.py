@@ -1,17 +1,26 @@
-"""The command line, as Telemt's: `telemt [run] CONFIG`, `telemt healthcheck CONFIG --mode MODE`."""
+"""The command line, as Telemt's: `telemt [run] CONFIG`, `telemt healthcheck CONFIG --mode MODE`.
 
-import asyncio
+A health check starts every few seconds in each replica, so it imports only what it needs. asyncio
+alone takes longer to import than all the rest.
+"""
+
+from __future__ import annotations
+
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import NOTICE, VERSION
 from .config import Config
 from .document import ConfigError
 from .healthcheck import PATHS, UnhealthyError, check
 from .load import load
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
 
 _USAGE = """\
 Usage: telemt [run] CONFIG
@@ -71,7 +80,8 @@ def _healthcheck(arguments: _Arguments) -> int:
 
 
 def _run(arguments: _Arguments) -> int:
-    # Here, so that a health check every few seconds does not pay for the server's imports.
+    import asyncio
+
     from .listeners import CannotStartError
     from .server import run
 
@@ -97,6 +107,8 @@ def _enter(config: Config) -> None:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    import asyncio
+
     try:
         import uvloop
     except ImportError:

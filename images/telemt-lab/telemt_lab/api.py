@@ -1,4 +1,4 @@
-"""The answers of the control API and of the metrics page."""
+"""The control API: GET health, readiness and the users, in Telemt's shapes."""
 
 import hashlib
 import hmac
@@ -7,13 +7,10 @@ import json
 from collections.abc import Callable
 from http import HTTPStatus
 
-from .beobachten import Beobachten
 from .config import Config
-from .control import Request, Response
-from .counters import Counters
-from .fields import Network, contains
+from .document import contains
+from .http_server import Request, Response
 from .upstream import Dialler
-from .user_stats import active_addresses, quotas, user_list
 from .users import Users
 
 _JSON = "application/json; charset=utf-8"
@@ -21,7 +18,7 @@ _DOUBLE = {"telemt": "double"}
 
 
 class Api:
-    """GET /v1/health, /v1/health/ready and /v1/stats/users..., in Telemt's shapes.
+    """GET health, readiness, the users and their addresses, in Telemt's shapes.
 
     The health answers say `"telemt":"double"` as well.
     """
@@ -32,12 +29,10 @@ class Api:
         self._answers: dict[str, Callable[[], Response]] = {
             "/v1/health": self._health,
             "/v1/health/ready": self._ready,
-            "/v1/stats/users": lambda: self._success(HTTPStatus.OK, user_list(users)),
             "/v1/users": lambda: self._success(HTTPStatus.OK, user_list(users)),
             "/v1/stats/users/active-ips": lambda: self._success(
                 HTTPStatus.OK, active_addresses(users)
             ),
-            "/v1/stats/users/quota": lambda: self._success(HTTPStatus.OK, quotas(users)),
         }
         self._request_ids = itertools.count(1)
 
@@ -70,7 +65,7 @@ class Api:
         data: dict[str, object] = {
             "ready": healthy > 0,
             "status": "ready" if healthy else "not_ready",
-            # Direct mode only, so there is no admission gate.
+            # Direct mode only, so there is no admission authenticator.
             "admission_open": True,
             "healthy_upstreams": healthy,
             "total_upstreams": self._config.upstream.count,
@@ -105,33 +100,44 @@ class Api:
         )
 
 
-class Metrics:
-    """GET /metrics and /beobachten for those on the whitelist; an empty one admits everyone."""
-
-    def __init__(
-        self,
-        counters: Counters,
-        beobachten: Beobachten,
-        users: Users,
-        whitelist: tuple[Network, ...],
-    ) -> None:
-        self._counters = counters
-        self._beobachten = beobachten
-        self._users = users
-        self._whitelist = whitelist
-
-    def answer(self, request: Request) -> Response | None:
-        """Return the page, 404 for another path, or None where the peer gets no answer."""
-        if self._whitelist and not contains(self._whitelist, request.peer):
-            return None
-        if request.path == "/beobachten":
-            page = self._beobachten.render().encode()
-            return Response(HTTPStatus.OK, "text/plain; charset=utf-8", page)
-        if request.path != "/metrics":
-            return Response(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"Not Found\n")
-        page = self._counters.render(self._users).encode()
-        return Response(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", page)
-
-
 def _json(status: HTTPStatus, value: dict[str, object], **headers: str) -> Response:
     return Response(status, _JSON, json.dumps(value, separators=(",", ":")).encode(), headers)
+
+
+def user_list(users: Users) -> list[dict[str, object]]:
+    """Return each user's limits and use, by name."""
+    found = []
+    for user in sorted(users, key=lambda user: user.entry.name):
+        users.prune(user)
+        entry = user.entry
+        found.append(
+            {
+                "username": entry.name,
+                "enabled": entry.enabled,
+                "in_runtime": True,
+                "user_ad_tag": None,
+                "max_tcp_conns": entry.connections or None,
+                "expiration_rfc3339": None,
+                "data_quota_bytes": entry.quota,
+                "rate_limit_up_bps": None,
+                "rate_limit_down_bps": None,
+                "max_unique_ips": entry.addresses or None,
+                "current_connections": user.connections,
+                "active_unique_ips": len(user.active),
+                "active_unique_ips_list": list(user.active),
+                "recent_unique_ips": len(user.recent),
+                "recent_unique_ips_list": list(user.recent),
+                "total_octets": user.from_client + user.to_client,
+                "links": {"classic": [], "secure": [], "tls": [], "tls_domains": []},
+            }
+        )
+    return found
+
+
+def active_addresses(users: Users) -> list[dict[str, object]]:
+    """Return the addresses of each user that has any now, by name."""
+    return [
+        {"username": user.entry.name, "active_ips": list(user.active)}
+        for user in sorted(users, key=lambda user: user.entry.name)
+        if user.active
+    ]

@@ -1,4 +1,4 @@
-"""The clients' side: listening sockets, the limit, and every session there is."""
+"""The clients' side: listening sockets, the limit on connections, and every session there is."""
 
 import asyncio
 import contextlib
@@ -7,17 +7,15 @@ import socket
 from collections.abc import Iterator
 
 from .address import Address, show
-from .beobachten import Beobachten
+from .authentication import Authenticator
 from .config import Config
-from .counters import Counters
+from .document import contains
 from .eventlog import EventLog
-from .fields import contains
-from .gate import Gate
-from .limiter import ConnectionLimit
 from .listeners import CannotStartError, bind_listeners, close_listener, set_client_options
 from .masking import Masking
+from .metrics import Counters, FailedHandshakes
 from .relay import CHUNK_BYTES
-from .session import Host, Session, close_socket
+from .session import Session, Shared, close_socket
 from .upstream import Dialler
 from .users import Users
 
@@ -40,7 +38,7 @@ class Clients:
         users: Users,
         dialler: Dialler,
         counters: Counters,
-        beobachten: Beobachten,
+        failed_handshakes: FailedHandshakes,
         log: EventLog,
     ) -> None:
         self._config = config
@@ -52,19 +50,19 @@ class Clients:
         self._unix_peers = _unix_peers()
         self._bound, self._refused = bind_listeners(config)
         self._accepting: list[asyncio.Task[None]] = []
-        gate = Gate(config.modes, config.access, config.censorship, users)
-        self._host = Host(
+        authenticator = Authenticator(config.modes, config.access, config.censorship, users)
+        self._shared = Shared(
             loop=loop,
             chunk=memoryview(bytearray(CHUNK_BYTES)),
             config=config,
             # The peers are a handful of balancers: each is looked up once.
             trusts=functools.lru_cache(1024)(functools.partial(contains, config.trusted)),
-            gate=gate,
+            authenticator=authenticator,
             users=users,
             dialler=dialler,
             masking=Masking(loop, config.censorship),
             counters=counters,
-            beobachten=beobachten,
+            failed_handshakes=failed_handshakes,
             log=log,
             ended=self._ended,
         )
@@ -133,7 +131,7 @@ class Clients:
         else:
             peer = (address[0], address[1])
             set_client_options(sock, self._config.client_socket)
-        session = Session(self._host, sock, peer, proxy)
+        session = Session(self._shared, sock, peer, proxy)
         self._sessions.add(session)
         session.start()
 
@@ -141,10 +139,10 @@ class Clients:
         while True:
             await asyncio.sleep(_SILENCE_CHECK_S)
             for session in tuple(self._sessions):
-                # A stranger's silence is watched by its session, and far more closely.
-                if session.tie is not None and session.relayed:
-                    session.tie.quiet += 1
-                    if session.tie.quiet > _SILENT_CHECKS:
+                # A session with the fallback site watches its own silence, and far more closely.
+                if session.relay is not None and session.relayed:
+                    session.relay.quiet += 1
+                    if session.relay.quiet > _SILENT_CHECKS:
                         session.close()
 
     async def _readable(self, sock: socket.socket) -> None:
@@ -176,3 +174,31 @@ def _unix_peers() -> Iterator[Address]:
 def _wake(waiter: asyncio.Future[None]) -> None:
     with contextlib.suppress(asyncio.InvalidStateError):
         waiter.set_result(None)
+
+
+class ConnectionLimit:
+    """A permit per session. A waiter is served in the order it came, across all listeners."""
+
+    def __init__(self, permits: int, timeout_ms: int) -> None:
+        """permits 0 is no cap; timeout_ms 0 waits for as long as it takes."""
+        self._semaphore = asyncio.Semaphore(permits) if permits else None
+        self._timeout_s = timeout_ms / 1000 if timeout_ms else None
+
+    async def acquire(self) -> bool:
+        """Take a permit; False when none came free in time."""
+        if self._semaphore is None:
+            return True
+        if not self._semaphore.locked():
+            # The common case pays for no timer.
+            return await self._semaphore.acquire()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._semaphore.acquire()
+        except TimeoutError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give a permit back, once for each acquire that returned True."""
+        if self._semaphore is not None:
+            self._semaphore.release()

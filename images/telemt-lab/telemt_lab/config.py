@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .address import Address
-from .fields import Network
+from .document import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,8 @@ class UserEntry:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may in. address_mode says which addresses count: active_window, time_window, combined."""
+    """Who may connect. address_mode says which addresses count: active_window, time_window or
+    combined."""
 
     users: tuple[UserEntry, ...]
     address_mode: str
@@ -82,7 +83,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Where strangers are passed on to; host None is the domain they asked for, or the first."""
+    """The fallback site; host None is the domain that the client asked for, or the first."""
 
     enabled: bool
     host: str | None
@@ -97,7 +98,7 @@ class Mask:
 
 @dataclass(frozen=True, slots=True)
 class Censorship:
-    """Fake TLS: the domains pretended, the first is in the links; how the flight looks."""
+    """Fake TLS: the domains shown (the first is in the links) and how the server's flight looks."""
 
     domains: tuple[str, ...]
     unknown_sni_action: str

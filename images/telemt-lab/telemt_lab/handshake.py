@@ -1,11 +1,11 @@
 """A client's first bytes, gathered until they can be judged. No socket, no clock, no loop."""
 
+from .authentication import Authenticator
 from .client_hello import RECORD_HEADER
-from .gate import Gate
 from .obfuscation import INIT_BYTES
 from .records import ALERT, APPLICATION, LONGEST_PLAIN, RecordError, Records, header, record
 from .users import User
-from .verdicts import Accepted, Flight, Refused, Stranger, Verdict
+from .verdicts import Accepted, Fallback, Flight, Refused, Verdict
 
 _SMALLEST_HELLO, _LARGEST_HELLO = 100, LONGEST_PLAIN
 _PREFETCH = 16
@@ -19,11 +19,11 @@ _BROKEN_OFF = "expected_64_got_0_unexpected_eof"
 class Handshake:
     """Fed with whatever has arrived; keeps no more than a ClientHello and what came with it."""
 
-    __slots__ = ("_gate", "_host", "_payload", "_received", "_user")
+    __slots__ = ("_authenticator", "_host", "_payload", "_received", "_user")
 
-    def __init__(self, gate: Gate, host: str) -> None:
+    def __init__(self, authenticator: Authenticator, host: str) -> None:
         """host is the client's address."""
-        self._gate = gate
+        self._authenticator = authenticator
         self._host = host
         self._received = bytearray()
         # Inside fake TLS: what the records carried so far, never 64 bytes and a record more.
@@ -47,48 +47,48 @@ class Handshake:
             return None
         if self._is_tls():
             return self._hello()
-        if not self._gate.serves_plain:
-            return self._stranger("direct_modes_disabled", self._received[:RECORD_HEADER])
+        if not self._authenticator.serves_plain:
+            return self._fallback("direct_modes_disabled", self._received[:RECORD_HEADER])
         if len(self._received) < INIT_BYTES:
             return None
         init = bytes(self._received[:INIT_BYTES])
-        accepted = self._gate.judge_init(init, self._host, None)
+        accepted = self._authenticator.judge_init(init, self._host, None)
         if accepted is None:
-            return self._stranger("direct_mtproto_bad_client", init)
+            return self._fallback("direct_mtproto_bad_client", init)
         rest = bytes(self._received[INIT_BYTES:])
         return Accepted(accepted.user, accepted.init, None, rest)
 
-    def end(self) -> Stranger | Refused | None:
+    def end(self) -> Fallback | Refused | None:
         """The client has ended its side; None where it had not begun."""
         if not self.begun:
             return None
         if self._user is None and len(self._received) >= RECORD_HEADER and self._is_tls():
-            return self._stranger("tls_clienthello_truncated", self._received)
+            return self._fallback("tls_clienthello_truncated", self._received)
         return Refused(_BROKEN_OFF)
 
     def _is_tls(self) -> bool:
         return bytes(self._received[:3]) in (b"\x16\x03\x01", b"\x16\x03\x03")
 
-    def _stranger(self, reason: str, shown: bytes | bytearray) -> Stranger:
-        """Pass on everything received; shown is the part Telemt had read when it decided."""
+    def _fallback(self, reason: str, shown: bytes | bytearray) -> Fallback:
+        """Relay everything received to the fallback site; shown is what Telemt had read by then."""
         if len(shown) < _PREFETCH and bytes(shown).replace(b" ", b"a").isalpha():
             shown = self._received[:_PREFETCH]
-        return Stranger(reason, bytes(self._received), kind_of(bytes(shown)))
+        return Fallback(reason, bytes(self._received), kind_of(bytes(shown)))
 
     def _hello(self) -> Verdict | None:
         length = int.from_bytes(self._received[3:RECORD_HEADER], "big")
         if not _SMALLEST_HELLO <= length <= _LARGEST_HELLO:
             reason = "tls_clienthello_len_out_of_bounds"
-            return self._stranger(reason, self._received[:RECORD_HEADER])
+            return self._fallback(reason, self._received[:RECORD_HEADER])
         if len(self._received) < RECORD_HEADER + length:
             return None
         hello = bytes(self._received[: RECORD_HEADER + length])
-        verdict = self._gate.judge_hello(hello, self._host)
+        verdict = self._authenticator.judge_hello(hello, self._host)
         if isinstance(verdict, Flight):
             self._user = verdict.user
             del self._received[: len(hello)]
-        elif isinstance(verdict, Stranger):
-            return Stranger(verdict.reason, bytes(self._received), kind_of(hello), verdict.name)
+        elif isinstance(verdict, Fallback):
+            return Fallback(verdict.reason, bytes(self._received), kind_of(hello), verdict.name)
         return verdict
 
     def _inside_tls(self, user: User) -> Verdict | None:
@@ -108,17 +108,19 @@ class Handshake:
                 self._payload += self._received[RECORD_HEADER : RECORD_HEADER + length]
             # At once: a client that sends nothing but ChangeCipherSpec fills no memory.
             del self._received[: RECORD_HEADER + length]
-        accepted = self._gate.judge_init(bytes(self._payload[:INIT_BYTES]), self._host, user)
+        accepted = self._authenticator.judge_init(
+            bytes(self._payload[:INIT_BYTES]), self._host, user
+        )
         pending = bytes(self._payload[INIT_BYTES:])
         rest = (record(APPLICATION, pending) if pending else b"") + self._received
         if accepted is None:
             # The mask sees what came after the message it could not have understood anyway.
-            return Stranger("tls_mtproto_bad_client", rest, kind_of(b""))
+            return Fallback("tls_mtproto_bad_client", rest, kind_of(b""))
         return Accepted(accepted.user, accepted.init, Records(), rest)
 
 
 def kind_of(shown: bytes) -> str:
-    """Return the class of a stranger by its first bytes, as Telemt names it."""
+    """Return Telemt's name for what a connection is that is not a user's, by its first bytes."""
     window = shown[:_PREFETCH]
     if window.startswith(_METHODS) or (
         2 <= len(window) <= 3 and any(method.startswith(window) for method in _METHODS)

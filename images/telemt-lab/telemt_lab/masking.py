@@ -1,4 +1,7 @@
-"""Strangers: passed on to the site the domain stands for, or left to talk to nobody."""
+"""The fallback site (Telemt's "mask") for connections that are not a user's.
+
+They are relayed to the site whose domain the proxy shows. Without a mask their bytes are read and
+dropped."""
 
 import asyncio
 import contextlib
@@ -8,7 +11,7 @@ from .address import Address
 from .config import Censorship
 from .relay import LastBytes
 from .upstream import open_tcp
-from .verdicts import Stranger
+from .verdicts import Fallback
 
 # Telemt's bounds: this many passed on at once, and this long to reach the site.
 _MOST = 512
@@ -18,7 +21,7 @@ FAILED_BYTES = 8192
 
 
 class Masking:
-    """Where strangers go; one for all sessions."""
+    """Chooses and reaches the fallback site; one for all sessions."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, censorship: Censorship) -> None:
         self._loop = loop
@@ -37,25 +40,25 @@ class Masking:
         """Give the place back."""
         self._current -= 1
 
-    def target(self, stranger: Stranger) -> Address:
-        """Return name or address, and port, of the site for this stranger."""
+    def target(self, fallback: Fallback) -> Address:
+        """Return name or address, and port, of the site for this fallback."""
         mask = self.mask
         if mask.host is not None:
             return mask.host, mask.port
-        asked = mask.dynamic and stranger.name in self._domains
-        return (stranger.name or "") if asked else self._domains[0], mask.port
+        asked = mask.dynamic and fallback.name in self._domains
+        return (fallback.name or "") if asked else self._domains[0], mask.port
 
-    async def connect(self, stranger: Stranger) -> socket.socket | None:
+    async def connect(self, fallback: Fallback) -> socket.socket | None:
         """Return a connection to the site; None, after five seconds, where there is none to it."""
         began = self._loop.time()
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_CONNECT_S):
-                return await self._open(stranger)
-        # A refusal takes as long as silence would: the stranger learns nothing from it.
+                return await self._open(fallback)
+        # A refusal takes as long as silence would: the client learns nothing from it.
         await asyncio.sleep(max(0.0, began + _CONNECT_S - self._loop.time()))
         return None
 
-    async def _open(self, stranger: Stranger) -> socket.socket:
+    async def _open(self, fallback: Fallback) -> socket.socket:
         if self.mask.unix_path is not None:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
@@ -65,14 +68,14 @@ class Masking:
                 sock.close()
                 raise
             return sock
-        host, port = self.target(stranger)
+        host, port = self.target(fallback)
         found = await self._loop.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
         addresses = [(str(entry[4][0]), port) for entry in found]
         return await open_tcp(self._loop, addresses, _CONNECT_S)
 
 
 class Allowance:
-    """So many bytes of a stranger in one direction, unchanged; 0 is without end."""
+    """Passes so many bytes in one direction to or from the fallback site; 0 is without end."""
 
     __slots__ = ("_left",)
 

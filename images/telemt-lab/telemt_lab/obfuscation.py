@@ -1,13 +1,15 @@
-"""The obfuscated transport's first 64 bytes: read from a client, made for a data centre."""
+"""The obfuscated transport: AES-256-CTR, and the first 64 bytes as read and as made."""
 
 import hashlib
 import os
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.ciphers import CipherContext
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from .ciphers import IV_BYTES, KEY_BYTES, keystream
-
+KEY_BYTES = 32
+IV_BYTES = 16
 INIT_BYTES = 64
 ABRIDGED, INTERMEDIATE, SECURE = b"\xef" * 4, b"\xee" * 4, b"\xdd" * 4
 
@@ -80,3 +82,8 @@ def dial(tag: bytes, dc: int, client_key: bytes | None) -> Dial:
         return Dial(first, to_dc, None)
     back = keys[::-1]
     return Dial(first, to_dc, keystream(back[:KEY_BYTES], back[KEY_BYTES:]))
+
+
+def keystream(key: bytes, iv: bytes) -> CipherContext:
+    """Return a stream whose update() enciphers or deciphers: in counter mode they are the same."""
+    return Cipher(AES(key), CTR(iv)).encryptor()

@@ -1,4 +1,4 @@
-"""Two sockets tied together: what one sends, the other gets, changed on the way."""
+"""Relays bytes between two sockets, and changes them on the way."""
 
 import asyncio
 import contextlib
@@ -22,8 +22,8 @@ class LastBytes(Exception):
         self.everything = everything
 
 
-class Tie:
-    """A client's socket and another one, tied until both have ended or one breaks."""
+class Relay:
+    """A client's socket and another one, relayed until both have ended or one breaks."""
 
     __slots__ = ("_done", "_down", "_ends", "_other", "_up", "quiet")
 
@@ -41,7 +41,7 @@ class Tie:
     ) -> None:
         """chunk is the receive buffer, shared by all; done is called once nothing more can pass.
 
-        other belongs to the tie now, client does not. half_close tells other when the client has
+        other belongs to the relay now, client does not. half_close tells other when the client has
         ended its side.
         """
         self._other = other
@@ -75,7 +75,7 @@ class Pipe:
 
     __slots__ = (
         *("_change", "_chunk", "_half_close", "_last", "_loop"),
-        *("_pending", "_source", "_target", "_tie"),
+        *("_pending", "_source", "_target", "_relay"),
     )
 
     def __init__(
@@ -85,7 +85,7 @@ class Pipe:
         source: socket.socket,
         target: socket.socket,
         change: Change,
-        tie: Tie,
+        relay: Relay,
         *,
         half_close: bool,
     ) -> None:
@@ -95,7 +95,7 @@ class Pipe:
         self._source = source
         self._target = target
         self._change = change
-        self._tie = tie
+        self._relay = relay
         self._half_close = half_close
         self._pending: Bytes = b""
         self._last: LastBytes | None = None
@@ -118,9 +118,9 @@ class Pipe:
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            self._tie.ended(True)
+            self._relay.ended(True)
             return
-        self._tie.quiet = 0
+        self._relay.quiet = 0
         if count:
             self._pass(self._chunk[:count])
         else:
@@ -162,7 +162,7 @@ class Pipe:
         if self._half_close and not last.everything:
             with contextlib.suppress(OSError):
                 self._target.shutdown(socket.SHUT_WR)
-        self._tie.ended(last.everything)
+        self._relay.ended(last.everything)
 
     def _send(self, data: Bytes) -> int:
         """Return how many bytes were taken; a broken socket ends everything, then it is -1."""
@@ -173,5 +173,5 @@ class Pipe:
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError:
-            self._tie.ended(True)
+            self._relay.ended(True)
             return -1

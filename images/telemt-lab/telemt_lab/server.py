@@ -7,18 +7,16 @@ from pathlib import Path
 
 from . import NOTICE, VERSION
 from .address import Address, show
-from .api import Api, Metrics
-from .beobachten import Beobachten
+from .api import Api
 from .clients import Clients
 from .config import Config
-from .control import Answer, serve_http
-from .counters import Counters
 from .eventlog import EventLog
+from .fake_tls import warm_up
+from .http_server import Answer, serve_http
 from .listeners import bind_tcp
-from .quota_state import QuotaStateError, load_quota_state, save_quota_state
-from .rehearsal import rehearse
+from .metrics import Counters, FailedHandshakes, Metrics
 from .upstream import Dialler
-from .users import Users
+from .users import QuotaStateError, Users, load_quota_state, save_quota_state
 
 _API_BACKLOG = 1024
 _API_CONNECTIONS = 1024
@@ -56,7 +54,7 @@ class Server:
         self._log = log
         self._counters = Counters()
         self._control: list[asyncio.Server] = []
-        self._beobachten = Beobachten(config.beobachten_minutes)
+        self._failed_handshakes = FailedHandshakes(config.beobachten_minutes)
         self._users = Users(config.access)
         self._quota_path = Path(config.quota_state_path)
         try:
@@ -66,12 +64,12 @@ class Server:
         self._dialler = Dialler(loop, config.upstream, self._counters)
         self._watch: asyncio.Task[None] | None = None
         self.clients = Clients(
-            config, loop, self._users, self._dialler, self._counters, self._beobachten, log
+            config, loop, self._users, self._dialler, self._counters, self._failed_handshakes, log
         )
 
     async def start(self) -> None:
         """Serve. Raises CannotStartError where no client listener could be bound."""
-        rehearse()
+        warm_up()
         for warning in self._config.warnings:
             self._log.event("warning", {"message": warning})
         listeners = self.clients.start()
@@ -99,7 +97,7 @@ class Server:
         """Serve the API and the metrics; an address that cannot be had is logged, as in Telemt."""
         config = self._config
         metrics = Metrics(
-            self._counters, self._beobachten, self._users, config.metrics_whitelist
+            self._counters, self._failed_handshakes, self._users, config.metrics_whitelist
         ).answer
         pages: list[tuple[Address, int, int, Answer]] = [
             (address, config.listen_backlog, _METRICS_CONNECTIONS, metrics)

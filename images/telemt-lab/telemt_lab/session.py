@@ -1,4 +1,4 @@
-"""One client connection: its PROXY header, its handshake, then a data centre or the mask.
+"""One client connection: its PROXY header, its handshake, then a data centre or the fallback site.
 
 Callbacks on bare sockets rather than transports or tasks: an idle session then costs a few small
 objects and a poll handle for each socket, and the receive buffer is one for all of them.
@@ -14,20 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .address import Address, plain, show
-from .beobachten import BROKEN_OFF, OTHER, Beobachten
+from .authentication import Authenticator
 from .config import Config
-from .counters import Counters
 from .eventlog import EventLog
-from .gate import Gate
 from .handshake import Handshake
 from .masking import FAILED_BYTES, Allowance, Masking
+from .metrics import BROKEN_OFF, OTHER, Counters, FailedHandshakes
 from .obfuscation import dial
 from .proxy_protocol import InvalidHeaderError, parse
-from .relay import Tie
+from .relay import Relay
 from .streams import FromClient, ToClient
 from .upstream import Dialler
 from .users import User, Users
-from .verdicts import Accepted, Flight, Refused, Stranger, Verdict
+from .verdicts import Accepted, Fallback, Flight, Refused, Verdict
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 # With a mask, the handshake gets this much longer, for the way to it.
@@ -42,7 +41,7 @@ def close_socket(sock: socket.socket, *, reset: bool) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class Shared:
     """What every session shares.
 
     trusts says whether a peer's address may send PROXY headers; ended is called once for each
@@ -53,12 +52,12 @@ class Host:
     chunk: memoryview
     config: Config
     trusts: Callable[[str], bool]
-    gate: Gate
+    authenticator: Authenticator
     users: Users
     dialler: Dialler
     masking: Masking
     counters: Counters
-    beobachten: Beobachten
+    failed_handshakes: FailedHandshakes
     log: EventLog
     ended: Callable[["Session"], None]
 
@@ -67,13 +66,13 @@ class Session:
     """A connection from accept to close. Nothing in it blocks and nothing in it grows."""
 
     __slots__ = (
-        *("_deadline", "_drain", "_handshake", "_header", "_host", "_masked", "_peer"),
-        *("_sock", "_task", "_timer", "_user", "relayed", "tie"),
+        *("_deadline", "_drain", "_handshake", "_header", "_shared", "_masked", "_peer"),
+        *("_sock", "_task", "_timer", "_user", "relayed", "relay"),
     )
 
-    def __init__(self, host: Host, sock: socket.socket, peer: Address, proxy: bool) -> None:
+    def __init__(self, shared: Shared, sock: socket.socket, peer: Address, proxy: bool) -> None:
         """sock is non-blocking and belongs to the session now; proxy asks for a PROXY header."""
-        self._host = host
+        self._shared = shared
         self._sock = sock
         self._peer = peer
         self._header = bytearray() if proxy else None
@@ -86,46 +85,46 @@ class Session:
         """Whether it has become a user's."""
         self._masked = False
         self._drain = 0
-        self.tie: Tie | None = None
+        self.relay: Relay | None = None
         """The relay, once there is one."""
 
     def start(self) -> None:
         """Begin; everything after happens in the loop's callbacks."""
-        host = self._host
-        host.counters.connections += 1
-        if self._header is not None and not host.trusts(self._peer[0]):
+        shared = self._shared
+        shared.counters.connections += 1
+        if self._header is not None and not shared.trusts(self._peer[0]):
             self._reject("proxy_protocol_untrusted")
             return
-        host.loop.add_reader(self._sock, self._on_readable)
+        shared.loop.add_reader(self._sock, self._on_readable)
         if self._header is None:
             self._client_known(self._peer, "direct")
         # A balancer's header comes with the connection: read now, and most need no timer.
         self._on_readable()
         if self._header is not None and self._sock.fileno() >= 0:
-            timeout_s = host.config.header_timeout_ms / 1000
+            timeout_s = shared.config.header_timeout_ms / 1000
             self._after(timeout_s, self._reject, "proxy_protocol_header_timeout")
 
     def close(self) -> None:
         """End the session, with FIN or RST as configured. A second call does nothing."""
-        sock, host = self._sock, self._host
+        sock, shared = self._sock, self._shared
         if sock.fileno() < 0:
             return
         self._stop_timer()
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        if self.tie is not None:
-            self.tie.stop()
-            self.tie = None
-        host.loop.remove_reader(sock)
-        mode = host.config.client_socket.rst_on_close
+        if self.relay is not None:
+            self.relay.stop()
+            self.relay = None
+        shared.loop.remove_reader(sock)
+        mode = shared.config.client_socket.rst_on_close
         close_socket(sock, reset=mode == "always" or (mode == "errors" and not self.relayed))
         if self._user is not None:
-            host.users.release(self._user, self._address)
+            shared.users.release(self._user, self._address)
         if self._masked:
-            host.masking.leave()
+            shared.masking.leave()
         self._handshake = None
-        host.ended(self)
+        shared.ended(self)
 
     @property
     def _address(self) -> str:
@@ -133,7 +132,7 @@ class Session:
 
     def _after(self, seconds: float, call: Callable[..., None], *arguments: object) -> None:
         self._stop_timer()
-        self._timer = self._host.loop.call_later(seconds, call, *arguments)
+        self._timer = self._shared.loop.call_later(seconds, call, *arguments)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -143,8 +142,8 @@ class Session:
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         """Go on in a task while there is nothing to read: it ends where the relay begins."""
         self._stop_timer()
-        self._host.loop.remove_reader(self._sock)
-        self._task = self._host.loop.create_task(self._through(work))
+        self._shared.loop.remove_reader(self._sock)
+        self._task = self._shared.loop.create_task(self._through(work))
 
     async def _through(self, work: Coroutine[None, None, None]) -> None:
         try:
@@ -158,7 +157,7 @@ class Session:
         Not in the error's words, which may hold what a client sent, or a secret.
         """
         place = traceback.extract_tb(error.__traceback__)[-1]
-        self._host.log.event(
+        self._shared.log.event(
             "fault",
             {
                 "client": show(plain(self._peer)),
@@ -169,16 +168,16 @@ class Session:
         self.close()
 
     def _reject(self, reason: str) -> None:
-        self._host.counters.bad[reason] += 1
-        self._host.beobachten.record(OTHER, self._address)
+        self._shared.counters.bad[reason] += 1
+        self._shared.failed_handshakes.record(OTHER, self._address)
         self.close()
 
     def _client_known(self, client: Address, via: str) -> None:
-        self._host.log.client(show(plain(client)), show(plain(self._peer)), via)
+        self._shared.log.client(show(plain(client)), show(plain(self._peer)), via)
         self._peer = client
-        self._handshake = Handshake(self._host.gate, self._address)
-        if self._host.config.first_byte_idle_s:
-            self._after(self._host.config.first_byte_idle_s, self.close)
+        self._handshake = Handshake(self._shared.authenticator, self._address)
+        if self._shared.config.first_byte_idle_s:
+            self._after(self._shared.config.first_byte_idle_s, self.close)
 
     def _on_readable(self) -> None:
         try:
@@ -187,7 +186,7 @@ class Session:
             self._fault(error)
 
     def _read(self) -> None:
-        chunk = self._host.chunk
+        chunk = self._shared.chunk
         try:
             count = self._sock.recv_into(chunk)
         except (BlockingIOError, InterruptedError):
@@ -229,28 +228,28 @@ class Session:
 
     def _take(self, handshake: Handshake, data: memoryview | bytes) -> None:
         if not handshake.begun:
-            config = self._host.config
+            config = self._shared.config
             grace_s = _MASK_GRACE_S if config.censorship.mask.enabled else 0.0
-            self._deadline = self._host.loop.time() + config.handshake_timeout_s + grace_s
+            self._deadline = self._shared.loop.time() + config.handshake_timeout_s + grace_s
             self._stop_timer()
         verdict = handshake.feed(data)
         if verdict is not None:
             self._judge(verdict)
         elif self._timer is None:
-            self._after(self._deadline - self._host.loop.time(), self._late)
+            self._after(self._deadline - self._shared.loop.time(), self._late)
 
     def _late(self) -> None:
-        self._host.counters.handshake_timeouts += 1
-        self._host.counters.handshake_failures["timeout"] += 1
-        self._host.beobachten.record(OTHER, self._address)
+        self._shared.counters.handshake_timeouts += 1
+        self._shared.counters.handshake_failures["timeout"] += 1
+        self._shared.failed_handshakes.record(OTHER, self._address)
         self.close()
 
     def _judge(self, verdict: Verdict) -> None:
         """Act on a verdict, after the time that every answer to a ClientHello takes."""
         self._stop_timer()
-        least, most = self._host.config.censorship.delay_ms
+        least, most = self._shared.config.censorship.delay_ms
         if most and not isinstance(verdict, Accepted) and verdict.delayed:
-            self._host.loop.remove_reader(self._sock)
+            self._shared.loop.remove_reader(self._sock)
             self._after(random.uniform(least, most) / 1000, self._act_later, verdict)  # noqa: S311
         else:
             self._act(verdict)
@@ -268,7 +267,7 @@ class Session:
                 self._answer(verdict)
             case Accepted():
                 self._accept(verdict)
-            case Stranger():
+            case Fallback():
                 self._pass_on(verdict)
             case Refused():
                 self._refuse(verdict)
@@ -279,7 +278,7 @@ class Session:
         if not self._send(flight.answer) or handshake is None:
             self._refuse(Refused("other"))
             return
-        self._host.loop.add_reader(self._sock, self._on_readable)
+        self._shared.loop.add_reader(self._sock, self._on_readable)
         # What came with the ClientHello.
         self._take(handshake, b"")
 
@@ -287,21 +286,21 @@ class Session:
         if refused.answer:
             self._send(refused.answer)
         if refused.reason:
-            self._host.counters.bad[refused.reason] += 1
-        self._host.counters.handshake_failures[refused.failure] += 1
+            self._shared.counters.bad[refused.reason] += 1
+        self._shared.counters.handshake_failures[refused.failure] += 1
         broken_off = refused.failure.startswith(BROKEN_OFF)
-        self._host.beobachten.record(BROKEN_OFF if broken_off else OTHER, self._address)
+        self._shared.failed_handshakes.record(BROKEN_OFF if broken_off else OTHER, self._address)
         self.close()
 
     def _accept(self, accepted: Accepted) -> None:
-        host, user = self._host, accepted.user
+        shared, user = self._shared, accepted.user
         self._handshake = None
         self.relayed = True
         client = show(plain(self._peer))
-        host.log.handshake(client, user.label, accepted.mode, accepted.init.dc)
-        refusal = host.users.admit(user, self._address)
+        shared.log.handshake(client, user.label, accepted.mode, accepted.init.dc)
+        refusal = shared.users.admit(user, self._address)
         if refusal:
-            host.log.event(
+            shared.log.event(
                 "refused", {"client": client, "user": user.entry.name, "reason": refusal}
             )
             self.close()
@@ -310,13 +309,13 @@ class Session:
         self._begin(self._to_datacentre(accepted))
 
     async def _to_datacentre(self, accepted: Accepted) -> None:
-        host = self._host
-        sock = await host.dialler.connect(accepted.init.dc)
+        shared = self._shared
+        sock = await shared.dialler.connect(accepted.init.dc)
         self._task = None
         if sock is None:
             self.close()
             return
-        client_key = accepted.init.to_client_key if host.config.upstream.fast_mode else None
+        client_key = accepted.init.to_client_key if shared.config.upstream.fast_mode else None
         opening = dial(accepted.init.tag, accepted.init.dc, client_key)
         try:
             sock.send(opening.first)
@@ -326,23 +325,23 @@ class Session:
             return
         accepted.user.total += 1
         up, down = FromClient(accepted, opening.to_dc), ToClient(accepted, opening)
-        self.tie = Tie(host.loop, host.chunk, self._sock, sock, up, down, self.close)
-        self.tie.start(accepted.rest)
+        self.relay = Relay(shared.loop, shared.chunk, self._sock, sock, up, down, self.close)
+        self.relay.start(accepted.rest)
 
-    def _pass_on(self, stranger: Stranger) -> None:
-        host, mask = self._host, self._host.config.censorship.mask
+    def _pass_on(self, fallback: Fallback) -> None:
+        shared, mask = self._shared, self._shared.config.censorship.mask
         self._handshake = None
-        host.counters.bad[stranger.reason] += 1
-        host.beobachten.record(stranger.kind, self._address)
-        if mask.enabled and host.masking.enter():
+        shared.counters.bad[fallback.reason] += 1
+        shared.failed_handshakes.record(fallback.kind, self._address)
+        if mask.enabled and shared.masking.enter():
             self._masked = True
-            self._begin(self._to_mask(stranger))
+            self._begin(self._to_mask(fallback))
         else:
             self._ignore(mask.most_bytes)
 
-    async def _to_mask(self, stranger: Stranger) -> None:
-        host, mask = self._host, self._host.config.censorship.mask
-        sock = await host.masking.connect(stranger)
+    async def _to_mask(self, fallback: Fallback) -> None:
+        shared, mask = self._shared, self._shared.config.censorship.mask
+        sock = await shared.masking.connect(fallback)
         self._task = None
         if sock is None:
             self._ignore(min(mask.most_bytes or FAILED_BYTES, FAILED_BYTES))
@@ -350,38 +349,38 @@ class Session:
         up, down = Allowance(mask.most_bytes), Allowance(mask.most_bytes)
         # With hardening Telemt fills the last bytes up instead; nobody but the site could notice.
         half_close = not mask.shape_hardening
-        self.tie = Tie(
-            host.loop, host.chunk, self._sock, sock, up, down, self.close, half_close=half_close
+        self.relay = Relay(
+            shared.loop, shared.chunk, self._sock, sock, up, down, self.close, half_close=half_close
         )
-        self._deadline = host.loop.time() + mask.timeout_ms / 1000
+        self._deadline = shared.loop.time() + mask.timeout_ms / 1000
         self._watch_silence()
-        self.tie.start(stranger.seen)
+        self.relay.start(fallback.seen)
 
     def _watch_silence(self) -> None:
-        """End a passed-on stranger after the configured silence, or time in all."""
-        mask, tie = self._host.config.censorship.mask, self.tie
-        if tie is None or tie.quiet > 4 or self._host.loop.time() >= self._deadline:
+        """End a relay to the fallback site after the configured silence, or time in all."""
+        mask, relay = self._shared.config.censorship.mask, self.relay
+        if relay is None or relay.quiet > 4 or self._shared.loop.time() >= self._deadline:
             self.close()
             return
-        tie.quiet += 1
+        relay.quiet += 1
         self._after(mask.idle_ms / 4000, self._watch_silence)
 
     def _ignore(self, most_bytes: int) -> None:
         """Read and drop until the client tires of it, or Telemt would."""
-        mask = self._host.config.censorship.mask
+        mask = self._shared.config.censorship.mask
         self._drain = most_bytes or -1
-        self._deadline = self._host.loop.time() + mask.timeout_ms / 1000
-        self._host.loop.add_reader(self._sock, self._on_readable)
+        self._deadline = self._shared.loop.time() + mask.timeout_ms / 1000
+        self._shared.loop.add_reader(self._sock, self._on_readable)
         self._after(mask.idle_ms / 1000, self.close)
 
     def _drop(self, count: int) -> None:
         if self._drain > 0:
             self._drain = max(0, self._drain - count)
-        left_s = self._deadline - self._host.loop.time()
+        left_s = self._deadline - self._shared.loop.time()
         if not count or not self._drain or left_s <= 0:
             self.close()
             return
-        self._after(min(left_s, self._host.config.censorship.mask.idle_ms / 1000), self.close)
+        self._after(min(left_s, self._shared.config.censorship.mask.idle_ms / 1000), self.close)
 
     def _send(self, data: bytes) -> bool:
         try:

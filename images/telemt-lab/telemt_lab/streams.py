@@ -2,8 +2,7 @@
 
 from cryptography.hazmat.primitives.ciphers import CipherContext
 
-from .ciphers import KEY_BYTES, keystream
-from .obfuscation import Dial
+from .obfuscation import KEY_BYTES, Dial, keystream
 from .records import wrap
 from .relay import Bytes, LastBytes
 from .verdicts import Accepted

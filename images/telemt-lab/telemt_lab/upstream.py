@@ -8,7 +8,7 @@ import time
 
 from .address import Address
 from .config import Upstream
-from .counters import Counters
+from .metrics import Counters
 
 _PORT = 443
 _WATCH_S = 30.0

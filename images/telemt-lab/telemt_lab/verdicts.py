@@ -1,4 +1,4 @@
-"""What the handshake's bytes can come to."""
+"""The verdicts on a client's first bytes."""
 
 from dataclasses import dataclass
 
@@ -35,8 +35,8 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Stranger:
-    """Not for us: counted as reason, and passed on to the mask with the bytes in seen.
+class Fallback:
+    """Not a user's: counted as reason, and relayed to the fallback site with the bytes in seen.
 
     kind is the class it stands under on the page of failed handshakes; name is the domain asked
     for in a ClientHello; delayed says that the answer waits as long as a good one would.
@@ -59,4 +59,4 @@ class Refused:
     delayed: bool = False
 
 
-Verdict = Flight | Accepted | Stranger | Refused
+Verdict = Flight | Accepted | Fallback | Refused

@@ -22,11 +22,14 @@ import json
 import os
 import sys
 
+from stackctl.collector.answer import VERSION
 from stackctl.collector.collect import run
+from stackctl.collector.request import Request
+from stackctl.collector.wire import WireError, decode, encode
 
 
 def main() -> None:
-    """Read the request, one line of JSON, from standard input; print the response.
+    """Read the request, one line of JSON, from standard input; print the answer.
 
     Not from an argument: it may carry secrets, and arguments are shown by `docker inspect` and ps.
     """
@@ -34,14 +37,21 @@ def main() -> None:
         sys.stderr.write("usage: collector, with the request on standard input\n")
         raise SystemExit(2)
     try:
-        request = json.loads(sys.stdin.readline())
-    except ValueError as problem:
-        sys.stderr.write(f"the request is not JSON: {problem}\n")
+        raw = json.loads(sys.stdin.readline())
+        version = raw.get("version") if isinstance(raw, dict) else None
+        # Of another version the rest is not of these types.
+        answer = encode(run(decode(Request, raw))) if version == VERSION else _refused(version)
+    except (WireError, ValueError) as problem:
+        sys.stderr.write(f"the request is not one: {problem}\n")
         raise SystemExit(2) from problem
-    sys.stdout.write(json.dumps(run(request), separators=(",", ":")) + "\n")
+    sys.stdout.write(json.dumps(answer, separators=(",", ":")) + "\n")
     sys.stdout.flush()
     # A thread that hangs in the kernel must not hold up the end.
     os._exit(0)
+
+
+def _refused(version: object) -> dict[str, object]:
+    return {"version": VERSION, "error": f"request version {version!r}"}
 
 
 if __name__ == "__main__":

@@ -7,13 +7,16 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Generic, TypeVar
 
-from stackctl.collector import VERSION, arrivals, hostfacts, procs
+from stackctl.collector import host, process, target
+from stackctl.collector.answer import VERSION, Answer, Connection, Handshakes, Reading
+from stackctl.collector.process import Processes
 from stackctl.collector.reading import Deadline, failure
-from stackctl.collector.target import NotTheTarget, identify
-from stackctl.collector.target import collect as collect_target
+from stackctl.collector.request import Request
+from stackctl.collector.telemt import Moments
 
 DEADLINE = 15.0
 """Seconds the whole run may take, or as long as its handshakes; what is not done by then is
@@ -27,102 +30,97 @@ _MOST = 105.0
 
 _ENDING = 3.0
 
-Request = dict[str, Any]
+T = TypeVar("T")
 
 
-class Runs:
-    """Named steps in threads; each has its result, or the error that stands for it.
+class StepThread(Generic[T]):
+    """A step of the run in a thread of its own: its result, or the error that stands for it.
 
     setns moves a thread alone, so every step that enters a namespace needs one of its own.
     """
 
-    def __init__(self) -> None:
-        self.results: dict[str, Any] = {}
-        self.timing: dict[str, float] = {}
-        self._threads: list[tuple[str, threading.Thread]] = []
+    def __init__(self, name: str, step: Callable[[], T]) -> None:
+        """Start it."""
+        self.name = name
+        self.ms: float | None = None
+        self._step = step
+        self._result: Reading[T] | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
-    def start(self, name: str, step: Callable[[], Any]) -> None:
-        """Run `step`; its return value or its failure will stand under `name`."""
-        thread = threading.Thread(target=self._run, args=(name, step), daemon=True)
-        self._threads.append((name, thread))
-        thread.start()
-
-    def _run(self, name: str, step: Callable[[], Any]) -> None:
+    def _run(self) -> None:
         began = time.monotonic()
         try:
-            result = step()
+            result = Reading(self._step())
         except Exception as problem:  # noqa: BLE001 - one failed step must not hide the others
             result = failure(problem)
-        self.timing[name] = round((time.monotonic() - began) * 1000, 1)
-        self.results[name] = result
+        self.ms = round((time.monotonic() - began) * 1000, 1)
+        self._result = result
 
-    def wait(self, deadline: Deadline) -> None:
-        """Until all are done or the deadline has come."""
-        for name, thread in self._threads:
-            thread.join(deadline.left(math.inf))
-            if thread.is_alive():
-                self.results.setdefault(name, {"error": f"not done within {deadline.seconds:g} s"})
+    def result(self, deadline: Deadline) -> Reading[T]:
+        """What it returned, once it has or the deadline has come."""
+        self._thread.join(deadline.left(math.inf))
+        return self._result or Reading(error=f"not done within {deadline.seconds:g} s")
 
 
-def run(request: Request) -> dict[str, Any]:
-    """The response to one request."""
+def run(request: Request) -> Answer:
+    """The answer to one request."""
     began, wall = time.monotonic(), time.time()
-    if request.get("version") != VERSION:
-        return {"version": VERSION, "error": f"request version {request.get('version')!r}"}
-    asked = request.get("handshakes")
-    listing = min(DEADLINE + _EACH * int(request["connections"]), _MOST)
-    deadline = Deadline(max(listing, float(asked["seconds"]) + _ENDING if asked else 0.0))
-    runs = Runs()
+    asked = request.handshakes
+    listing = min(DEADLINE + _EACH * request.connections, _MOST)
+    deadline = Deadline(max(listing, asked.seconds + _ENDING if asked else 0.0))
     shim = os.getppid()
-    processes = procs.walk()
+    processes = process.walk()
     walked = time.monotonic()
-    keys = list(request["host"]["sysctls"])
+    clients: StepThread[tuple[Connection, ...]] | None = None
+    handshakes: StepThread[Handshakes] | None = None
     moments = None
-    if request.get("client"):
-        counted = [target["name"] for target in request["targets"] if target.get("metrics")]
-        moments = arrivals.Moments(counted)
-        runs.start("clients", partial(_clients, request, processes, moments, deadline))
+    if request.clients:
+        moments = Moments(replica.name for replica in request.replicas)
+        clients = StepThread("clients", partial(_clients, request, processes, moments, deadline))
     if asked:
-        runs.start("handshakes", partial(_handshakes, request, processes, deadline))
-    for target in request["targets"]:
-        step = partial(collect_target, target, processes, shim, deadline, moments)
-        runs.start(f"target {target['name']}", step)
-    runs.start("host", lambda: hostfacts.collect(keys, processes, shim))
-    runs.wait(deadline)
-    clients = runs.results.get("clients", [])
-    failed = isinstance(clients, dict)
-    return {
-        "version": VERSION,
-        "request": _without_secrets(request),
-        "began": wall,
-        "facts": runs.results["host"],
-        "targets": {t["name"]: _result(runs, t) for t in request["targets"]},
-        "clients": [] if failed else clients,
-        "client_error": clients["error"] if failed else "",
-        "handshakes": runs.results.get("handshakes"),
-        "timing": {
-            **runs.timing,
+        step = partial(_handshakes, request, processes, deadline)
+        handshakes = StepThread("handshakes", step)
+    named = (*((request.haproxy,) if request.haproxy else ()), *request.replicas)
+    targets = {
+        one.name: StepThread(
+            f"target {one.name}",
+            partial(
+                target.collect, one, processes, shim, deadline, moments, counted=request.counters
+            ),
+        )
+        for one in named
+    }
+    machine = StepThread(
+        "host", partial(host.collect, request.sysctls, processes, shim, request.counters)
+    )
+    answer = Answer(
+        version=VERSION,
+        request=_without_secrets(request),
+        began=wall,
+        host=machine.result(deadline),
+        targets={name: one.result(deadline) for name, one in targets.items()},
+        clients=clients.result(deadline) if clients else Reading(()),
+        handshakes=handshakes.result(deadline) if handshakes else None,
+        timing={},
+    )
+    steps = [step for step in (clients, handshakes, *targets.values(), machine) if step]
+    return replace(
+        answer,
+        timing={
+            **{step.name: step.ms for step in steps if step.ms is not None},
             "walk": round((walked - began) * 1000, 1),
             "all": round((time.monotonic() - began) * 1000, 1),
         },
-    }
-
-
-def _result(runs: Runs, target: dict[str, Any]) -> dict[str, Any]:
-    identity = {"role": target["role"], "name": target["name"]}
-    return {**identity, **runs.results[f"target {target['name']}"]}
+    )
 
 
 def _without_secrets(request: Request) -> Request:
-    asked = request.get("handshakes")
-    if not asked:
-        return request
-    return {**request, "handshakes": {**asked, "users": list(asked["users"])}}
+    asked = request.handshakes
+    return replace(request, handshakes=replace(asked, users={})) if asked else request
 
 
-def _handshakes(
-    request: Request, processes: dict[int, procs.Process], deadline: Deadline
-) -> dict[str, Any]:
+def _handshakes(request: Request, processes: Processes, deadline: Deadline) -> Handshakes:
     # Loaded only when asked for: cryptography takes longer to load than the rest takes to run.
     from stackctl.collector import handshakes
 
@@ -130,21 +128,16 @@ def _handshakes(
 
 
 def _clients(
-    request: Request,
-    processes: dict[int, procs.Process],
-    moments: arrivals.Moments,
-    deadline: Deadline,
-) -> list[dict[str, Any]]:
-    # ctypes, for pidfd_getfd, is loaded beside the other threads' work.
-    from stackctl.collector import traffic
+    request: Request, processes: Processes, moments: Moments, deadline: Deadline
+) -> tuple[Connection, ...]:
+    from stackctl.collector import clients
 
-    records: list[dict[str, Any]] = []
+    made: tuple[Connection, ...] = ()
     try:
-        for target in request["targets"]:
-            if target["role"] == "haproxy":
-                worker = identify(target, processes).pid
-                records = traffic.collect(worker, target, request["client"], deadline, moments)
-                return records
-        raise NotTheTarget("connections were asked for, and no haproxy")
+        if request.haproxy is None or request.clients is None:
+            raise target.NotTheTarget("connections were asked for, and no haproxy")
+        worker = target.identify(request.haproxy, processes).pid
+        made = clients.collect(worker, request.haproxy, request.clients, deadline, moments)
+        return made
     finally:
-        moments.over(records)
+        moments.over(made)

@@ -1,159 +1,83 @@
-"""What a replica counts about handshakes, and which users it runs with."""
+"""What the kernel counts: texts of /proc/PID/net, open descriptors, anonymous memory of processes.
+
+A load reads the same, with the same functions, in its own process while it holds connections.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
-import re
-import tomllib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable
 
-from stackctl.collector import api, procs
-from stackctl.collector.reading import MAX_TEXT, Deadline, failure, read_text
+from stackctl.collector.answer import Counters, Descriptors, Reading
+from stackctl.collector.reading import PROC, read_text, sysctl, text
 
-ACTIVE = "/v1/stats/users/active-ips"
-"""Path of the addresses from which users are connected."""
-
-MOST = 16 << 20
-"""Bytes of an answer: 250,000 addresses at 20 bytes, and room."""
-
-_INCLUDE = re.compile(r'^include\s*=\s*"([^"]+)"\s*$', re.MULTILINE)
-_COUNTED = (
-    "telemt_connections_bad_by_class_total",
-    "telemt_handshake_failures_by_class_total",
-    "telemt_upstream_connect_fail_total",
-    "telemt_upstream_connect_attempt_total",
-    "telemt_upstream_connect_failfast_hard_error_total",
-)
-_REFUSED = (
-    "telemt_accept_permit_timeout_total",
-    "telemt_connections_bad_by_class_total",
-    "telemt_handshake_timeouts_total",
-    "telemt_upstream_connect_fail_total",
-)
-_OF_USER = (
-    "telemt_user_connections_current",
-    "telemt_user_unique_ips_current",
-    "telemt_user_unique_ips_limit",
-)
+_GONE: Reading[int] = Reading(error="no process of it could be read")
 
 
-def parse(page: str, user: str) -> dict[str, float]:
-    """The series of a metrics page that say something about this user's handshake."""
-    found: dict[str, float] = {}
-    for line in page.splitlines():
-        series, _, number = line.rpartition(" ")
-        name = series.partition("{")[0]
-        if name in _COUNTED or (name in _OF_USER and f'user="{user}"' in series):
-            try:
-                found[series] = float(number)
-            except ValueError:
-                continue
-    return found
+def of(pid: int | str, proc: str = PROC) -> Counters:
+    """Of the network namespace of a process, which is not entered for it.
 
-
-def metrics(address: tuple[str, int], user: str, deadline: Deadline) -> dict[str, float]:
-    """The same, asked in the calling thread's namespace.
-
-    Raises:
-        OSError, ValueError: there is no such page.
+    Args:
+        pid: its id, or "self" or "thread-self".
+        proc: where the kernel's files are.
     """
-    status, body = api.parse(api.get(address, "/metrics", deadline, MOST))
-    if status != 200:
-        raise ValueError(f"status {status}")
-    return parse(body, user)
+    net = f"{proc}/{pid}/net"
+    return Counters(
+        netstat=text(f"{net}/netstat"),
+        sockstat=text(f"{net}/sockstat"),
+        conntrack=text(f"{net}/stat/nf_conntrack"),
+    )
 
 
-def totals(page: str) -> dict[str, float]:
-    """The counters of refusals on a metrics page, whoever they were refused to."""
-    found: dict[str, float] = {}
-    for line in page.splitlines():
-        series, _, number = line.rpartition(" ")
-        if series.partition("{")[0] in _REFUSED:
-            try:
-                found[series] = float(number)
-            except ValueError:
-                continue
-    return found
+def file_nr(proc: str = PROC) -> Reading[str]:
+    """How many files all processes have open, and how many they may."""
+    return sysctl("fs.file-nr", proc)
 
 
-def refused(address: tuple[str, int], deadline: Deadline) -> dict[str, object]:
-    """The same as a reading, asked in the calling thread's namespace."""
-    try:
-        status, body = api.parse(api.get(address, "/metrics", deadline, MOST))
-        if status != 200:
-            raise ValueError(f"status {status}")
-        return {"value": totals(body)}
-    except (OSError, ValueError) as problem:
-        return dict(failure(problem))
-
-
-def active(body: str, user: str) -> list[str]:
-    """Addresses from which this user is connected, of Telemt's answer to ACTIVE.
-
-    Raises:
-        ValueError: it is not that answer.
-    """
-    try:
-        rows = json.loads(body)["data"]
-        return [str(ip) for row in rows if row["username"] == user for ip in row["active_ips"]]
-    except (KeyError, TypeError) as problem:
-        raise ValueError(f"no users in {body[:80]!r}") from problem
-
-
-class Running:
-    """What a live replica was told about users. What is secret in it never leaves the probe.
-
-    Attributes:
-        users: for each of the operator's users "same", "other" (another secret) or "none" (no such
-            user), as digests compare; or "error" where the files cannot be read.
-        most: connections that a user may have; users without a limit are left out.
-    """
-
-    def __init__(self, pid: int, path: str, ours: Mapping[str, str]) -> None:
-        """Read its configuration inside the root of the process, with the files it includes."""
-        self.users: dict[str, str] = {}
-        self.most: dict[str, int] = {}
+def descriptors(pids: Iterable[int], proc: str = PROC) -> Reading[Descriptors]:
+    """Of the process that has most of its descriptors open; `process.of_container` has the ids."""
+    fullest: Descriptors | None = None
+    for pid in pids:
         try:
-            access = tomllib.loads(_whole(pid, path))["access"]
-            theirs = access["users"]
-            self.users = {who: _compared(secret, theirs.get(who)) for who, secret in ours.items()}
-            every = int(access.get("user_max_tcp_conns_global_each", 0))
-            limits = access.get("user_max_tcp_conns", {})
-            most = {who: int(limits.get(who, 0)) or every for who in ours}
-            self.most = {who: number for who, number in most.items() if number}
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as problem:
-            # A parser's words may quote what it could not read.
-            known = isinstance(problem, OSError)
-            words = failure(problem)["error"] if known else "not a configuration with users"
-            self.users = {"error": f"{path}: {words}"}
+            found = Descriptors(
+                used=sum(1 for _ in os.scandir(f"{proc}/{pid}/fd")),
+                soft=_soft(read_text(f"{proc}/{pid}/limits")),
+            )
+        except (OSError, ValueError, LookupError):
+            continue  # processes come and go while they are read
+        if fullest is None or found.used / found.soft > fullest.used / fullest.soft:
+            fullest = found
+    return Reading(fullest, error="" if fullest else _GONE.error)
 
 
-def _whole(pid: int, path: str) -> str:
-    """A configuration's text with what it includes in place of the lines that say so."""
-
-    def read(name: str) -> str:
-        text = read_text(procs.inside(pid, name))
-        if len(text) >= MAX_TEXT:
-            raise ValueError(f"larger than {MAX_TEXT} bytes")
-        return text
-
-    return _INCLUDE.sub(lambda match: read(match[1]), read(path))
-
-
-def _compared(ours: str, theirs: object) -> str:
-    if not isinstance(theirs, str):
-        return "none"
-    digests = (hashlib.sha256(text.lower().encode()).digest() for text in (ours, theirs))
-    return "same" if hmac.compare_digest(*digests) else "other"
+def memory(pids: Iterable[int], proc: str = PROC) -> Reading[int]:
+    """Anonymous bytes of these processes together; one that ends meanwhile has none."""
+    rows = []
+    for pid in pids:
+        try:
+            rows.append(kilobytes(read_text(f"{proc}/{pid}/status"))["RssAnon"])
+        except (OSError, ValueError, LookupError):
+            continue
+    return Reading(sum(rows)) if rows else _GONE
 
 
-def grown(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
-    """By how much each counter grew; the gauges of a user as they stood before."""
-    found = {
-        series: value - before.get(series, 0.0)
-        for series, value in after.items()
-        if series.partition("{")[0] in _COUNTED and value > before.get(series, 0.0)
-    }
-    return found | {s: v for s, v in before.items() if s.partition("{")[0] in _OF_USER}
+def kilobytes(listing: str) -> dict[str, int]:
+    """The rows `NAME:  12 kB` of /proc/meminfo or /proc/PID/status, in bytes.
+
+    Raises:
+        ValueError: such a row has no number.
+    """
+    found = {}
+    for line in listing.splitlines():
+        name, _, rest = line.partition(":")
+        words = rest.split()
+        if len(words) == 2 and words[1] == "kB":
+            found[name] = int(words[0]) * 1024
+    return found
+
+
+def _soft(limits: str) -> int:
+    for line in limits.splitlines():
+        if line.startswith("Max open files"):
+            return int(line.split()[3])
+    raise LookupError("no row Max open files")

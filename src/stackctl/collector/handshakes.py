@@ -6,54 +6,333 @@ replica counted meanwhile. Which cause is likely is judged elsewhere.
 
 from __future__ import annotations
 
+import hashlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from itertools import product
+from typing import NamedTuple
 
-from stackctl.collector import procs, published, replica
+from stackctl.collector import clients, netns, process, telemt, users
+from stackctl.collector.answer import Arrived, HandshakeRecord, Handshakes, Reading, Tried, Unread
+from stackctl.collector.attempt import Address, OpenHandshake, Route, client, shake
+from stackctl.collector.haproxy import Admin, source_of
+from stackctl.collector.process import Processes
 from stackctl.collector.reading import Deadline, failure
-from stackctl.collector.round import Round
+from stackctl.collector.request import HandshakesAsked, HaproxyTarget, ReplicaTarget, Request
 from stackctl.collector.target import NotTheTarget, identify
-from stackctl.collector.trial import client
+
+PUBLISHED = "published"
+"""Place of the handshakes that go through the address that clients reach."""
+
+RETRY = 2.0
+"""Seconds for a second try, which is made where the first one failed."""
 
 _AT_ONCE = 32
+_BATCH = 16
+_ONCE_WAITED = 1.0
+_SHOWN = 0.5
+_POLL = 0.05
+_INSTEAD = 3
 
 
-def collect(
-    request: dict[str, Any], processes: dict[int, procs.Process], deadline: Deadline
-) -> dict[str, Any]:
-    """The records of all handshakes, and by replica how its users compare with the operator's.
+def collect(request: Request, processes: Processes, deadline: Deadline) -> Handshakes:
+    """All handshakes, and by replica how its users compare with the operator's.
 
     Raises:
         NotTheTarget: there is no HAProxy to look from.
         ImportError: the image lacks the client.
     """
     client()  # before the threads, which would wait for each other to load it
-    targets = {target["name"]: target for target in request["targets"]}
-    haproxy = next((t for t in targets.values() if t["role"] == "haproxy"), None)
-    if haproxy is None:
+    haproxy, asked = request.haproxy, request.handshakes
+    if haproxy is None or asked is None:
         raise NotTheTarget("handshakes were asked for, and no haproxy")
     worker = identify(haproxy, processes).pid
-    this = Round(request["handshakes"], deadline)
-    names = [name for name in this.asked["links"] if name in targets]
+    this = HandshakeRun(asked, deadline)
+    wanted = [replica for replica in request.replicas if replica.name in asked.ways]
 
-    def place(name: str) -> replica.Place | str:
+    def look(replica: ReplicaTarget) -> Reading[Place]:
         try:
-            pid = identify(targets[name], processes).pid
-            return replica.place(this, targets[name], pid, worker)
-        except (OSError, LookupError, NotTheTarget) as problem:
-            known = isinstance(problem, NotTheTarget)
-            return str(problem) if known else str(failure(problem)["error"])
+            return Reading(place(asked, replica, identify(replica, processes).pid, worker))
+        except (OSError, LookupError, Unread) as problem:
+            return failure(problem)
 
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        places = dict(zip(names, pool.map(place, names), strict=True))
-        there = {name: one for name, one in places.items() if isinstance(one, replica.Place)}
+        names = [replica.name for replica in wanted]
+        places = dict(zip(names, pool.map(look, wanted), strict=True))
+        there = {name: one.value for name, one in places.items() if one.value}
         # The published address first, so that it is not what waits for the others.
-        steps = [partial(published.run, this, worker, haproxy, there)]
-        steps += [partial(replica.run, this, name, one) for name, one in places.items()]
+        steps = [partial(through_published, this, worker, haproxy, there)]
+        steps += [partial(with_replica, this, name, one) for name, one in places.items()]
         for step in [pool.submit(step) for step in steps]:
             step.result()
-    return {
-        "records": this.records,
-        "users": {name: one.running.users for name, one in there.items()},
-    }
+    told = {name: one.users.secrets for name, one in there.items()}
+    return Handshakes(tuple(this.records), told)
+
+
+class HandshakeRun:
+    """What all handshakes of one run share: who and how, the time there is, and the records.
+
+    Attributes:
+        asked: what the request says of handshakes.
+        deadline: of the collector's whole run.
+        records: what was seen, one for each handshake.
+    """
+
+    def __init__(self, asked: HandshakesAsked, deadline: Deadline) -> None:
+        """Time begins to count."""
+        self.asked = asked
+        self.deadline = deadline
+        self.records: list[HandshakeRecord] = []
+        self._end = time.monotonic() + asked.seconds
+        self._lock = threading.Lock()
+
+    def attempt(self, route: Route, user: str, mode: str, seconds: float) -> OpenHandshake:
+        """One handshake; its connection is the caller's to close."""
+        key = bytes.fromhex(self.asked.users[user])
+        domain = self.asked.domain if mode == "tls" else ""
+        end = min(time.monotonic() + seconds, self._end)
+        return shake(route, client().Secret(mode, key, domain), self.asked.dc, end)
+
+    def note(self, record: HandshakeRecord) -> None:
+        """Keep a record."""
+        with self._lock:
+            self.records.append(record)
+
+    def over(self, place: str, user: str, mode: str) -> bool:
+        """Whether there is no time left for this handshake, which is then noted."""
+        if time.monotonic() < self._end:
+            return False
+        words = f"not tried: the {self.asked.seconds:g} s there were are over"
+        self.note(HandshakeRecord(place, user, mode, error=words))
+        return True
+
+    def patience(self) -> Patience:
+        """How long to wait at one place."""
+        return Patience(self.asked.each)
+
+
+class Patience:
+    """Seconds for a handshake: a place that lets one client wait lets the next one wait too."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def after(self, tried: Tried) -> None:
+        """Less, once a handshake has waited in vain."""
+        if tried.ended and tried.ended.cause == "timeout":
+            self.seconds = min(self.seconds, _ONCE_WAITED)
+
+
+def named(user: str) -> Address:
+    """The client that a header names: an address of the network set aside for tests (198.18/15).
+
+    Always the same for a user: one that has a limit of addresses loses one to it, and no more.
+    """
+    digest = hashlib.sha256(user.encode()).digest()
+    host = f"198.{18 + digest[0] % 2}.{digest[1]}.{1 + digest[2] % 254}"
+    return host, 1024 + int.from_bytes(os.urandom(2), "big") % 64000
+
+
+def came_to(published: Address | None) -> Address:
+    """The address that a header says the client came to: the published one, if that is IPv4."""
+    return published if published and ":" not in published[0] else ("198.18.0.1", 443)
+
+
+class Place(NamedTuple):
+    """A replica.
+
+    Attributes:
+        pid: the live process.
+        route: how HAProxy reaches it.
+        api: where its API answers, in its own network namespace.
+        metrics: where its metrics page is, likewise.
+        secrets: path, in its root, of the file with what its API wants to be shown.
+        users: those it runs with.
+    """
+
+    pid: int
+    route: Route
+    api: Address
+    metrics: Address
+    secrets: str
+    users: users.RunningUsers
+
+
+def place(asked: HandshakesAsked, target: ReplicaTarget, pid: int, worker: int) -> Place:
+    """Where a replica is.
+
+    Args:
+        asked: what the request says of handshakes.
+        target: the replica.
+        pid: its live process.
+        worker: HAProxy's live worker.
+
+    Raises:
+        OSError: HAProxy's root cannot be looked into.
+        LookupError: the request says of no way to it.
+    """
+    way = asked.ways[target.name]
+    if way.socket:
+        # Below HAProxy's own root: the very socket that HAProxy connects to.
+        route = Route(lambda: socket.socket(socket.AF_UNIX), process.inside(worker, way.socket))
+    elif way.address:
+        # From HAProxy's namespace: its address alone may name clients.
+        route = Route(lambda: netns.inside(worker, socket.socket), way.address)
+    else:
+        raise LookupError(f"no way to {target.name}")
+    running = users.running(pid, target.config, asked.users)
+    return Place(pid, route, target.api, target.metrics, target.users, running)
+
+
+def with_replica(this: HandshakeRun, name: str, there: Reading[Place]) -> None:
+    """Every user and mode, one after the other: a user with a limit is there once at a time.
+
+    Args:
+        this: the run.
+        name: the replica's.
+        there: the replica, or why it cannot be reached at all.
+    """
+    patience, examined = this.patience(), set[str]()
+    for user, mode in product(this.asked.users, this.asked.modes):
+        if there.value is None:
+            this.note(HandshakeRecord(name, user, mode, error=there.error))
+            continue
+        if this.over(name, user, mode):
+            continue
+        where = there.value
+        one = this.attempt(_with_header(this, where, user), user, mode, patience.seconds)
+        came = None
+        if one.answered and this.asked.arrivals:
+            came = arrived(where, user, one.tried.client, this.deadline)
+        record = HandshakeRecord(name, user, mode, one.close(), arrived=came)
+        patience.after(record.tried)
+        if not one.answered and mode not in examined:
+            examined.add(mode)
+            record = _examined(this, record, where)
+        this.note(record)
+
+
+def _with_header(this: HandshakeRun, where: Place, user: str) -> Route:
+    return where.route._replace(named=(named(user), came_to(this.asked.published)))
+
+
+def _examined(this: HandshakeRun, record: HandshakeRecord, where: Place) -> HandshakeRecord:
+    """The same once more while the replica's counters are watched, and once without a header."""
+    user, mode = record.user, record.mode
+
+    def counted() -> dict[str, float]:
+        return telemt.metrics(where.metrics, user, this.deadline)
+
+    again = None
+    try:
+        before = netns.inside(where.pid, counted)
+        again = this.attempt(_with_header(this, where, user), user, mode, RETRY).close()
+        counts = Reading(telemt.grown(before, netns.inside(where.pid, counted)))
+    except (OSError, ValueError) as problem:
+        counts = failure(problem)
+    bare = this.attempt(where.route, user, mode, RETRY).close()
+    most = where.users.most.get(user)
+    return replace(record, again=again, counted=counts, most=most, without_header=bare)
+
+
+def arrived(where: Place, user: str, own: str, deadline: Deadline) -> Reading[Arrived]:
+    """Whether the replica names our address among those from which the user is connected now.
+
+    Args:
+        where: the replica.
+        user: whose handshake it is.
+        own: address:port of the client, whose connection is open.
+        deadline: of the whole run.
+    """
+    ip = own.rpartition(":")[0]
+    end = time.monotonic() + _SHOWN
+    try:
+        auth = telemt.authorization(where.pid, where.secrets)
+        ask = partial(telemt.active, where.api, user, deadline, auth)
+        while ip not in (seen := netns.inside(where.pid, ask)):
+            if time.monotonic() > end:
+                return Reading(Arrived(named=False, instead=tuple(seen[:_INSTEAD])))
+            time.sleep(_POLL)
+    except (OSError, ValueError) as problem:
+        return failure(problem)
+    return Reading(Arrived(named=True))
+
+
+@dataclass(slots=True)
+class OpenRecord:
+    """A handshake through the published address, with its connection still open."""
+
+    record: HandshakeRecord
+    one: OpenHandshake
+
+
+def through_published(
+    this: HandshakeRun, worker: int, haproxy: HaproxyTarget, places: Mapping[str, Place]
+) -> None:
+    """Every user and mode; a batch is held open while HAProxy is asked whom it gave them to.
+
+    Runs in the host's network namespace.
+
+    Args:
+        this: the run.
+        worker: HAProxy's live worker.
+        haproxy: the target.
+        places: the replicas there are, by name.
+    """
+    to = this.asked.published
+    if not to:
+        return
+    family = socket.AF_INET6 if ":" in to[0] else socket.AF_INET
+    (source,) = clients.sources_for(to, 1)
+    route = Route(lambda: socket.socket(family), to, None, source)
+    admin = Admin(worker, haproxy.admin_socket, this.deadline)
+    patience, examined = this.patience(), set[str]()
+    wanted = list(product(this.asked.modes, this.asked.users))
+    for at in range(0, len(wanted), _BATCH):
+        kept: list[OpenRecord] = []
+        for mode, user in wanted[at : at + _BATCH]:
+            if this.over(PUBLISHED, user, mode):
+                continue
+            one = this.attempt(route, user, mode, patience.seconds)
+            patience.after(one.tried)
+            kept.append(OpenRecord(HandshakeRecord(PUBLISHED, user, mode, one.tried), one))
+        _recognise(this, admin, kept, places)
+        for open_record in kept:
+            open_record.one.close()
+            record = open_record.record
+            if not open_record.one.answered and record.mode not in examined:
+                examined.add(record.mode)
+                record = replace(record, with_header=_with_own_header(this, route, record))
+            this.note(record)
+
+
+def _with_own_header(this: HandshakeRun, route: Route, record: HandshakeRecord) -> Tried:
+    """Once more with a header of our own: a replica that gets none from HAProxy takes that one."""
+    header = (named(record.user), came_to(this.asked.published))
+    other = this.attempt(route._replace(named=header), record.user, record.mode, RETRY)
+    return other.close()
+
+
+def _recognise(
+    this: HandshakeRun, admin: Admin, kept: list[OpenRecord], places: Mapping[str, Place]
+) -> None:
+    """Which replica HAProxy gave each connection that is open, and under which address."""
+    own = {one.record.tried.local: one for one in kept if one.record.tried.local}
+    raw = {local.encode() for local in own}
+    try:
+        found = admin.sessions(lambda line: source_of(line) in raw, lambda _: True) if own else []
+    except (OSError, ValueError):
+        return  # without seen_as and server: nothing is known of where they came
+    for session in found:
+        local = session.source.removeprefix("::ffff:")
+        one = own[local]
+        where, came = places.get(session.connected), None
+        if where and one.one.answered and this.asked.arrivals:
+            came = arrived(where, one.record.user, local, this.deadline)
+        one.record = replace(one.record, seen_as=local, server=session.connected, arrived=came)

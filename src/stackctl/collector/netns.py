@@ -1,16 +1,17 @@
-"""Into another process's network namespace, for the calling thread only."""
+"""Network namespaces: entered for the calling thread alone, and what listens there."""
 
 from __future__ import annotations
 
 import os
 import socket
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
-from stackctl.collector import diag, procs
-from stackctl.collector.reading import Reading, failure
+from stackctl.collector import netlink, process
+from stackctl.collector.answer import Listener, Listeners
+from stackctl.collector.reading import failure
 
 _NEWNET = 0x40000000
 
@@ -49,6 +50,9 @@ def inside(pid: int, step: Callable[[], T]) -> T:
         OSError: the namespace cannot be entered. Whatever `step` raises.
     """
 
+    # Loaded here: a run without handshakes has no need of it.
+    from concurrent.futures import ThreadPoolExecutor
+
     def run() -> T:
         enter(pid)
         return step()
@@ -62,42 +66,42 @@ def identity(pid: int | str) -> str:
     return os.readlink(f"/proc/{pid}/ns/net")
 
 
-def listeners(members: list[int], asked: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+def listeners(members: Sequence[int], asked: Callable[[Listener], bool]) -> Listeners:
     """TCP and unix listeners here; those asked for with their owners.
 
     Args:
         members: the container's processes; owners are looked for among these alone.
         asked: whether a listener's owners are wanted.
     """
-    found: dict[str, Any] = {"tcp": [], "unix": [], "errors": []}
+    tcp: list[Listener] = []
+    unix: list[Listener] = []
+    errors: list[str] = []
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
-            found["tcp"] += diag.tcp(family)
+            tcp += netlink.tcp(family)
         except OSError as problem:
-            found["errors"].append(f"tcp {family.name}: {failure(problem)['error']}")
+            errors.append(f"tcp {family.name}: {failure(problem).error}")
     try:
-        found["unix"] = diag.unix()
+        unix = netlink.unix()
     except OSError as problem:
-        found["errors"].append(f"unix: {failure(problem)['error']}")
-    rows = [row for row in (*found["tcp"], *found["unix"]) if asked(row)]
-    held = _held(members, {int(row["inode"]) for row in rows}, found["errors"]) if rows else {}
-    for row in rows:
-        row["owners"] = sorted(pid for pid, inodes in held.items() if row["inode"] in inodes)
-    return found
+        errors.append(f"unix: {failure(problem).error}")
+    wanted = {listener.inode for listener in (*tcp, *unix) if asked(listener)}
+    held = _held(members, wanted, errors) if wanted else {}
+
+    def owned(listener: Listener) -> Listener:
+        owners = sorted(pid for pid, inodes in held.items() if listener.inode in inodes)
+        return replace(listener, owners=tuple(owners)) if owners else listener
+
+    return Listeners(tuple(map(owned, tcp)), tuple(map(owned, unix)), tuple(errors))
 
 
-def _held(members: list[int], wanted: set[int], errors: list[str]) -> dict[int, set[int]]:
+def _held(members: Sequence[int], wanted: set[int], errors: list[str]) -> dict[int, set[int]]:
     held: dict[int, set[int]] = {}
     for pid in members:
         try:
-            held[pid] = procs.sockets(pid, wanted)
+            held[pid] = process.sockets(pid, wanted)
         except FileNotFoundError:
             continue  # it ended since
         except OSError as problem:
-            errors.append(f"/proc/{pid}/fd: {failure(problem)['error']}")
+            errors.append(f"/proc/{pid}/fd: {failure(problem).error}")
     return held
-
-
-def unread(problem: OSError) -> Reading:
-    """The reading of everything that needed this namespace, where it could not be entered."""
-    return {"error": f"network namespace: {failure(problem)['error']}"}

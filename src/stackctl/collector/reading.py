@@ -1,32 +1,44 @@
-"""Single readings: `{"text": ...}`, `{"value": ...}` or `{"error": ...}`, never a default."""
+"""How a single raw fact is read: its value, or why it could not be read. Never a default."""
 
 from __future__ import annotations
 
 import errno
 import os
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, TypeVar
 
-Reading = dict[str, Any]
+from stackctl.collector.answer import Reading, Unread
+
+T = TypeVar("T")
+
+PROC = "/proc"
+"""Where the kernel's files are; tests make up a folder of their own."""
 
 MAX_TEXT = 1 << 20
-"""Bytes read of any file: nothing the probe is asked for is larger."""
+"""Bytes read of any file: nothing the collector is asked for is larger."""
 
 
-def failure(problem: BaseException) -> Reading:
-    """`{"error": "ENOENT: No such file or directory"}`, or the exception's own words."""
+def failure(problem: BaseException, path: str = "") -> Reading[Any]:
+    """A reading with "ENOENT: No such file or directory", or the exception's own words."""
+    return Reading(error=_words(problem), path=path)
+
+
+def _words(problem: BaseException) -> str:
+    if isinstance(problem, Unread):
+        return str(problem)
     if isinstance(problem, TimeoutError):
-        return {"error": "ETIMEDOUT: no answer in time"}
+        return "ETIMEDOUT: no answer in time"
     if isinstance(problem, OSError) and problem.errno is not None:
         name = errno.errorcode.get(problem.errno, str(problem.errno))
-        return {"error": f"{name}: {os.strerror(problem.errno)}"}
-    return {"error": f"{type(problem).__name__}: {problem}"}
+        return f"{name}: {os.strerror(problem.errno)}"
+    return f"{type(problem).__name__}: {problem}"
 
 
 def read_bytes(path: str) -> bytes:
     """The file's first MAX_TEXT bytes. /proc files have no size, so it reads until the end."""
-    # O_NONBLOCK: a fifo put where a file is expected must not hold the probe up.
+    # O_NONBLOCK: a fifo put where a file is expected must not hold the collector up.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         parts: list[bytes] = []
@@ -44,25 +56,46 @@ def read_text(path: str) -> str:
     return read_bytes(path).decode(errors="replace")
 
 
-def text(path: str) -> Reading:
-    """A file's text with its path, or the error with its path."""
+def text(path: str) -> Reading[str]:
+    """A file's text."""
     try:
-        return {"text": read_text(path), "path": path}
+        return Reading(read_text(path), path=path)
     except OSError as problem:
-        return {**failure(problem), "path": path}
+        return failure(problem, path)
 
 
-def value(take: Callable[[], Any]) -> Reading:
-    """What `take` returns as `{"value": ...}`, or the error it raised."""
+def lines_of(path: str, keep: Callable[[str], bool]) -> Reading[str]:
+    """The lines of a file that are to be kept."""
+    whole = text(path)
+    if whole.value is None:
+        return whole
+    return replace(whole, value="\n".join(line for line in whole.value.splitlines() if keep(line)))
+
+
+def link(path: str) -> Reading[str]:
+    """Where a symbolic link points."""
     try:
-        return {"value": take()}
+        return Reading(os.readlink(path))
+    except OSError as problem:
+        return failure(problem)
+
+
+def value(take: Callable[[], T]) -> Reading[T]:
+    """What `take` returns, or the error it raised."""
+    try:
+        return Reading(take())
     except (OSError, ValueError, LookupError, OverflowError) as problem:
         return failure(problem)
 
 
-def sysctls(keys: list[str]) -> dict[str, Reading]:
+def sysctl(key: str, proc: str = PROC) -> Reading[str]:
+    """A key as the calling thread's own namespaces show it."""
+    return text(f"{proc}/sys/{key.replace('.', '/')}")
+
+
+def sysctls(keys: Iterable[str], proc: str = PROC) -> dict[str, Reading[str]]:
     """Each key as the calling thread's own namespaces show it."""
-    return {key: text("/proc/sys/" + key.replace(".", "/")) for key in keys}
+    return {key: sysctl(key, proc) for key in keys}
 
 
 class Deadline:

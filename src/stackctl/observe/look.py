@@ -81,14 +81,14 @@ def facts_of(snapshot: Snapshot, engine: Engine, stack: str) -> HostFacts:
     return host_facts(snapshot.host, engine.version, engine.subnets(), stack)
 
 
-def local_host() -> Host | None:
+def local_host(proc: str = "/proc") -> Host | None:
     """What this machine tells without the collector's container, where no engine can start one.
 
     None where DOCKER_HOST names another machine: this one's facts say nothing of it.
     """
     if not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://"):
         return None
-    return collected.local(sysctl_keys(*Role))
+    return collected.local(sysctl_keys(*Role), proc)
 
 
 def _first_user(stack: Stack) -> Choice:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stackctl.collector import counters as collected
-from stackctl.collector import host
+from stackctl.collector import host, process
 from stackctl.collector.answer import Unread
 from stackctl.limits import Role
 from stackctl.observe.counters import kernel_readings, number_of, parse_file_nr
@@ -65,7 +65,10 @@ def read_moment(spaces: Sequence[Space], containers: Mapping[str, str], proc: st
         if space.role in {Role.HOST, None}:
             found |= number_of(collected.file_nr(proc), parse_file_nr, "host: file-nr", unread)
         counters[space.where] = found
-    readings = {place: collected.memory(id_, proc) for place, id_ in containers.items()}
+    readings = {
+        place: collected.memory(process.of_container(id_, proc), proc)
+        for place, id_ in containers.items()
+    }
     # Not MemAvailable: that counts the inodes and names of open sockets among what can be given
     # back, 4 KB of a connection that is held.
     readings["machine"] = host.memory_in_use(proc)

@@ -108,7 +108,7 @@ def check_is_here(haproxy: Container, stack: str) -> None:
     Raises:
         PlanError: it runs elsewhere.
     """
-    if haproxy.id not in process.cgroup_of(haproxy.pid):
+    if haproxy.id not in process.cgroups([haproxy.pid]).get(haproxy.pid, ""):
         raise PlanError(
             "the engine",
             f"runs {stack}'s HAProxy as process {haproxy.pid}, which is no process of this machine",

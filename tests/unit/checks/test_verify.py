@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stackctl.checks.finding import LimitFinding, Verdict, exit_status, summary
+from stackctl.checks.finding import OF_LIMITS, LimitFinding, Verdict, exit_status, summary
 from stackctl.checks.verify import judge, sentence, verify
 from stackctl.errors import Exit
 from stackctl.limits import TABLE, Depth, Value
@@ -247,7 +247,9 @@ class TestVerify:
 
 def found(*verdicts: Verdict) -> list[LimitFinding]:
     return [
-        LimitFinding("pids", "haproxy", 4096, 4096, verdict, Depth.APPLIED, "", "", "")
+        LimitFinding(
+            "pids", verdict, "", target="haproxy", wanted=4096, got=4096, depth=Depth.APPLIED
+        )
         for verdict in verdicts
     ]
 
@@ -267,14 +269,14 @@ def test_exit_status(verdicts: list[Verdict], status: Exit) -> None:
 
 
 @settings(max_examples=60)
-@given(st.lists(st.sampled_from(list(Verdict))))
+@given(st.lists(st.sampled_from(OF_LIMITS)))
 def test_summary_counts_every_finding_once_and_names_every_verdict(
     verdicts: list[Verdict],
 ) -> None:
     counts = summary(found(*verdicts))
     assert set(counts) == {"ok", "kept", "fitted", "short", "error", "skipped"}
     assert sum(counts.values()) == len(verdicts)
-    assert counts == {verdict.value: verdicts.count(verdict) for verdict in Verdict}
+    assert counts == {verdict.value: verdicts.count(verdict) for verdict in OF_LIMITS}
 
 
 def test_a_finding_is_one_sentence() -> None:

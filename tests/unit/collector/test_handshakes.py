@@ -1,4 +1,4 @@
-"""Handshakes by the probe: real sockets, and a proxy that only this test knows."""
+"""Handshakes by the collector: real sockets, and a proxy that only this test knows."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from stackctl.collector import collect, counters, netns, proxyheader, published, replica, trial
+from stackctl.collector import attempt, collect, handshakes, netns, process, telemt, users, wire
+from stackctl.collector.answer import VERSION, Arrived, Ended, HandshakeRecord, Reading, Step, Tried
+from stackctl.collector.attempt import OpenHandshake, Route, proxy_header
+from stackctl.collector.handshakes import HandshakeRun, Place, came_to, named
 from stackctl.collector.reading import Deadline
-from stackctl.collector.round import Round, came_to, named
-from stackctl.collector.trial import Way
+from stackctl.collector.request import HandshakesAsked, HaproxyTarget, ReplicaTarget, Request, Way
 
 SECRET = "0123456789abcdef0123456789abcdef"
 OTHER = "ffffffffffffffffffffffffffffffff"
@@ -58,9 +61,9 @@ class Client(ModuleType):
 @pytest.fixture(autouse=True)
 def _client(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(sys.modules, "stackctl.mtproto", Client())
-    trial.client.cache_clear()
+    attempt.client.cache_clear()
     yield
-    trial.client.cache_clear()
+    attempt.client.cache_clear()
 
 
 class Proxy:
@@ -119,31 +122,47 @@ def proxy(
         running.close()
 
 
-def request(**changes: Any) -> dict[str, Any]:
-    return {
-        "users": {"alice": SECRET},
-        "modes": ["secure", "tls"],
-        "domain": "www.example.com",
-        "published": None,
-        "links": {"telemt-1": {"unix": "/x"}},
-        "arrivals": False,
-        "each": 1.0,
-        "seconds": 5.0,
-        "dc": 2,
-    } | changes
+def asked(**changes: Any) -> HandshakesAsked:
+    whole = HandshakesAsked(
+        users={"alice": SECRET},
+        modes=("secure", "tls"),
+        domain="www.example.com",
+        published=None,
+        ways={"telemt-1": Way("/x")},
+        each=1.0,
+        seconds=5.0,
+    )
+    return replace(whole, **changes)
 
 
-def a_round(**changes: Any) -> Round:
-    return Round(request(**changes), Deadline(5))
+def a_run(**changes: Any) -> HandshakeRun:
+    return HandshakeRun(asked(**changes), Deadline(5))
 
 
-def there(to: Any, most: dict[str, int] | None = None, secrets: str = "/nowhere") -> replica.Place:
+def there(to: Any, most: dict[str, int] | None = None, secrets: str = "/nowhere") -> Place:
     """A replica at a unix socket or address, whose pages answer nobody."""
     family = socket.AF_UNIX if isinstance(to, str) else socket.AF_INET
-    running: Any = SimpleNamespace(users={}, most=most or {})
-    way = Way(lambda: socket.socket(family), to)
+    running = users.RunningUsers(Reading({}), most or {})
+    route = Route(lambda: socket.socket(family), to)
     nobody = ("127.0.0.1", 9)
-    return replica.Place(os.getpid(), way, nobody, nobody, secrets, running)
+    return Place(os.getpid(), route, nobody, nobody, secrets, running)
+
+
+def tried(this: HandshakeRun, to: Place | str) -> list[HandshakeRecord]:
+    """The records of handshakes with one replica, or with one that cannot be looked at."""
+    where: Reading[Place] = Reading(error=to) if isinstance(to, str) else Reading(to)
+    handshakes.with_replica(this, "telemt-1", where)
+    return this.records
+
+
+def hops(one: Tried | None) -> list[str]:
+    return [step.hop for step in one.steps] if one else []
+
+
+def ended(one: Tried | None) -> Ended:
+    assert one
+    assert one.ended
+    return one.ended
 
 
 @pytest.fixture
@@ -153,13 +172,13 @@ def _here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_header_is_the_protocols() -> None:
-    header = proxyheader.version_2(("198.18.1.2", 40000), ("192.0.2.1", 443))
+    header = proxy_header(("198.18.1.2", 40000), ("192.0.2.1", 443))
     assert header == SIGNATURE + bytes.fromhex("2111000c c6120102 c0000201 9c40 01bb")
-    six = proxyheader.version_2(("2001:db8::1", 1), ("2001:db8::2", 2))
+    six = proxy_header(("2001:db8::1", 1), ("2001:db8::2", 2))
     assert six[12:16] == bytes.fromhex("21210024")
     assert len(six) == 16 + 36
     with pytest.raises(ValueError, match="different families"):
-        proxyheader.version_2(("198.18.1.2", 1), ("2001:db8::2", 2))
+        proxy_header(("198.18.1.2", 1), ("2001:db8::2", 2))
 
 
 def test_a_user_is_always_named_from_one_address_of_the_test_network() -> None:
@@ -167,24 +186,24 @@ def test_a_user_is_always_named_from_one_address_of_the_test_network() -> None:
     assert len(hosts) == 1
     assert hosts.pop().startswith(("198.18.", "198.19."))
     assert named("alice")[0] != named("bob")[0]
-    assert came_to(["192.0.2.1", 443]) == ("192.0.2.1", 443)
-    assert came_to(["2001:db8::1", 443])[0] == came_to(None)[0] == "198.18.0.1"
+    assert came_to(("192.0.2.1", 443)) == ("192.0.2.1", 443)
+    assert came_to(("2001:db8::1", 443))[0] == came_to(None)[0] == "198.18.0.1"
 
 
 @pytest.mark.usefixtures("_here")
 def test_a_replica_that_answers(tmp_path: Path) -> None:
-    this = a_round()
+    this = a_run()
     with proxy(tmp_path / "s") as (running, to):
-        replica.run(this, "telemt-1", there(to))
-    assert [(r["place"], r["user"], r["mode"]) for r in this.records] == [
+        records = tried(this, there(to))
+    assert [(r.place, r.user, r.mode) for r in records] == [
         ("telemt-1", "alice", "secure"),
         ("telemt-1", "alice", "tls"),
     ]
-    for record, heard in zip(this.records, running.heard, strict=True):
-        assert [step["hop"] for step in record["steps"]] == ["connect", "proxy", "answer"]
-        assert record["steps"][-1]["ms"] == 1.23
-        assert "failure" not in record
-        client = record["client"].rpartition(":")
+    for record, heard in zip(records, running.heard, strict=True):
+        assert hops(record.tried) == ["connect", "proxy", "answer"]
+        assert record.tried.steps[-1] == Step("answer", 1.23)
+        assert record.tried.ended is None
+        client = record.tried.client.rpartition(":")
         assert heard[16:20] == socket.inet_aton(client[0])
         assert int.from_bytes(heard[24:26], "big") == int(client[2])
 
@@ -195,68 +214,73 @@ def test_a_failure_is_looked_into_once_for_each_mode(
 ) -> None:
     pages = iter(range(100))
     name = "telemt_upstream_connect_fail_total"
-    monkeypatch.setattr(counters, "metrics", lambda *_: {name: float(next(pages))})
-    this = a_round(users={"alice": SECRET, "bob": OTHER})
+    monkeypatch.setattr(telemt, "metrics", lambda *_: {name: float(next(pages))})
+    this = a_run(users={"alice": SECRET, "bob": OTHER})
     with proxy(tmp_path / "s", header=False) as (_, to):
-        replica.run(this, "telemt-1", there(to, {"alice": 3}))
-    alice, bob = this.records[:2], this.records[2:]
+        records = tried(this, there(to, {"alice": 3}))
+    alice, bob = records[:2], records[2:]
     for record in alice:
-        assert record["failure"]["hop"] == "answer"
-        assert record["again"]["failure"]
-        assert record["without_header"]["steps"][-1]["hop"] == "answer"
-        assert "client" not in record["without_header"]
-        assert record["most"] == 3
-        assert record["counted"] == {name: 1.0}
+        assert ended(record.tried).hop == "answer"
+        assert ended(record.again)
+        assert hops(record.without_header)[-1] == "answer"
+        assert record.without_header
+        assert record.without_header.client == ""
+        assert record.most == 3
+        assert record.counted == Reading({name: 1.0})
     for record in bob:
-        assert "again" not in record
+        assert (record.again, record.counted, record.without_header) == (None, None, None)
 
 
 @pytest.mark.usefixtures("_here")
 def test_pages_that_cannot_be_read_hide_nothing_else(tmp_path: Path) -> None:
-    this = a_round(modes=["secure"])
     with proxy(tmp_path / "s", header=False) as (_, to):
-        replica.run(this, "telemt-1", there(to))
-    (record,) = this.records
-    assert record["counted"]["error"].startswith("ECONNREFUSED")
-    assert record["without_header"]["steps"][-1]["hop"] == "answer"
+        (record,) = tried(a_run(modes=("secure",)), there(to))
+    assert record.counted
+    assert record.counted.error.startswith("ECONNREFUSED")
+    assert hops(record.without_header)[-1] == "answer"
 
 
 @pytest.mark.usefixtures("_here")
 def test_nobody_there(tmp_path: Path) -> None:
-    this = a_round(modes=["secure"])
-    replica.run(this, "telemt-1", there(str(tmp_path / "none")))
-    assert this.records[0]["failure"] == {
-        "hop": "connect",
-        "cause": "network",
-        "detail": "ENOENT: No such file or directory",
-    }
-    assert this.records[0]["steps"] == []
+    (record,) = tried(a_run(modes=("secure",)), there(str(tmp_path / "none")))
+    assert record.tried.ended == Ended("connect", "network", "ENOENT: No such file or directory")
+    assert record.tried.steps == ()
 
 
 def test_a_replica_that_cannot_be_looked_at() -> None:
-    this = a_round()
-    replica.run(this, "telemt-1", "process 7 does not exist")
-    assert [record["error"] for record in this.records] == ["process 7 does not exist"] * 2
+    records = tried(a_run(), "process 7 does not exist")
+    assert [record.error for record in records] == ["process 7 does not exist"] * 2
+
+
+def test_a_replica_is_where_its_way_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = ("127.0.0.1", 9)
+    replica = ReplicaTarget("telemt-1", 7, "ab", nobody, nobody, "/u", config="/none")
+    unix = handshakes.place(asked(), replica, os.getpid(), os.getpid())
+    assert unix.route.to == f"/proc/{os.getpid()}/root/x"
+    tcp = asked(ways={"telemt-1": Way(address=("192.0.2.1", 443))})
+    assert handshakes.place(tcp, replica, 7, 8).route.to == ("192.0.2.1", 443)
+    with pytest.raises(LookupError, match="no way"):
+        handshakes.place(asked(ways={"telemt-1": Way()}), replica, 7, 8)
 
 
 @pytest.mark.usefixtures("_here")
 def test_who_waits_in_vain_once_waits_less_from_then_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stackctl.collector.round._ONCE_WAITED", 0.05)
-    monkeypatch.setattr(replica, "RETRY", 0.06)
-    attempt, waited = Round.attempt, list[float]()
+    monkeypatch.setattr(handshakes, "_ONCE_WAITED", 0.05)
+    monkeypatch.setattr(handshakes, "RETRY", 0.06)
+    made, waited = HandshakeRun.attempt, list[float]()
 
-    def noted(self: Round, way: Way, user: str, mode: str, seconds: float) -> Any:
+    def noted(self: HandshakeRun, route: Route, user: str, mode: str, seconds: float) -> Any:
         waited.append(seconds)
-        return attempt(self, way, user, mode, seconds)
+        return made(self, route, user, mode, seconds)
 
-    monkeypatch.setattr(Round, "attempt", noted)
-    users = {f"u{n}": SECRET for n in range(5)}
-    this = a_round(users=users, modes=["secure"], each=0.3, seconds=60)
+    monkeypatch.setattr(HandshakeRun, "attempt", noted)
+    five = {f"u{n}": SECRET for n in range(5)}
+    this = a_run(users=five, modes=("secure",), each=0.3, seconds=60)
     with proxy(tmp_path / "s", mute=True) as (_, to):
-        replica.run(this, "telemt-1", there(to))
-    assert [record["failure"]["cause"] for record in this.records] == ["timeout"] * 5
+        records = tried(this, there(to))
+    assert [ended(record.tried).cause for record in records] == ["timeout"] * 5
     # The first one, and once more without a header, as nobody counts; then the others.
     assert waited == [0.3, 0.06, 0.05, 0.05, 0.05, 0.05]
 
@@ -267,37 +291,39 @@ def test_the_run_ends_at_its_deadline_and_names_what_was_not_tried(
 ) -> None:
     now = 1000.0
 
-    def waits_in_vain(_way: Way, _secret: Any, _dc: int, end: float) -> Any:
+    def waits_in_vain(_route: Route, _secret: Any, _dc: int, end: float) -> OpenHandshake:
         nonlocal now
         now = end
-        record = {"steps": [], "failure": {"cause": "timeout"}}
-        return SimpleNamespace(answered=False, record=record, close=lambda: None)
+        return OpenHandshake(Tried(ended=Ended("answer", "timeout", "x")), None)
 
-    monkeypatch.setattr("stackctl.collector.round.time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr("stackctl.collector.round.Trial", waits_in_vain)
-    users = {f"u{n}": SECRET for n in range(50)}
+    monkeypatch.setattr(handshakes, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(handshakes, "shake", waits_in_vain)
+    many = {f"u{n}": SECRET for n in range(50)}
     # The first one waits 2 s, and 2 s without a header; then each 1 s, and the sixth what is left.
-    this = a_round(users=users, modes=["secure"], each=2, seconds=8.5)
-    replica.run(this, "telemt-1", there("/nowhere"))
+    records = tried(a_run(users=many, modes=("secure",), each=2, seconds=8.5), there("/nowhere"))
     assert now == 1008.5
-    tried, left = this.records[:6], this.records[6:]
-    assert all("failure" in record for record in tried)
+    first, left = records[:6], records[6:]
+    assert all(record.tried.ended for record in first)
     words = "not tried: the 8.5 s there were are over"
-    assert [record["error"] for record in left] == [words] * 44
+    assert [record.error for record in left] == [words] * 44
 
 
 @pytest.mark.usefixtures("_here")
 @pytest.mark.parametrize(
     ("status", "body", "found"),
     [
-        (200, '{"data":[{"username":"alice","active_ips":["OWN"]}]}', {"value": 1}),
+        (200, '{"data":[{"username":"alice","active_ips":["OWN"]}]}', Reading(Arrived(True))),
         (
             200,
             '{"data":[{"username":"bob","active_ips":["OWN"]},'
             '{"username":"alice","active_ips":["127.0.0.1"]}]}',
-            {"value": 0, "instead": ["127.0.0.1"]},
+            Reading(Arrived(False, ("127.0.0.1",))),
         ),
-        (401, "{}", {"error": "ValueError: GET /v1/stats/users/active-ips: status 401"}),
+        (
+            401,
+            "{}",
+            Reading(error="ValueError: GET /v1/stats/users/active-ips: status 401"),
+        ),
     ],
 )
 def test_whether_the_replica_names_our_address(
@@ -305,32 +331,32 @@ def test_whether_the_replica_names_our_address(
     monkeypatch: pytest.MonkeyPatch,
     status: int,
     body: str,
-    found: dict[str, Any],
+    found: Reading[Arrived],
 ) -> None:
-    monkeypatch.setattr(replica, "_SHOWN", 0.05)
-    asked = []
+    monkeypatch.setattr(handshakes, "_SHOWN", 0.05)
+    heard = []
 
     def get(_address: Any, path: str, _deadline: Any, _most: int, auth: str) -> bytes:
-        asked.append((path, auth))
+        heard.append((path, auth))
         text = body.replace("OWN", named("alice")[0])
         return f"HTTP/1.1 {status} X\r\n\r\n{text}".encode()
 
-    monkeypatch.setattr(replica.api, "get", get)
+    monkeypatch.setattr(telemt, "get", get)
     secrets = tmp_path / "users.toml"
     secrets.write_text('auth_header = "Bearer x"\n')
-    this = a_round(modes=["secure"], arrivals=True)
+    this = a_run(modes=("secure",), arrivals=True)
     with proxy(tmp_path / "s") as (_, to):
-        replica.run(this, "telemt-1", there(to, secrets=str(secrets)))
-    assert this.records[0]["arrived"] == found
-    assert asked[0] == ("/v1/stats/users/active-ips", "Bearer x")
+        (record,) = tried(this, there(to, secrets=str(secrets)))
+    assert record.arrived == found
+    assert heard[0] == ("/v1/stats/users/active-ips", "Bearer x")
 
 
 @pytest.mark.usefixtures("_here")
 def test_without_the_api_s_secret_nothing_is_asked(tmp_path: Path) -> None:
-    this = a_round(modes=["secure"], arrivals=True)
+    this = a_run(modes=("secure",), arrivals=True)
     with proxy(tmp_path / "s") as (_, to):
-        replica.run(this, "telemt-1", there(to, secrets=str(tmp_path / "users.toml")))
-    assert this.records[0]["arrived"] == {"error": "ENOENT: No such file or directory"}
+        (record,) = tried(this, there(to, secrets=str(tmp_path / "users.toml")))
+    assert record.arrived == Reading(error="ENOENT: No such file or directory")
 
 
 class Sessions:
@@ -354,67 +380,71 @@ class Sessions:
     sources: tuple[str, ...] = ("192.0.2.99:1",)
 
 
+HAPROXY = HaproxyTarget("haproxy", 1, "ab", 443, admin_socket="/x")
+
+
 def test_through_the_published_address(monkeypatch: pytest.MonkeyPatch) -> None:
     admin = Sessions("telemt-2")
-    monkeypatch.setattr(published, "Admin", admin)
-    attempt = Round.attempt
+    monkeypatch.setattr(handshakes, "Admin", admin)
+    attempted = HandshakeRun.attempt
 
-    def noted(self: Round, *args: Any) -> Any:
-        made = attempt(self, *args)
-        admin.sources = (*admin.sources, made.record["local"])
+    def noted(self: HandshakeRun, *args: Any) -> OpenHandshake:
+        made = attempted(self, *args)
+        admin.sources = (*admin.sources, made.tried.local)
         return made
 
-    monkeypatch.setattr(Round, "attempt", noted)
-    monkeypatch.setattr(published, "arrived", lambda *_: {"value": 1})
+    monkeypatch.setattr(HandshakeRun, "attempt", noted)
+    monkeypatch.setattr(handshakes, "arrived", lambda *_: Reading(Arrived(True)))
     with proxy(header=False) as (_, to):
-        this = a_round(published=list(to), arrivals=True)
-        published.run(this, 1, {"admin_socket": "/x"}, {"telemt-2": there(to)})
-    assert [record["mode"] for record in this.records] == ["secure", "tls"]
+        this = a_run(published=to, arrivals=True)
+        handshakes.through_published(this, 1, HAPROXY, {"telemt-2": there(to)})
+    assert [record.mode for record in this.records] == ["secure", "tls"]
     for record in this.records:
-        assert record["local"].startswith("127.")
-        assert not record["local"].startswith("127.0.0.1:")
-        assert record["seen_as"] == record["local"]
-        assert record["server"] == "telemt-2"
-        assert record["arrived"] == {"value": 1}
-        assert [step["hop"] for step in record["steps"]] == ["connect", "answer"]
+        assert record.tried.local.startswith("127.")
+        assert not record.tried.local.startswith("127.0.0.1:")
+        assert record.seen_as == record.tried.local
+        assert record.server == "telemt-2"
+        assert record.arrived == Reading(Arrived(True))
+        assert hops(record.tried) == ["connect", "answer"]
 
 
 def test_a_header_of_our_own_is_tried_where_the_published_address_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(published, "Admin", Sessions("", OSError(111, "refused")))
+    monkeypatch.setattr(handshakes, "Admin", Sessions("", OSError(111, "refused")))
     with proxy(header=True) as (_, to):
-        this = a_round(published=list(to), modes=["secure"])
-        published.run(this, 1, {"admin_socket": "/x"}, {})
+        this = a_run(published=to, modes=("secure",))
+        handshakes.through_published(this, 1, HAPROXY, {})
     (record,) = this.records
-    assert record["failure"]["hop"] == "answer"
-    assert record["with_header"]["steps"][-1]["hop"] == "answer"
-    assert record["session"]["error"].startswith("ECONNREFUSED")
+    assert ended(record.tried).hop == "answer"
+    assert hops(record.with_header)[-1] == "answer"
+    # HAProxy did not say whom it gave it to.
+    assert (record.seen_as, record.server) == ("", "")
 
 
 def test_users_are_compared_and_their_secrets_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    users = tmp_path / "users.toml"
-    users.write_text(
+    file = tmp_path / "users.toml"
+    file.write_text(
         f'auth_header = "Bearer y"\n[access.users]\nalice = "{SECRET.upper()}"\nbob = "{OTHER}"\n'
         "[access.user_max_tcp_conns]\nbob = 7\n"
     )
     config = tmp_path / "telemt.toml"
     config.write_text(
         "[access]\nuser_max_tcp_conns_global_each = 3\n[server.api]\nenabled = true\n"
-        f'include = "{users}"\n'
+        f'include = "{file}"\n'
     )
-    monkeypatch.setattr(counters.procs, "inside", lambda _pid, path: path)
+    monkeypatch.setattr(process, "inside", lambda _pid, path: path)
     ours = {"alice": SECRET, "bob": SECRET, "carol": SECRET}
-    found = counters.Running(1, str(config), ours)
-    assert found.users == {"alice": "same", "bob": "other", "carol": "none"}
+    found = users.running(1, str(config), ours)
+    assert found.secrets == Reading({"alice": "same", "bob": "other", "carol": "none"})
     assert found.most == {"alice": 3, "bob": 7, "carol": 3}
-    users.write_text(f'alice = "{SECRET}\n')
-    broken = counters.Running(1, str(config), ours)
-    assert broken.users == {"error": f"{config}: not a configuration with users"}
-    users.unlink()
-    assert "ENOENT" in counters.Running(1, str(config), ours).users["error"]
+    file.write_text(f'alice = "{SECRET}\n')
+    broken = users.running(1, str(config), ours)
+    assert broken.secrets.error == f"{config}: not a configuration with users"
+    file.unlink()
+    assert "ENOENT" in users.running(1, str(config), ours).secrets.error
 
 
 def test_what_is_counted() -> None:
@@ -427,30 +457,25 @@ def test_what_is_counted() -> None:
         'telemt_user_connections_current{user="bob"} 9\n'
         "telemt_upstream_connect_attempt_total junk\n"
     )
-    before = counters.parse(page, "alice")
+    before = telemt.of_user(page, "alice")
     assert before == {
         'telemt_connections_bad_by_class_total{class="other"}': 4.0,
         "telemt_upstream_connect_fail_total": 2.0,
         'telemt_user_connections_current{user="alice"}': 1.0,
     }
     after = before | {"telemt_upstream_connect_fail_total": 3.0}
-    assert counters.grown(before, after) == {
+    assert telemt.grown(before, after) == {
         "telemt_upstream_connect_fail_total": 1.0,
         'telemt_user_connections_current{user="alice"}': 1.0,
     }
     with pytest.raises(ValueError, match="no users in"):
-        counters.active('{"data": 3}', "alice")
+        telemt.active_of('{"data": 3}', "alice")
 
 
 def test_the_answer_repeats_no_secret() -> None:
-    asked = {
-        "version": 1,
-        "connections": 0,
-        "host": {"sysctls": []},
-        "targets": [],
-        "handshakes": request(),
-    }
-    answer = collect.run(asked)
-    assert answer["request"]["handshakes"]["users"] == ["alice"]
-    assert "no haproxy" in answer["handshakes"]["error"]
-    assert SECRET not in repr(answer)
+    answer = collect.run(Request(VERSION, (), handshakes=asked()))
+    assert answer.request.handshakes
+    assert answer.request.handshakes == asked(users={})
+    assert answer.handshakes
+    assert answer.handshakes.error == "handshakes were asked for, and no haproxy"
+    assert SECRET not in str(wire.encode(answer))

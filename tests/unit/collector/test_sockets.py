@@ -1,4 +1,4 @@
-"""Netlink and fresh sockets, on this machine's own kernel; nothing needs a privilege."""
+"""Netlink and sockets, on this machine's own kernel; nothing needs a privilege."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stackctl.collector import diag, fresh, netlink, nics
+from stackctl.collector import cards, netlink, sockets
+from stackctl.collector.answer import Card, Reading
 
 PROPERTY = settings(max_examples=80)
 
@@ -30,8 +31,8 @@ ROUTE6 = (
 
 
 def test_default_routes() -> None:
-    assert nics.default_routes(ROUTE, ROUTE6) == ["eth0", "eth1", "eth2"]
-    assert nics.default_routes("", "") == []
+    assert cards.default_routes(ROUTE, ROUTE6) == ["eth0", "eth1", "eth2"]
+    assert cards.default_routes("", "") == []
 
 
 def test_attributes() -> None:
@@ -51,10 +52,10 @@ def test_tcp_listener() -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen(77)
-        rows = {row["inode"]: row for row in diag.tcp(socket.AF_INET)}
+        rows = {row.inode: row for row in netlink.tcp(socket.AF_INET)}
         row = rows[os.fstat(sock.fileno()).st_ino]
-        assert (row["address"], row["port"]) == sock.getsockname()
-        assert (row["backlog"], row["queue"], row["uid"]) == (77, 0, os.getuid())
+        assert (row.address, row.port) == sock.getsockname()
+        assert (row.backlog, row.queue, row.path) == (77, 0, "")
 
 
 def test_unix_listener(tmp_path: Path) -> None:
@@ -64,9 +65,9 @@ def test_unix_listener(tmp_path: Path) -> None:
         sock.listen(33)
         abstract.bind(f"\0collector-{os.getpid()}")
         abstract.listen(1)
-        rows = {row["path"]: row for row in diag.unix()}
-        assert (rows[path]["backlog"], rows[path]["queue"]) == (33, 0)
-        assert rows[path]["inode"] == os.fstat(sock.fileno()).st_ino
+        rows = {row.path: row for row in netlink.unix()}
+        assert (rows[path].backlog, rows[path].queue, rows[path].port) == (33, 0, 0)
+        assert rows[path].inode == os.fstat(sock.fileno()).st_ino
         assert f"@collector-{os.getpid()}" in rows
 
 
@@ -80,8 +81,8 @@ def kernel(key: str) -> str:
 
 
 def test_fresh_sockets_agree_with_the_kernels_settings() -> None:
-    seen = {name: reading.get("value") for name, reading in fresh.readings().items()}
-    assert set(seen) == set(fresh.PROPERTIES)
+    seen = {name: reading.value for name, reading in sockets.fresh().items()}
+    assert set(seen) == set(sockets.PROPERTIES)
     assert seen["congestion"] == kernel("ipv4/tcp_congestion_control").strip()
     assert seen["keepidle"] == int(kernel("ipv4/tcp_keepalive_time"))
     assert seen["keepcnt"] == int(kernel("ipv4/tcp_keepalive_probes"))
@@ -97,13 +98,67 @@ def test_a_property_that_fails_is_its_own_error(monkeypatch: pytest.MonkeyPatch)
     def refuse() -> object:
         raise PermissionError(1, "no")
 
-    monkeypatch.setitem(fresh.PROPERTIES, "keepcnt", refuse)
-    readings = fresh.readings()
-    assert readings["keepcnt"] == {"error": "EPERM: Operation not permitted"}
-    assert "value" in readings["keepidle"]
+    monkeypatch.setitem(sockets.PROPERTIES, "keepcnt", refuse)
+    readings = sockets.fresh()
+    assert readings["keepcnt"] == Reading(error="EPERM: Operation not permitted")
+    assert isinstance(readings["keepidle"].value, int)
 
 
 def test_cards() -> None:
-    names = {card["name"]: card for card in nics.links().values()}
-    assert "127.0.0.1/8" in names["lo"]["addresses"]
-    assert not names["lo"]["default_route"]
+    names = {card.name: card for card in cards.links().values()}
+    assert "127.0.0.1/8" in names["lo"].addresses
+    assert not names["lo"].default_route
+
+
+def test_cards_with_a_default_route_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    three = {n: Card(name, True, False, (), ()) for n, name in enumerate(("lo", "eth0", "eth1"))}
+    monkeypatch.setattr(cards, "links", lambda: three)
+    monkeypatch.setattr(cards, "_read", lambda name: ROUTE if name == "route" else "")
+    found = cards.collect().get("cards")
+    assert [(card.name, card.default_route) for card in found] == [
+        ("eth0", True),
+        ("eth1", True),
+        ("lo", False),
+    ]
+
+
+def test_cards_that_cannot_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> object:
+        raise PermissionError(1, "no")
+
+    monkeypatch.setattr(cards, "links", refuse)
+    assert cards.collect().error == "EPERM: Operation not permitted"
+
+
+def test_options_of_a_live_socket() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as sock,
+    ):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 77)
+        peer = sockets.shown(sock.getpeername())
+        seen = sockets.live(os.getpid(), sock.fileno(), peer)
+        other = sockets.live(os.getpid(), sock.fileno(), "192.0.2.1:1")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 50000)
+        bounded = sockets.live(os.getpid(), sock.fileno(), peer)
+    live = seen.get("socket")
+    assert (live.link, live.peer) == ("tcp", peer)
+    assert (live.options["keepidle"], live.options["keepalive"]) == (Reading(77), Reading(1))
+    assert live.options["congestion"].value == kernel("ipv4/tcp_congestion_control").strip()
+    assert "another connection" in other.error
+    assert live.options["buffers_asked"] == Reading(0)
+    after = bounded.get("socket").options
+    assert (after["rcvbuf"], after["buffers_asked"]) == (Reading(100000), Reading(2))
+
+
+def test_options_of_a_unix_socket_and_of_none() -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        left.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        seen = sockets.live(os.getpid(), left.fileno())
+    live = seen.get("socket")
+    assert (live.link, live.peer) == ("unix", "")
+    assert set(live.options) == {"rcvbuf", "sndbuf", "buffers_asked"}
+    assert (live.options["sndbuf"], live.options["buffers_asked"]) == (Reading(131072), Reading(1))
+    assert sockets.live(os.getpid(), 10**6).error.startswith("pidfd_getfd: EBADF")

@@ -1,4 +1,4 @@
-"""How the probe's container is given its request."""
+"""How the collector's container is given its request, and what becomes of its answer."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 
+from stackctl.collector.answer import VERSION
+from stackctl.collector.request import HandshakesAsked, Request
+from stackctl.collector.wire import decode, encode
 from stackctl.engine.collector import COLLECTOR_IMAGE, line, run_collector
 from stackctl.errors import EngineError
 
 SECRET = "0123456789abcdef0123456789abcdef"
-REQUEST = {"version": 1, "handshakes": {"users": {"alice": SECRET}}}
+SHAKES = HandshakesAsked({"alice": SECRET}, ("secure",), "www.example.com", None, {})
+REQUEST = Request(version=VERSION, sysctls=(), handshakes=SHAKES)
 
 
 class Socket:
@@ -72,13 +76,14 @@ def test_the_request_is_one_line() -> None:
     sent = line(REQUEST)
     assert sent.count(b"\n") == 1
     assert sent.endswith(b"\n")
-    assert json.loads(sent) == REQUEST
+    assert decode(Request, json.loads(sent)) == REQUEST
 
 
-def test_what_the_engine_shows_of_the_container_has_no_secret() -> None:
+def test_what_the_engine_shows_of_the_container_has_no_secret(response: dict[str, Any]) -> None:
     way_in = Socket()
-    client: Any = Client(Container(way_in, b'{"version": 1}\n', b"", 0))
-    assert run_collector(client, REQUEST, "lab") == {"version": 1}
+    answer = json.dumps(response).encode() + b"\n"
+    client: Any = Client(Container(way_in, answer, b"", 0))
+    assert encode(run_collector(client, REQUEST, "lab")) == response
     assert SECRET.encode() in way_in.sent
     args, options = client.asked
     assert args == (COLLECTOR_IMAGE,)
@@ -89,7 +94,7 @@ def test_what_the_engine_shows_of_the_container_has_no_secret() -> None:
     assert way_in.closed
 
 
-def test_a_probe_that_ends_at_once_says_why() -> None:
+def test_a_collector_that_ends_at_once_says_why() -> None:
     client: Any = Client(Container(Socket(broken=True), b"", b"no python here", 127))
     with pytest.raises(EngineError, match="status 127: no python here"):
         run_collector(client, REQUEST, "lab")

@@ -13,13 +13,15 @@ from stackctl.checks.readers import READERS
 from stackctl.handshake.cause import Cause
 from stackctl.handshake.stack_records import StackHandshake, cause_of, handshakes
 from stackctl.limits import TABLE, Reader
-from stackctl.observe.snapshot import Snapshot
-from tests.unit.observe.cases import Change, cut, each, edit, of_handshakes, put
+from tests.unit.observe.cases import Change, cut, each, edit, of_handshakes, put, snapshot_of
 
 FIRST = "telemt-1"
-CONFIG = ("targets", FIRST, "config", "text")
+CONFIG = ("targets", FIRST, "value", "config", "text", "value")
 WHOLE = {"steps": [{"hop": "connect", "ms": 0.1}, {"hop": "answer", "ms": 3.0}]}
-BROKEN = {"steps": [], "failure": {"hop": "answer", "cause": "closed", "detail": "closed"}}
+BROKEN: dict[str, Any] = {
+    "steps": [],
+    "ended": {"hop": "answer", "cause": "closed", "detail": "closed"},
+}
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def dead(response: dict[str, Any], captured: Callable[[str], str]) -> dict[str, 
 def made(response: dict[str, Any], place: str = FIRST, mode: str = "") -> list[StackHandshake]:
     return [
         one
-        for one in handshakes(Snapshot.of(response))
+        for one in handshakes(snapshot_of(response))
         if one.place == place and mode in ("", one.mode)
     ]
 
@@ -49,8 +51,17 @@ def of_first(**changes: Any) -> Change:
     return of_handshakes(FIRST, lambda record: record.update(copy.deepcopy(changes)))
 
 
+def tried_first(**changes: Any) -> Change:
+    """The same of how far they came."""
+    return of_handshakes(FIRST, lambda record: record["tried"].update(copy.deepcopy(changes)))
+
+
+def counted(**series: float) -> Change:
+    return of_first(counted={"value": series})
+
+
 def failed(hop: str, kind: str, detail: str) -> Change:
-    return of_first(failure={"hop": hop, "cause": kind, "detail": detail})
+    return tried_first(ended={"hop": hop, "cause": kind, "detail": detail})
 
 
 def config(extra: str) -> Change:
@@ -58,7 +69,7 @@ def config(extra: str) -> Change:
 
 
 def test_nothing_is_wrong_with_the_captured_run(response: dict[str, Any]) -> None:
-    seen = handshakes(Snapshot.of(response))
+    seen = handshakes(snapshot_of(response))
     assert [one.place for one in seen] == ["published"] * 2 + [FIRST] * 2 + ["telemt-2"] * 2
     assert [one.cause for one in seen] == [None] * 6
     assert {one.ended for one in seen} == {""}
@@ -88,11 +99,8 @@ def test_something_else_answers_in_the_data_centres_place(dead: dict[str, Any]) 
 def test_a_flight_that_is_not_verified_says_nothing_of_the_data_centre(
     dead: dict[str, Any],
 ) -> None:
-    of_first(
-        steps=[],
-        failure={"hop": "tls", "cause": "closed", "detail": "closed"},
-        counted={},
-    )(dead)
+    tried_first(steps=[], ended={"hop": "tls", "cause": "closed", "detail": "closed"})(dead)
+    counted()(dead)
     assert cause(dead).word == "unknown"
 
 
@@ -105,23 +113,23 @@ def test_a_flight_that_is_not_verified_says_nothing_of_the_data_centre(
         (failed("connect", "network", "EACCES: denied"), "unreachable", "EACCES"),
         (of_first(without_header=WHOLE), "proxy-unread", "answers without a PROXY header"),
         (
-            of_first(counted={'x{class="proxy_protocol_untrusted"}': 1}),
+            counted(**{'x{class="proxy_protocol_untrusted"}': 1.0}),
             "proxy-refused",
             "does not trust HAProxy's address",
         ),
         (
-            of_first(counted={'x{class="proxy_protocol_invalid_header"}': 1}),
+            counted(**{'x{class="proxy_protocol_invalid_header"}': 1.0}),
             "proxy-refused",
             "cannot read HAProxy's header",
         ),
         (config("[general.modes]\ntls = false"), "mode-off", "general.modes.tls = false"),
         (
-            put("handshakes", "users", FIRST, "user1")("other"),
+            put("handshakes", "value", "users", FIRST, "value", "user1")("other"),
             "wrong-secret",
             "another secret for user1 than the secrets file",
         ),
         (
-            put("handshakes", "users", FIRST, "user1")("none"),
+            put("handshakes", "value", "users", FIRST, "value", "user1")("none"),
             "wrong-secret",
             "no user user1 of the secrets file",
         ),
@@ -131,7 +139,7 @@ def test_a_flight_that_is_not_verified_says_nothing_of_the_data_centre(
             "tls_domain www.example.org, and links say www.example.com",
         ),
         (
-            put("targets", FIRST, "api", "/v1/health/ready")(
+            put("targets", FIRST, "value", "telemt", "ready", "value")(
                 {"status": 503, "body": '{"data":{"ready":false,"reason":"admission_closed"}}'}
             ),
             "not-ready",
@@ -140,14 +148,14 @@ def test_a_flight_that_is_not_verified_says_nothing_of_the_data_centre(
         (
             each(
                 of_first(most=2),
-                of_first(counted={'telemt_user_connections_current{user="user1"}': 2.0}),
+                counted(**{'telemt_user_connections_current{user="user1"}': 2.0}),
             ),
             "limit",
             "2 connections at telemt-1, and may have 2",
         ),
         (
-            of_first(
-                counted={
+            counted(
+                **{
                     'telemt_user_unique_ips_current{user="user1"}': 5.0,
                     'telemt_user_unique_ips_limit{user="user1"}': 5.0,
                 }
@@ -168,8 +176,8 @@ def test_each_cause_has_its_evidence(
 
 def test_a_replica_that_has_noticed_that_it_has_no_data_centre(dead: dict[str, Any]) -> None:
     body = '{"data":{"ready":false,"reason":"no_healthy_upstreams"}}'
-    put("targets", FIRST, "api", "/v1/health/ready")({"status": 503, "body": body})(dead)
-    of_first(counted={})(dead)
+    put("targets", FIRST, "value", "telemt", "ready", "value")({"status": 503, "body": body})(dead)
+    counted()(dead)
     found = cause(dead, mode="secure")
     assert found.word == "data-centre"
     assert "not ready: no_healthy_upstreams" in found.because
@@ -177,20 +185,24 @@ def test_a_replica_that_has_noticed_that_it_has_no_data_centre(dead: dict[str, A
 
 def test_a_way_out_that_hangs_is_told_by_fake_tls(dead: dict[str, Any]) -> None:
     """Telemt counts it when it gives up, and the client may be gone by then."""
-    for record in dead["handshakes"]["records"]:
+    for record in dead["handshakes"]["value"]["records"]:
         if record["place"] == FIRST:
-            record["counted"] = {}
-            record["failure"] = {"hop": "answer", "cause": "timeout", "detail": "nothing came"}
+            record["counted"] = {"value": {}}
+            record["tried"]["ended"] = {
+                "hop": "answer",
+                "cause": "timeout",
+                "detail": "nothing came",
+            }
     found = cause(dead, mode="secure")
     assert found.word == "data-centre"
     assert "user1 in mode tls was known there" in found.because
-    of_first(failure={"hop": "answer", "cause": "closed", "detail": "closed"})(dead)
+    failed("answer", "closed", "closed")(dead)
     assert cause(dead, mode="secure").word == "unknown"
-    of_first(failure={"hop": "answer", "cause": "timeout", "detail": "nothing came"})(dead)
-    for record in dead["handshakes"]["records"]:
+    failed("answer", "timeout", "nothing came")(dead)
+    for record in dead["handshakes"]["value"]["records"]:
         if (record["place"], record["mode"]) == (FIRST, "tls"):
-            del record["failure"]
-            record["arrived"] = {"value": 1}
+            del record["tried"]["ended"]
+            record["arrived"] = {"value": {"named": True}}
     assert cause(dead, mode="secure").word == "unknown"
 
 
@@ -198,20 +210,20 @@ def test_a_way_out_that_hangs_is_told_by_fake_tls(dead: dict[str, Any]) -> None:
 def test_a_stranger_behind_the_replica_is_told_by_fake_tls(dead: dict[str, Any], kind: str) -> None:
     """Mode secure alone cannot tell it from the site that strangers of the replica are shown."""
     failed("answer", kind, "another answered: a web server")(dead)
-    of_first(counted={})(dead)
+    counted()(dead)
     found = cause(dead, mode="secure")
     assert found.word == "data-centre"
     assert "it knew the client, and from behind it: another answered: a web server" in found.because
     assert "user1 in mode tls was known there, and heard no data centre" in found.because
     assert cause(dead).word == "data-centre"
-    records = dead["handshakes"]["records"]
+    records = dead["handshakes"]["value"]["records"]
     fake_tls = next(r for r in records if (r["place"], r["mode"]) == (FIRST, "tls"))
     # Another user who is known says nothing of this one.
     fake_tls["user"] = "bob"
     assert cause(dead, mode="secure").word == "unknown"
     fake_tls["user"] = "user1"
     # A flight that is not verified says nothing of the secret.
-    fake_tls["steps"] = []
+    fake_tls["tried"]["steps"] = []
     assert cause(dead, mode="secure").word == "unknown"
 
 
@@ -221,10 +233,10 @@ def test_a_stranger_behind_the_replica_is_told_by_fake_tls(dead: dict[str, Any],
         of_first(without_header=BROKEN),
         config("[general.modes]\nsecure = false"),
         config('[censorship]\ntls_domain = "www.example.com"'),
-        put("handshakes", "users", FIRST)({"error": "EACCES: denied"}),
-        put("targets", FIRST, "api")({}),
+        put("handshakes", "value", "users", FIRST)({"error": "EACCES: denied"}),
+        put("targets", FIRST, "value", "telemt", "ready")({}),
         of_first(most=2),
-        put("targets", FIRST, "config")({"error": "EACCES: denied"}),
+        put("targets", FIRST, "value", "config", "text")({"error": "EACCES: denied"}),
     ],
 )
 def test_half_the_evidence_is_none(dead: dict[str, Any], change: Change) -> None:
@@ -234,20 +246,20 @@ def test_half_the_evidence_is_none(dead: dict[str, Any], change: Change) -> None
 
 def test_what_was_found_out_for_one_user_holds_for_the_next(dead: dict[str, Any]) -> None:
     """The probe looks closer once for each place and mode."""
-    records = dead["handshakes"]["records"]
+    records = dead["handshakes"]["value"]["records"]
     first = next(r for r in records if (r["place"], r["mode"]) == (FIRST, "tls"))
-    first |= {"without_header": WHOLE, "failure": BROKEN["failure"], "steps": []}
-    first["counted"] = {'telemt_user_connections_current{user="user1"}': 5.0}
-    next_one = {key: first[key] for key in ("place", "mode", "failure")}
-    records.append({**next_one, "user": "bob", "steps": [], "most": 5})
-    dead["handshakes"]["users"][FIRST]["bob"] = "same"
+    first |= {"without_header": WHOLE, "tried": BROKEN}
+    first["counted"] = {"value": {'telemt_user_connections_current{user="user1"}': 5.0}}
+    next_one = {key: first[key] for key in ("place", "mode", "tried")}
+    records.append({**next_one, "user": "bob", "most": 5})
+    dead["handshakes"]["value"]["users"][FIRST]["value"]["bob"] = "same"
     assert [one.word for one in made(dead, mode="tls")] == ["proxy-unread"] * 2
     # One user's connections are not another's.
     first["without_header"] = BROKEN
     assert [one.word for one in made(dead, mode="tls")] == ["unknown"] * 2
     # What ended elsewhere is another matter.
     first["without_header"] = WHOLE
-    records[-1]["failure"] = {"hop": "tls", "cause": "closed", "detail": "closed"}
+    records[-1]["tried"] = {"ended": {"hop": "tls", "cause": "closed", "detail": "closed"}}
     assert [one.word for one in made(dead, mode="tls")] == ["proxy-unread", "unknown"]
 
 
@@ -272,14 +284,14 @@ def test_a_replica_that_haproxy_leaves_out(
 
 def _server(response: dict[str, Any], name: str, status: str) -> None:
     """The status of a replica's server in `show stat`."""
-    stat = response["targets"]["haproxy"]["admin"]["show stat"]
-    lines = stat["text"].splitlines(keepends=True)
+    stat = response["targets"]["haproxy"]["value"]["haproxy"]["stat"]
+    lines = stat["value"].splitlines(keepends=True)
     at = next(n for n, line in enumerate(lines) if line.startswith(f"telemt,{name},"))
     fields = lines[at].split(",")
     assert fields[17] == "UP"
     fields[17] = status
     lines[at] = ",".join(fields)
-    stat["text"] = "".join(lines)
+    stat["value"] = "".join(lines)
 
 
 def test_haproxy_has_no_replica(response: dict[str, Any]) -> None:
@@ -304,7 +316,7 @@ def test_haproxy_sends_no_header(response: dict[str, Any]) -> None:
 
 def test_nobody_at_the_published_address(response: dict[str, Any]) -> None:
     refused = {"hop": "connect", "cause": "network", "detail": "ECONNREFUSED: refused"}
-    of_handshakes("published", lambda record: record.update(failure=refused, steps=[]))(response)
+    of_handshakes("published", lambda record: record.update(tried={"ended": refused}))(response)
     found = cause(response, "published")
     assert found.word == "unreachable"
     assert "ECONNREFUSED" in found.because
@@ -315,46 +327,46 @@ def test_the_replica_behind_is_known_by_another_connection_of_the_same_address(
 ) -> None:
     """One that was closed at once has no session left to ask HAProxy for."""
     of_handshakes("published", lambda record: record.pop("server", None))(dead)
-    assert dead["clients"][0]["server"] == FIRST
+    assert dead["clients"]["value"][0]["server"] == FIRST
     assert cause(dead, "published").because.startswith("through telemt-1: telemt-1")
-    put("handshakes", "users", FIRST, "user1")("other")(dead)
+    put("handshakes", "value", "users", FIRST, "value", "user1")("other")(dead)
     assert cause(dead, "published").word == "wrong-secret"
 
 
 def test_another_user_tells_where_there_was_no_time_for_this_one(dead: dict[str, Any]) -> None:
-    records = dead["handshakes"]["records"]
+    records = dead["handshakes"]["value"]["records"]
     late = next(r for r in records if (r["place"], r["mode"]) == (FIRST, "tls"))
     records.append({**copy.deepcopy(late), "user": "bob"})
     late.clear()
-    late |= {"place": FIRST, "user": "user1", "mode": "tls", "steps": [], "error": "not tried"}
+    late |= {"place": FIRST, "user": "user1", "mode": "tls", "error": "not tried"}
     of_handshakes("published", lambda record: record.update(server=FIRST))(dead)
     assert cause(dead, "published").word == "data-centre"
     # But not where the same user is answered there.
     late.pop("error")
-    late |= {"client": "198.18.4.28:1", "arrived": {"value": 1}}
+    late |= {"tried": {"client": "198.18.4.28:1"}, "arrived": {"value": {"named": True}}}
     assert cause(dead, "published").word == "haproxy"
 
 
 def test_what_was_seen_to_fail_goes_before_what_was_not_tried(dead: dict[str, Any]) -> None:
-    records = dead["handshakes"]["records"]
-    records.insert(0, {"place": FIRST, "user": "a", "mode": "tls", "steps": [], "error": "late"})
+    records = dead["handshakes"]["value"]["records"]
+    records.insert(0, {"place": FIRST, "user": "a", "mode": "tls", "error": "late"})
     limit = TABLE["telemt.handshake"]
     target = f"haproxy/{FIRST}"
-    seen = READERS[Reader.HANDSHAKE](Snapshot.of(dead), target, limit.reads[0], limit)
+    seen = READERS[Reader.HANDSHAKE](snapshot_of(dead), target, limit.reads[0], limit)
     assert (seen.got, seen.error) == ("data-centre", "")
     assert "the replica has a way out" in seen.remedy
     del records[1:]
-    seen = READERS[Reader.HANDSHAKE](Snapshot.of(dead), target, limit.reads[0], limit)
+    seen = READERS[Reader.HANDSHAKE](snapshot_of(dead), target, limit.reads[0], limit)
     assert (seen.got, seen.error) == (None, "a tls: late")
 
 
 def test_what_was_not_tried_is_said(response: dict[str, Any]) -> None:
-    of_first(error="not tried: the 10 s there were are over", steps=[])(response)
+    of_first(error="not tried: the 10 s there were are over", tried={})(response)
     assert cause(response).word == "not-tried"
     assert made(response, mode="tls")[0].ended == "start"
 
 
 def test_a_record_alone_has_no_secret_to_show(dead: dict[str, Any]) -> None:
-    record = dead["handshakes"]["records"][0]
-    assert "secret" not in json.dumps(dead["request"]["handshakes"])
-    assert cause_of(Snapshot.of(dead), record)
+    assert dead["request"]["handshakes"].get("users", {}) == {}
+    snapshot = snapshot_of(dead)
+    assert cause_of(snapshot, snapshot.handshakes.records[0])

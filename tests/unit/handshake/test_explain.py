@@ -89,14 +89,14 @@ CASES: list[tuple[Evidence, str, str]] = [
 @pytest.mark.parametrize(("seen", "cause", "words"), CASES)
 def test_a_cause_is_named_with_what_to_do(seen: Evidence, cause: str, words: str) -> None:
     found = explain(seen)
-    assert found.cause == cause
-    assert words in found.says
+    assert found.word == cause
+    assert words in found.because
     assert found.remedy
 
 
 @pytest.mark.parametrize("name", ["proxy-header", "clock", "domain", "secure", "classic"])
 def test_a_trial_that_fails_proves_nothing(name: str) -> None:
-    assert explain(evidence(CERTIFICATE, trial(name, False, "5"))).cause == "secret"
+    assert explain(evidence(CERTIFICATE, trial(name, False, "5"))).word == "secret"
 
 
 CONNECT, ANSWER = Hop("connect", 1.0), Hop("answer", 2.0)

@@ -16,7 +16,7 @@ from threading import Thread
 import pytest
 
 from stackctl.cli.main import main
-from stackctl.handshake import connect
+from stackctl.handshake import link_connect
 
 KEY = "8f3a5c7e9b1d2f4a6c8e0b2d4f6a8c0e"
 DOMAIN = "www.example.com"
@@ -146,7 +146,7 @@ def test_a_closed_port_is_unreachable(
 
 def test_every_address_is_probed(closed_port: int, monkeypatch: Patch, capsys: Captured) -> None:
     rows = [(2, 1, 6, "", (a, 0)) for a in ("127.0.0.1", "127.0.0.2", "127.0.0.1")]
-    monkeypatch.setattr(connect.socket, "getaddrinfo", lambda *_, **__: rows)
+    monkeypatch.setattr(link_connect.socket, "getaddrinfo", lambda *_, **__: rows)
     _, out, _ = run(monkeypatch, capsys, "--json", url(closed_port, host="proxy.example.com"))
     assert [a["address"] for a in json.loads(out)["addresses"]] == ["127.0.0.1", "127.0.0.2"]
 
@@ -155,7 +155,7 @@ def test_a_name_that_is_unknown_is_unreachable(monkeypatch: Patch, capsys: Captu
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(-2, "Name or service not known")
 
-    monkeypatch.setattr(connect.socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(link_connect.socket, "getaddrinfo", unknown)
     status, out, _ = run(monkeypatch, capsys, url(443, host="no.such.example"))
     assert status == 3
     assert "Name or service not known" in out
@@ -169,7 +169,7 @@ def test_a_resolver_that_is_mute_costs_the_time_given(monkeypatch: Patch, capsys
         never.wait(5)
         return []
 
-    monkeypatch.setattr(connect.socket, "getaddrinfo", mute)
+    monkeypatch.setattr(link_connect.socket, "getaddrinfo", mute)
     status, out, _ = run(monkeypatch, capsys, "--timeout", "0.2", url(443, host="a.example"))
     never.set()
     assert status == 3
@@ -227,4 +227,4 @@ def test_a_link_can_come_on_stdin(closed_port: int, monkeypatch: Patch, capsys: 
     ],
 )
 def test_a_proxy_header_is_for_private_addresses(address: str, expected: bool) -> None:
-    assert connect.near(address) is expected
+    assert link_connect.near(address) is expected

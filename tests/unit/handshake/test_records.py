@@ -1,4 +1,4 @@
-"""Whether a client was seen as the client it is, and which handshakes are handshakes_of for."""
+"""Whether a client was seen as the client it is, and which handshakes are asked for."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ import pytest
 
 from stackctl.collector.answer import Unread
 from stackctl.handshake.stack_records import StackHandshake, handshakes
-from stackctl.observe.request import Choice, ProbeHaproxy, handshakes_of, probe_request
-from stackctl.observe.snapshot import Snapshot
-from stackctl.spec import Stack
+from tests.unit.observe.cases import snapshot_of
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
 
 def first(response: dict[str, Any], place: str, logs: dict[str, tuple[str, ...]]) -> StackHandshake:
-    return next(one for one in handshakes(Snapshot.of(response, logs)) if one.place == place)
+    return next(one for one in handshakes(snapshot_of(response, logs)) if one.place == place)
 
 
 def of(response: dict[str, Any], place: str) -> dict[str, Any]:
     found: dict[str, Any] = next(
-        record for record in response["handshakes"]["records"] if record["place"] == place
+        record for record in response["handshakes"]["value"]["records"] if record["place"] == place
     )
     return found
 
@@ -36,7 +34,7 @@ def test_the_replica_has_the_user_connected_from_our_address(response: dict[str,
 def test_its_log_is_believed_first(response: dict[str, Any]) -> None:
     record = of(response, "telemt-1")
     record["arrived"] = {"error": "ValueError: status 404"}
-    line = {"event": "client", "client": record["client"], "via": "proxy_v2"}
+    line = {"event": "client", "client": record["tried"]["client"], "via": "proxy_v2"}
     seen = first(response, "telemt-1", {"telemt-1": (json.dumps(line),)})
     assert (seen.arrived, seen.cause) == (True, None)
     assert "log names" in seen.arrival
@@ -45,7 +43,7 @@ def test_its_log_is_believed_first(response: dict[str, Any]) -> None:
 
 
 def test_from_another_address(response: dict[str, Any]) -> None:
-    of(response, "telemt-1")["arrived"] = {"value": 0, "instead": ["127.0.0.1"]}
+    of(response, "telemt-1")["arrived"] = {"value": {"named": False, "instead": ["127.0.0.1"]}}
     seen = first(response, "telemt-1", {})
     assert seen.arrived is False
     assert seen.word == "address"
@@ -55,12 +53,13 @@ def test_from_another_address(response: dict[str, Any]) -> None:
 def test_the_page_of_failed_handshakes_stands_in_for_the_api(response: dict[str, Any]) -> None:
     record = of(response, "published")
     record["arrived"] = {"error": "ECONNREFUSED: refused"}
-    response["targets"]["telemt-1"]["beobachten"] = {"error": "ECONNREFUSED: refused"}
+    response["targets"]["telemt-1"]["value"]["telemt"]["failed"] = {
+        "error": "ECONNREFUSED: refused"
+    }
     assert first(response, "published", {}).word == "address-unknown"
-    response["targets"]["telemt-1"]["beobachten"] = {
-        "before": "",
-        "after": "[expected_64_got_0]\n192.0.2.2-1",
-        "from": "x",
+    response["targets"]["telemt-1"]["value"]["telemt"]["failed"] = {
+        "value": {"before": "", "after": "[expected_64_got_0]\n192.0.2.2-1"},
+        "path": "x",
     }
     seen = first(response, "published", {})
     assert (seen.arrived, seen.cause) == (True, None)
@@ -77,36 +76,14 @@ def test_an_address_that_is_rewritten_before_haproxy(response: dict[str, Any]) -
 
 def test_arrival_is_no_matter_where_it_was_not_asked_for(response: dict[str, Any]) -> None:
     response["request"]["handshakes"]["arrivals"] = False
-    of(response, "telemt-1")["arrived"] = {"value": 0}
+    of(response, "telemt-1")["arrived"] = {"value": {"named": False}}
     seen = first(response, "telemt-1", {})
     assert (seen.arrived, seen.arrival, seen.cause) == (None, "", None)
 
 
 def test_no_handshake_says_why(response: dict[str, Any]) -> None:
     with pytest.raises(Unread, match="secrets: there is no file"):
-        handshakes(Snapshot.of(response, not_asked="secrets: there is no file"))
+        handshakes(snapshot_of(response, not_asked="secrets: there is no file"))
     response["handshakes"] = {"error": "not done within 15 s"}
     with pytest.raises(Unread, match="not done within 15 s"):
-        handshakes(Snapshot.of(response))
-
-
-@pytest.mark.parametrize("link", ["unix", "tcp"])
-def test_what_the_probe_is_asked(link: str) -> None:
-    stack = Stack.model_validate({"name": "lab", "connections": 100, "replicas": 2, "link": link})
-    addresses = {"telemt-1": "10.1.2.10", "telemt-2": "10.1.2.11"}
-    choice = Choice({"alice": SECRET}, replicas=("telemt-2",), arrivals=True)
-    wanted = handshakes_of(stack, choice, ("10.1.2.1", 8443), addresses)
-    assert SECRET not in repr(wanted)
-    assert SECRET not in repr(choice)
-    sent = probe_request(ProbeHaproxy(1, "a" * 64, 8443), handshakes=wanted)["handshakes"]
-    assert sent["users"] == {"alice": SECRET}
-    assert sent["modes"] == ["secure", "tls"]
-    assert sent["published"] == ["10.1.2.1", 8443]
-    assert sent["links"] == {
-        "telemt-2": {"unix": "/run/telemt/telemt-2/telemt.sock"}
-        if link == "unix"
-        else {"tcp": ["10.1.2.11", 9443]}
-    }
-    assert handshakes_of(stack, Choice({}, published=False), ("10.1.2.1", 1), {}).published is None
-    # There is nobody to shake hands with.
-    assert probe_request(handshakes=wanted)["handshakes"] is None
+        handshakes(snapshot_of(response))

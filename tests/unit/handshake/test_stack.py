@@ -14,6 +14,7 @@ from stackctl.handshake.stack_records import StackHandshake
 from stackctl.observe.request import Choice
 from stackctl.observe.snapshot import Snapshot
 from stackctl.spec import Secrets, Stack
+from tests.unit.observe.cases import snapshot_of
 
 STACK = Stack.model_validate({"name": "lab", "connections": 8000, "replicas": 2})
 USERS = {"alice": "0" * 32, "bob": "1" * 32}
@@ -34,7 +35,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, response: dict[str, Any]) -> Callable
 
     def look(_engine: Any, _stack: Stack, *, choice: Choice) -> Snapshot:
         choices.append(choice)
-        return Snapshot.of(response)
+        return snapshot_of(response)
 
     monkeypatch.setattr(edge, "look", look)
     monkeypatch.setattr(edge, "load_secrets", lambda _path: Secrets(USERS))

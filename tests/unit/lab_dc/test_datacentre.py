@@ -24,6 +24,7 @@ from mtpeer import TAGS, Peer, check_res_pq, framed, opening, req_pq
 
 PACKAGE = Path(__file__).parents[3] / "images" / "lab-dc"
 ANY = ("127.0.0.1", 0)
+PATIENCE_S = 30
 
 
 class Running:
@@ -38,12 +39,12 @@ class Running:
 
     def page(self, path: str = "/") -> dict[str, object]:
         host, port = self.status
-        with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=3) as reply:
+        with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=PATIENCE_S) as reply:
             return json.load(reply)
 
     def peer(self, mode: str, dc: int = 2) -> Peer:
         """A proxy's connection, which uses no secret."""
-        peer = Peer(socket.create_connection(self.dc, timeout=3), mode, b"")
+        peer = Peer(socket.create_connection(self.dc, timeout=PATIENCE_S), mode, b"")
         peer.open = opening(None, TAGS[mode], dc)
         peer.mode = "plain"
         return peer
@@ -55,7 +56,7 @@ def centre(request: pytest.FixtureRequest) -> Iterator[Running]:
     yield running
     running.loop.call_soon_threadsafe(running.server.close)
     running.loop.call_soon_threadsafe(running.loop.stop)
-    running.thread.join(5)
+    running.thread.join(PATIENCE_S)
     running.loop.close()
 
 
@@ -93,7 +94,9 @@ def test_byte_by_byte_and_all_at_once(centre: Running, mode: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", [os.urandom(40), bytes(40), bytes(4), bytes(8) + os.urandom(60)]
+    "payload",
+    [os.urandom(40), bytes(40), bytes(4), bytes(8) + os.urandom(60)],
+    ids=["random", "zeros", "short", "no-message"],
 )
 def test_what_it_cannot_read_gets_telegrams_error(centre: Running, payload: bytes) -> None:
     peer = centre.peer("classic")
@@ -111,7 +114,7 @@ def test_a_frame_too_large_and_a_first_message_of_something_else_end_it(centre: 
         peer.sock.sendall(peer.open.init + peer.open.encrypt(head))
         with pytest.raises((EOFError, ConnectionResetError)):
             peer.exactly(1)
-    with socket.create_connection(centre.dc, timeout=3) as client:
+    with socket.create_connection(centre.dc, timeout=PATIENCE_S) as client:
         client.sendall(bytes(64))
         with pytest.raises((EOFError, ConnectionResetError)):
             Peer(client, "classic", b"").exactly(1)
@@ -145,7 +148,7 @@ def test_the_status_page_knows_two_paths(centre: Running) -> None:
 @pytest.mark.parametrize("cut", [0, 1, 5, 20])
 def test_the_site_answers_plain_http(centre: Running, cut: int) -> None:
     request = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
-    with socket.create_connection(centre.site, timeout=3) as client:
+    with socket.create_connection(centre.site, timeout=PATIENCE_S) as client:
         if cut:
             client.sendall(request[:cut])
             time.sleep(0.005)
@@ -162,17 +165,17 @@ def test_the_site_answers_plain_http(centre: Running, cut: int) -> None:
 def test_the_site_refuses_what_it_does_not_know(
     centre: Running, sent: bytes, status: bytes
 ) -> None:
-    with socket.create_connection(centre.site, timeout=3) as client:
+    with socket.create_connection(centre.site, timeout=PATIENCE_S) as client:
         client.sendall(sent)
         assert client.recv(65536).split()[1] == status
 
 
 def test_the_site_s_certificate_is_for_the_domain(centre: Running) -> None:
     context = ssl.create_default_context()
-    pem = ssl.get_server_certificate(centre.site, timeout=3)
+    pem = ssl.get_server_certificate(centre.site, timeout=PATIENCE_S)
     context.load_verify_locations(cadata=pem)
     with context.wrap_socket(
-        socket.create_connection(centre.site, timeout=3), server_hostname="www.example.com"
+        socket.create_connection(centre.site, timeout=PATIENCE_S), server_hostname="www.example.com"
     ) as client:
         assert client.version() == "TLSv1.3"
         client.sendall(b"GET / HTTP/1.1\r\n\r\n")
@@ -184,7 +187,7 @@ def test_the_site_takes_a_tls_hello_byte_by_byte_and_survives_a_broken_one(centr
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     tls = context.wrap_bio(incoming, outgoing, server_hostname="www.example.com")
-    with socket.create_connection(centre.site, timeout=3) as client:
+    with socket.create_connection(centre.site, timeout=PATIENCE_S) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while True:
             try:
@@ -195,7 +198,7 @@ def test_the_site_takes_a_tls_hello_byte_by_byte_and_survives_a_broken_one(centr
                     client.sendall(bytes([byte]))
                 incoming.write(client.recv(65536))
         client.sendall(outgoing.read())
-    with socket.create_connection(centre.site, timeout=3) as client:
+    with socket.create_connection(centre.site, timeout=PATIENCE_S) as client:
         client.sendall(b"\x16\x03\x01\x00\x10" + bytes(16))
         assert client.recv(10)[:1] == b"\x15"
 
@@ -211,7 +214,7 @@ def test_the_process(tmp_path: Path) -> None:
             lines = [process.stdout.readline().split() for _ in range(3)]
             assert [line[0] for line in lines] == ["dc", "site", "status"]
             host, _, port = lines[0][-1].rpartition(":")
-            with socket.create_connection((host, int(port)), timeout=3) as client:
+            with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as client:
                 peer = Peer(client, "secure", b"")
                 peer.open = opening(None, TAGS["secure"])
                 client.sendall(
@@ -219,6 +222,6 @@ def test_the_process(tmp_path: Path) -> None:
                 )
                 assert peer.receive()[20:24] == struct.pack("<I", 0x05162463)
             process.terminate()
-            assert process.wait(5) == 0
+            assert process.wait(PATIENCE_S) == 0
         finally:
             process.kill()

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stackctl.engine.collector import parse_answer
 from stackctl.limits import INFINITY, Value
+from stackctl.observe.snapshot import Snapshot
 
 Change = Callable[[dict[str, Any]], object]
 HAPROXY, FIRST = "haproxy", "telemt-1"
+
+
+def snapshot_of(
+    response: dict[str, Any], logs: Mapping[str, tuple[str, ...]] | None = None, not_asked: str = ""
+) -> Snapshot:
+    """An answer as JSON has it, as readers see it."""
+    return Snapshot.of(parse_answer(json.dumps(response).encode()), logs, not_asked)
 
 
 def put(*path: str | int) -> Callable[[object], Change]:
@@ -47,28 +57,30 @@ def each(*changes: Change) -> Change:
 
 def of_clients(change: Callable[[dict[str, Any]], object]) -> Change:
     """The same change of each of the probe's connections."""
-    return lambda response: [change(client) for client in response["clients"]]
+    return lambda response: [change(client) for client in response["clients"]["value"]]
 
 
 def slim(response: dict[str, Any], old: str, new: str) -> None:
     """The frontend's row of `show stat`, edited."""
-    stat = response["targets"][HAPROXY]["admin"]["show stat"]
-    lines = stat["text"].splitlines(keepends=True)
+    stat = response["targets"][HAPROXY]["value"]["haproxy"]["stat"]
+    lines = stat["value"].splitlines(keepends=True)
     assert old in lines[1]
-    stat["text"] = "".join([lines[0], lines[1].replace(old, new), *lines[2:]])
+    stat["value"] = "".join([lines[0], lines[1].replace(old, new), *lines[2:]])
 
 
 def of_handshakes(place: str, change: Callable[[dict[str, Any]], object]) -> Change:
     """The same change of each handshake made at a place."""
     return lambda response: [
-        change(record) for record in response["handshakes"]["records"] if record["place"] == place
+        change(record)
+        for record in response["handshakes"]["value"]["records"]
+        if record["place"] == place
     ]
 
 
 def cut(record: dict[str, Any]) -> None:
     """A handshake that was ended before its answer."""
-    record["steps"].pop()
-    record["failure"] = {"hop": "answer", "cause": "closed", "detail": "the peer closed it"}
+    record["tried"]["steps"].pop()
+    record["tried"]["ended"] = {"hop": "answer", "cause": "closed", "detail": "the peer closed it"}
 
 
 REFUSED = {"error": "EPERM: Operation not permitted"}
@@ -91,115 +103,119 @@ class Case:
 CASES = [
     Case(
         FIRST, "net.core.somaxconn", 0, 65535,
-        put("targets", FIRST, "sysctls", "net.core.somaxconn", "text")("128\n"), 128,
-        put("targets", FIRST, "sysctls", "net.core.somaxconn")(REFUSED),
+        put("targets", FIRST, "value", "sysctls", "net.core.somaxconn", "value")("128\n"), 128,
+        put("targets", FIRST, "value", "sysctls", "net.core.somaxconn")(REFUSED),
         "net.core.somaxconn = 65535",
     ),
     Case(
         "host", "fs.nr_open", 0, 1048576,
-        put("facts", "sysctls", "fs.nr_open", "text")("1000\n"), 1000,
-        lambda response: response["facts"]["sysctls"].pop("fs.nr_open"),
+        put("host", "value", "sysctls", "fs.nr_open", "value")("1000\n"), 1000,
+        lambda response: response["host"]["value"]["sysctls"].pop("fs.nr_open"),
         "fs.nr_open = 1048576",
     ),
     Case(
         HAPROXY, "net.ipv4.tcp_fin_timeout", 1, 15,
-        put("targets", HAPROXY, "fresh", "linger2", "value")(60), 60,
-        put("targets", HAPROXY, "fresh", "linger2")(REFUSED),
+        put("targets", HAPROXY, "value", "fresh", "linger2", "value")(60), 60,
+        put("targets", HAPROXY, "value", "fresh", "linger2")(REFUSED),
         "linger2 15",
     ),
     Case(
         HAPROXY, "nofile", 0, (10000, 20000),
         edit("10000                20000", "1024                 20000",
-             "targets", HAPROXY, "process", "limits", "text"), (1024, 20000),
-        put("targets", HAPROXY, "process", "limits", "text")("Max cpu time\n"),
+             "targets", HAPROXY, "value", "process", "limits", "value"), (1024, 20000),
+        put("targets", HAPROXY, "value", "process", "limits", "value")("Max cpu time\n"),
         "Max open files 10000 20000",
     ),
     Case(
         FIRST, "pids", 0, 4096,
-        put("targets", FIRST, "cgroup", "pids.max", "text")("max\n"), INFINITY,
-        put("targets", FIRST, "cgroup", "pids.max")(REFUSED),
+        put("targets", FIRST, "value", "cgroup", "limit", "value")("max\n"), INFINITY,
+        put("targets", FIRST, "value", "cgroup", "limit")(REFUSED),
         "pids.max of telemt-1's cgroup: 4096 (now",
     ),
     Case(
         HAPROXY, "haproxy.backlog", 0, 65535,
         lambda response: [
             row.update(backlog=128)
-            for row in response["targets"][HAPROXY]["listeners"]["tcp"]
+            for row in response["targets"][HAPROXY]["value"]["listeners"]["tcp"]
             if row["port"] == 8443
         ], 128,
-        put("targets", HAPROXY, "listeners", "errors")(["tcp AF_INET: EPERM"]),
+        put("targets", HAPROXY, "value", "listeners", "errors")(["tcp AF_INET: EPERM"]),
         "Send-Q 65535 on 0.0.0.0:8443",
     ),
     Case(
         FIRST, "telemt.listen_backlog", 0, 65535,
-        put("targets", FIRST, "listeners", "unix", 0, "backlog")(1024), 1024,
-        put("targets", FIRST, "listeners", "unix")([]),
+        put("targets", FIRST, "value", "listeners", "unix", 0, "backlog")(1024), 1024,
+        put("targets", FIRST, "value", "listeners", "unix")([]),
         "Send-Q 65535 on /run/telemt/1.sock",
     ),
     Case(
         "host", "engine.nofile", 0, 20000,
         edit("20000                20000", "1024                 4096",
-             "facts", "engine", "starter", "limits", "text"), 4096,
-        put("facts", "engine", "starter", "limits")(REFUSED),
+             "host", "value", "engine", "starter", "limits", "value"), 4096,
+        put("host", "value", "engine", "starter", "limits")(REFUSED),
         "of containerd-shim: Max open files hard 20000",
     ),
     Case(
         "host", "engine.tasks", 0, INFINITY,
-        put("facts", "engine", "daemons", 0, "cgroup", "pids.max", "text")("4915\n"), 4915,
-        put("facts", "engine", "starter", "cgroup", "pids.max")(REFUSED),
+        put("host", "value", "engine", "daemons", 0, "cgroup", "limit", "value")("4915\n"), 4915,
+        put("host", "value", "engine", "starter", "cgroup", "limit")(REFUSED),
         "pids.max of",
     ),
     Case(
         "host", "login.nofile", 0, (1048576, 1048576),
-        edit("root soft nofile 1048576", "root soft nofile 1024", "facts", "login", 1, "text"),
+        edit("root soft nofile 1048576", "root soft nofile 1024",
+             "host", "value", "login", 1, "value"),
         (1024, 1048576),
-        put("facts", "login", 1)({**REFUSED, "path": "/etc/security/limits.d"}),
+        put("host", "value", "login", 1)({**REFUSED, "path": "/etc/security/limits.d"}),
         "nofile 1048576 1048576 for * and root",
     ),
     Case(
         "host", "net.core.default_qdisc", 1, "pfifo_fast",
-        put("facts", "nics", 0, "qdiscs", 0, "kind")("fq"), "fq",
-        lambda response: [card.update(default_route=False) for card in response["facts"]["nics"]],
+        put("host", "value", "cards", "value", 0, "qdiscs", 0, "kind")("fq"), "fq",
+        put("host", "value", "cards", "value", 0, "default_route")(False),
         "eth0: root qdisc pfifo_fast",
     ),
     Case(
         HAPROXY, "haproxy.maxconn", 0, 4000,
         edit("\nMaxconn: 4000", "\nMaxconn: 2000",
-             "targets", HAPROXY, "admin", "show info", "text"), 2000,
-        put("targets", HAPROXY, "admin", "show info")(REFUSED),
+             "targets", HAPROXY, "value", "haproxy", "info", "value"), 2000,
+        put("targets", HAPROXY, "value", "haproxy", "info")(REFUSED),
         "show info: Maxconn: 4000",
     ),
     Case(
         HAPROXY, "haproxy.frontend_maxconn", 0, 4000,
         lambda response: slim(response, "4000", "77"), 77,
-        put("targets", HAPROXY, "admin", "show stat", "text")("Permission denied\n"),
+        put("targets", HAPROXY, "value", "haproxy", "stat", "value")("Permission denied\n"),
         "clients/FRONTEND slim 4000",
     ),
     Case(
         HAPROXY, "haproxy.bufsize", 1, 16384,
         edit("Pool buffer (16384", "Pool buffer (8192",
-             "targets", HAPROXY, "admin", "show pools", "text"), 8192,
-        put("targets", HAPROXY, "admin", "show pools", "text")("Dumping pools usage.\n"),
+             "targets", HAPROXY, "value", "haproxy", "pools", "value"), 8192,
+        put("targets", HAPROXY, "value", "haproxy", "pools", "value")("Dumping pools usage.\n"),
         "buffer (16384 bytes)",
     ),
     Case(
         HAPROXY, "haproxy.timeout.client", 1, 3600,
         of_clients(lambda client: client["session"].update(
-            text=client["session"]["text"].replace("ioto=1h", "ioto=50s"))), 50,
-        put("clients")([]),
+            value=client["session"]["value"].replace("ioto=1h", "ioto=50s"))), 50,
+        put("clients", "value")([]),
         "scf ioto=1h",
     ),
     Case(
         HAPROXY, "haproxy.clitcpka_idle", 0, 120,
-        of_clients(lambda c: c["sockets"]["client"]["keepidle"].update(value=7200)), 7200,
-        of_clients(lambda c: c["sockets"].update(client={"error": "pidfd_getfd: EPERM"})),
+        of_clients(
+            lambda c: c["client_socket"]["value"]["options"]["keepidle"].update(value=7200)
+        ), 7200,
+        of_clients(lambda c: c.update(client_socket={"error": "pidfd_getfd: EPERM"})),
         "live socket to its client: keepidle 120",
     ),
     Case(
         HAPROXY, "haproxy.timeout.connect", 0, 5,
-        edit("timeout connect 5s", "timeout connect 50s", "targets", HAPROXY, "config", "text"), 50,
-        lambda response: response["targets"][HAPROXY]["config"].update(
-            mtime=response["targets"][HAPROXY]["process"]["started"] + 5
+        edit("timeout connect 5s", "timeout connect 50s",
+             "targets", HAPROXY, "value", "config", "text", "value"), 50,
+        lambda response: response["targets"][HAPROXY]["value"]["config"].update(
+            mtime=response["targets"][HAPROXY]["value"]["process"]["started"] + 5
         ),
         "timeout connect 5s",
     ),
@@ -207,54 +223,54 @@ CASES = [
         HAPROXY, "haproxy.link_ports", 0, 1,
         each(
             edit("telemt-1 unix@/run/telemt/1.sock", "telemt-1 172.18.0.4:+0",
-                 "targets", HAPROXY, "config", "text"),
+                 "targets", HAPROXY, "value", "config", "text", "value"),
             edit("telemt-2 172.18.0.3:443", "telemt-2 172.18.0.3:+0",
-                 "targets", HAPROXY, "config", "text"),
+                 "targets", HAPROXY, "value", "config", "text", "value"),
             edit("backend telemt\n",
                  "backend telemt\n    tcp-request content set-dst-port rand(3),add(9443)\n",
-                 "targets", HAPROXY, "config", "text"),
+                 "targets", HAPROXY, "value", "config", "text", "value"),
         ), 3,
         edit("telemt-2 172.18.0.3:443", "telemt-2 172.18.0.3:+0",
-             "targets", HAPROXY, "config", "text"),
+             "targets", HAPROXY, "value", "config", "text", "value"),
         "clients go to 1 of each replica's ports",
     ),
     Case(
         "telemt-2", "telemt.link_ports", 0, 1,
         lambda response: [
             row.update(owners=[])
-            for row in response["targets"]["telemt-2"]["listeners"]["tcp"]
+            for row in response["targets"]["telemt-2"]["value"]["listeners"]["tcp"]
         ], 0,
-        put("targets", "telemt-2", "listeners", "errors")(["tcp AF_INET: EPERM"]),
+        put("targets", "telemt-2", "value", "listeners", "errors")(["tcp AF_INET: EPERM"]),
         "telemt-2 listens on 1 of 0.0.0.0:443",
     ),
     Case(
         FIRST, "telemt.max_connections", 0, 3200,
         edit("max_connections = 3200", "max_connections = 10000",
-             "targets", FIRST, "config", "text"), 10000,
-        lambda response: response["targets"][FIRST]["config"].update(
-            ctime=response["targets"][FIRST]["process"]["started"] + 5
+             "targets", FIRST, "value", "config", "text", "value"), 10000,
+        lambda response: response["targets"][FIRST]["value"]["config"].update(
+            ctime=response["targets"][FIRST]["value"]["process"]["started"] + 5
         ),
         "server.max_connections = 3200",
     ),
     Case(
         FIRST, "telemt.ready", 0, "ready",
-        put("targets", FIRST, "api", "/v1/health/ready")(
+        put("targets", FIRST, "value", "telemt", "ready", "value")(
             {"status": 503, "body": '{"data":{"ready":false,"reason":"admission_closed"}}'}
         ), "not-ready",
-        put("targets", FIRST, "api", "/v1/health/ready")({"error": "ETIMEDOUT: no answer in time"}),
+        put("targets", FIRST, "value", "telemt", "ready")({"error": "ETIMEDOUT: no answer"}),
         "/v1/health/ready: 200 ready",
     ),
     Case(
         "haproxy/telemt-2", "haproxy.proxy_protocol", 0, 1,
         # The replica's log names another port than the probe used.
         of_clients(lambda c: c.update(seen_as=c["seen_as"] + "9")), 0,
-        put("client_error")("ECONNREFUSED"),
+        put("clients")({"error": "ECONNREFUSED"}),
         "came to telemt-2 under its own address",
     ),
     Case(
         HAPROXY, "haproxy.client_address", 0, 1,
-        put("clients", 0, "seen_as")("172.18.0.1:52096"), 0,
-        lambda response: response["clients"].pop(0),
+        put("clients", "value", 0, "seen_as")("172.18.0.1:52096"), 0,
+        lambda response: response["clients"]["value"].pop(0),
         "came to telemt-1 under its own address",
     ),
     Case(

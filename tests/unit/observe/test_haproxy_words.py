@@ -21,6 +21,7 @@ from stackctl.observe.haproxy import (
 )
 from stackctl.observe.observed import ParseError
 from stackctl.observe.snapshot import Snapshot
+from tests.unit.observe.cases import snapshot_of
 
 PROPERTY = settings(max_examples=80)
 
@@ -135,5 +136,5 @@ def test_servers(snapshot: Snapshot) -> None:
 
 
 def test_servers_without_haproxy(response: dict[str, Any]) -> None:
-    response["targets"]["haproxy"] = {"role": "haproxy", "name": "haproxy", "error": "gone"}
-    assert servers(Snapshot.of(response)) == {}
+    response["targets"]["haproxy"] = {"error": "gone"}
+    assert servers(snapshot_of(response)) == {}

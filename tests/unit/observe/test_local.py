@@ -1,4 +1,4 @@
-"""Facts of this machine without the probe."""
+"""What this machine tells without the collector's container."""
 
 from __future__ import annotations
 
@@ -25,32 +25,47 @@ def proc(tmp_path: Path) -> Path:
 
 def test_what_is_read(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
-    facts = local_host(proc)
-    assert facts["kernel"] == os.uname().release
-    assert (facts["memory"], facts["memory_available"]) == ({"value": 2 << 20}, {"value": 1 << 20})
-    assert facts["sysctls"]["fs.nr_open"]["text"] == "1048576\n"
-    assert "error" in facts["sysctls"]["fs.file-max"]
-    assert facts["cgroups"]["text"].splitlines() == [
+    host = local_host(str(proc))
+    assert host
+    assert host.kernel == os.uname().release
+    assert (host.memory.value, host.memory_available.value) == (2 << 20, 1 << 20)
+    assert host.sysctls["fs.nr_open"].value == "1048576\n"
+    assert host.sysctls["fs.file-max"].error
+    assert host.cgroups.get("x").splitlines() == [
         "2 1 0:2 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw"
     ]
-    assert facts["tracking"]["count"]["error"]
+    assert host.tracking.count.error
 
 
 def test_a_machine_without_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    facts = local_host(tmp_path)
-    readings = [facts["memory"], facts["memory_available"], facts["cgroups"]]
-    assert all(reading["error"] for reading in (*readings, *facts["sysctls"].values()))
+    host = local_host(str(tmp_path))
+    assert host
+    readings = [host.memory, host.memory_available, host.cgroups, *host.sysctls.values()]
+    assert all(reading.error for reading in readings)
 
 
-def test_memory_without_its_row(proc: Path) -> None:
-    (proc / "meminfo").write_text("MemFree: 1 kB\n")
-    assert "no MemTotal" in local_host(proc)["memory"]["error"]
-
-
-@pytest.mark.parametrize("host", ["tcp://192.0.2.1:2376", "ssh://me@192.0.2.1", "nonsense://"])
-def test_an_engine_elsewhere_is_not_this_machine(
-    host: str, proc: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_only_the_collector_can_read_says_so(
+    proc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DOCKER_HOST", host)
-    assert local_host(proc) == {}
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    host = local_host(str(proc))
+    assert host
+    readings = (host.unsaid, host.clock, host.security.apparmor, host.engine.starter.limits)
+    assert all("no engine answers" in reading.error for reading in readings)
+
+
+def test_memory_without_its_row(proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    (proc / "meminfo").write_text("MemFree: 1 kB\n")
+    host = local_host(str(proc))
+    assert host
+    assert "no MemTotal" in host.memory.error
+
+
+@pytest.mark.parametrize("engine", ["tcp://192.0.2.1:2376", "ssh://me@192.0.2.1", "nonsense://"])
+def test_an_engine_elsewhere_is_not_this_machine(
+    engine: str, proc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", engine)
+    assert local_host(str(proc)) is None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from stackctl.observe import collect
+from stackctl.engine.collector import parse_answer
+from stackctl.observe import look
 
 Logs = dict[str, tuple[str, ...]]
 
@@ -27,7 +29,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(collect, "time", clock)
+    monkeypatch.setattr(look, "time", clock)
     return clock
 
 
@@ -35,7 +37,7 @@ def fetch(response: dict[str, Any], *answers: Logs) -> Logs:
     """The last answer stays."""
     left = list(answers)
     engine: Any = SimpleNamespace(logs=lambda *_: left.pop(0) if len(left) > 1 else left[0])
-    return collect._logs(engine, (), response)
+    return look._logs(engine, (), parse_answer(json.dumps(response).encode()))
 
 
 def test_until_they_name_the_clients(response: dict[str, Any], logs: Logs, clock: Clock) -> None:
@@ -49,10 +51,12 @@ def test_replicas_that_log_no_client_but_count_it(response: dict[str, Any], cloc
     assert clock.now == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("reading", [None, {"error": "x"}, {"before": "empty", "after": "empty"}])
+@pytest.mark.parametrize(
+    "reading", [{}, {"error": "x"}, {"value": {"before": "empty", "after": "empty"}}]
+)
 def test_two_seconds_at_most(
-    response: dict[str, Any], clock: Clock, reading: dict[str, str] | None
+    response: dict[str, Any], clock: Clock, reading: dict[str, Any]
 ) -> None:
-    response["targets"]["telemt-2"]["beobachten"] = reading
+    response["targets"]["telemt-2"]["value"]["telemt"]["failed"] = reading
     fetch(response, {})
     assert 2 < clock.now < 2.2

@@ -10,7 +10,7 @@ import pytest
 from stackctl.checks.readers import READERS
 from stackctl.limits import TABLE
 from stackctl.observe.observed import Observed
-from stackctl.observe.snapshot import Snapshot
+from tests.unit.observe.cases import snapshot_of
 
 Logs = Mapping[str, tuple[str, ...]]
 
@@ -18,7 +18,7 @@ Logs = Mapping[str, tuple[str, ...]]
 def observe(response: dict[str, Any], logs: Logs, target: str, key: str, nth: int = 0) -> Observed:
     limit = TABLE[key]
     read = limit.reads[nth]
-    return READERS[read.reader](Snapshot.of(response, logs), target, read, limit)
+    return READERS[read.reader](snapshot_of(response, logs), target, read, limit)
 
 
 class TestListener:
@@ -26,7 +26,7 @@ class TestListener:
 
     @staticmethod
     def rows(response: dict[str, Any]) -> list[dict[str, Any]]:
-        listeners = response["targets"]["haproxy"]["listeners"]["tcp"]
+        listeners = response["targets"]["haproxy"]["value"]["listeners"]["tcp"]
         return [row for row in listeners if row["port"] == 8443]
 
     def test_every_shard_counts(self, response: dict[str, Any], logs: Logs) -> None:
@@ -37,7 +37,7 @@ class TestListener:
         assert "2 sockets" in seen.source
 
     def test_nobody(self, response: dict[str, Any], logs: Logs) -> None:
-        response["targets"]["haproxy"]["listeners"]["tcp"] = []
+        response["targets"]["haproxy"]["value"]["listeners"]["tcp"] = []
         assert "listens on port 8443" in observe(response, logs, "haproxy", "haproxy.backlog").error
 
     def test_two_owners(self, response: dict[str, Any], logs: Logs) -> None:
@@ -54,13 +54,13 @@ class TestListener:
         self, response: dict[str, Any], logs: Logs
     ) -> None:
         other = {**self.rows(response)[0], "address": "127.0.0.9", "owners": []}
-        response["targets"]["haproxy"]["listeners"]["tcp"].append(other)
+        response["targets"]["haproxy"]["value"]["listeners"]["tcp"].append(other)
         assert observe(response, logs, "haproxy", "haproxy.backlog").got == 65535
 
     def test_the_same_path_in_another_container_is_no_stranger(
         self, response: dict[str, Any], logs: Logs
     ) -> None:
-        unix = response["targets"]["telemt-1"]["listeners"]["unix"]
+        unix = response["targets"]["telemt-1"]["value"]["listeners"]["unix"]
         unix.insert(0, {**unix[0], "owners": [], "backlog": 1})
         assert observe(response, logs, "telemt-1", "telemt.listen_backlog").got == 65535
 
@@ -74,14 +74,14 @@ class TestLinkPorts:
 
     @staticmethod
     def doors(response: dict[str, Any], *backlogs: int) -> None:
-        target = response["targets"]["telemt-2"]
+        target = response["targets"]["telemt-2"]["value"]
         (row,) = [row for row in target["listeners"]["tcp"] if row["port"] == 443]
         target["listeners"]["tcp"] += [
             {**row, "port": 443 + nth, "backlog": backlog}
             for nth, backlog in enumerate(backlogs, 1)
         ]
-        (asked,) = [t for t in response["request"]["targets"] if t["name"] == "telemt-2"]
-        asked["listener"]["ports"] = 3
+        (asked,) = [t for t in response["request"]["replicas"] if t["name"] == "telemt-2"]
+        asked["ports"] = 3
 
     def test_each_one_counts(self, response: dict[str, Any], logs: Logs) -> None:
         self.doors(response, 65535, 128)
@@ -100,11 +100,13 @@ class TestLinkPorts:
     def test_another_rule_than_stackctls_is_not_understood(
         self, response: dict[str, Any], logs: Logs, other: str
     ) -> None:
-        config = response["targets"]["haproxy"]["config"]
-        text = config["text"].replace("telemt-1 unix@/run/telemt/1.sock", "telemt-1 10.0.0.1:+0")
+        config = response["targets"]["haproxy"]["value"]["config"]
+        text = config["text"]["value"].replace(
+            "telemt-1 unix@/run/telemt/1.sock", "telemt-1 10.0.0.1:+0"
+        )
         text = text.replace("172.18.0.3:443", "172.18.0.3:+0")
         rule = f"    tcp-request content set-dst-port {other}\n"
-        config["text"] = text.replace("backend telemt\n", f"backend telemt\n{rule}")
+        config["text"]["value"] = text.replace("backend telemt\n", f"backend telemt\n{rule}")
         seen = observe(response, logs, "haproxy", "haproxy.link_ports")
         assert (seen.got, other in seen.error) == (None, True)
 
@@ -118,15 +120,15 @@ class TestProcess:
         assert "master" in seen.source
 
     def test_zero_without_a_master_stays_zero(self, response: dict[str, Any], logs: Logs) -> None:
-        process = response["targets"]["haproxy"]["process"]
-        process["first"] = {"pid": process["pid"], "limits": process["limits"]}
+        process = response["targets"]["haproxy"]["value"]["process"]
+        process |= {"first": process["pid"], "first_limits": process["limits"]}
         assert observe(response, logs, "haproxy", "nproc").got == (0, 0)
 
     def test_the_admin_socket_must_be_the_live_workers(
         self, response: dict[str, Any], logs: Logs
     ) -> None:
-        info = response["targets"]["haproxy"]["admin"]["show info"]
-        info["text"] = info["text"].replace("\nPid: ", "\nPid: 9")
+        info = response["targets"]["haproxy"]["value"]["haproxy"]["info"]
+        info["value"] = info["value"].replace("\nPid: ", "\nPid: 9")
         assert "live worker" in observe(response, logs, "haproxy", "haproxy.nbthread").error
 
 
@@ -135,10 +137,14 @@ class TestSession:
 
     @staticmethod
     def printed(response: dict[str, Any], text: str, file: str) -> None:
-        for client in response["clients"]:
-            client["session"]["text"] = client["session"]["text"].replace("ioto=1h", f"ioto={text}")
-        config = response["targets"]["haproxy"]["config"]
-        config["text"] = config["text"].replace("timeout client 3600s", f"timeout client {file}")
+        for client in response["clients"]["value"]:
+            client["session"]["value"] = client["session"]["value"].replace(
+                "ioto=1h", f"ioto={text}"
+            )
+        config = response["targets"]["haproxy"]["value"]["config"]
+        config["text"]["value"] = config["text"]["value"].replace(
+            "timeout client 3600s", f"timeout client {file}"
+        )
 
     def test_the_rest_comes_from_the_file(self, response: dict[str, Any], logs: Logs) -> None:
         self.printed(response, "1h30m", "5430s")
@@ -155,7 +161,7 @@ class TestSession:
         assert observe(response, logs, "haproxy", "haproxy.timeout.client", 1).error
 
     def test_a_session_that_ended_is_an_error(self, response: dict[str, Any], logs: Logs) -> None:
-        response["clients"][0]["session"]["text"] = "\n"
+        response["clients"]["value"][0]["session"]["value"] = "\n"
         assert observe(response, logs, "haproxy", "haproxy.timeout.client", 1).error
 
 
@@ -165,19 +171,20 @@ class TestSocket:
     def test_keepalive_off_makes_its_numbers_worthless(
         self, response: dict[str, Any], logs: Logs
     ) -> None:
-        for client in response["clients"]:
-            client["sockets"]["client"]["keepalive"]["value"] = 0
+        for client in response["clients"]["value"]:
+            client["client_socket"]["value"]["options"]["keepalive"]["value"] = 0
         seen = observe(response, logs, "haproxy", "haproxy.clitcpka_idle")
         assert seen.got == 0
         assert "SO_KEEPALIVE is off" in seen.source
 
     def test_unix_links_have_no_tcp_options(self, response: dict[str, Any], logs: Logs) -> None:
-        for client in response["clients"]:
-            client["sockets"]["server"] = {"link": "unix"}
+        for client in response["clients"]["value"]:
+            client["server_socket"] = {"value": {"link": "unix", "peer": "", "options": {}}}
         assert "unix socket" in observe(response, logs, "haproxy", "haproxy.srvtcpka_cnt").error
 
     def test_the_lowest_of_several_counts(self, response: dict[str, Any], logs: Logs) -> None:
-        response["clients"][-1]["sockets"]["client"]["keepcnt"]["value"] = 2
+        client = response["clients"]["value"][-1]["client_socket"]["value"]
+        client["options"]["keepcnt"]["value"] = 2
         seen = observe(response, logs, "haproxy", "haproxy.clitcpka_cnt")
         assert (seen.got, "keepcnt 2 5" in seen.source) == (2, True)
 
@@ -187,10 +194,11 @@ class TestBuffers:
 
     @staticmethod
     def asked(response: dict[str, Any], *bits: int) -> None:
-        for client, bit in zip(response["clients"], bits, strict=True):
-            for side in client["sockets"].values():
-                side |= {"buffers_asked": {"value": bit}, "rcvbuf": {"value": 131072}}
-                side["sndbuf"] = {"value": 131072}
+        for client, bit in zip(response["clients"]["value"], bits, strict=True):
+            for side in ("client_socket", "server_socket"):
+                options = client[side]["value"]["options"]
+                options |= {"buffers_asked": {"value": bit}, "rcvbuf": {"value": 131072}}
+                options["sndbuf"] = {"value": 131072}
 
     def test_the_kernel_shows_twice_what_was_asked_for(
         self, response: dict[str, Any], logs: Logs
@@ -210,7 +218,8 @@ class TestBuffers:
 
     def test_the_largest_of_several_counts(self, response: dict[str, Any], logs: Logs) -> None:
         self.asked(response, 3, 3, 3)
-        response["clients"][1]["sockets"]["client"]["sndbuf"]["value"] = 4194304
+        client = response["clients"]["value"][1]["client_socket"]["value"]
+        client["options"]["sndbuf"]["value"] = 4194304
         assert observe(response, logs, "haproxy", "haproxy.sndbuf_client").got == 2097152
 
     def test_a_kernel_that_does_not_tell_is_an_error(
@@ -218,7 +227,8 @@ class TestBuffers:
     ) -> None:
         self.asked(response, 3, 3, 3)
         unknown = {"error": "ENOPROTOOPT: Protocol not available"}
-        response["clients"][0]["sockets"]["client"]["buffers_asked"] = unknown
+        client = response["clients"]["value"][0]["client_socket"]["value"]
+        client["options"]["buffers_asked"] = unknown
         seen = observe(response, logs, "haproxy", "haproxy.sndbuf_client")
         assert (seen.got, "SO_BUF_LOCK: ENOPROTOOPT" in seen.error) == (None, True)
 
@@ -228,13 +238,13 @@ class TestStat:
 
     @pytest.mark.parametrize(("word", "got"), [("* L7OK", "L7OK"), ("L7STS", "L7STS")])
     def test_check_status(self, response: dict[str, Any], logs: Logs, word: str, got: str) -> None:
-        stat = response["targets"]["haproxy"]["admin"]["show stat"]
-        stat["text"] = stat["text"].replace("L7OK", word)
+        stat = response["targets"]["haproxy"]["value"]["haproxy"]["stat"]
+        stat["value"] = stat["value"].replace("L7OK", word)
         assert observe(response, logs, "haproxy/telemt-1", "haproxy.check").got == got
 
     def test_no_check_is_an_error(self, response: dict[str, Any], logs: Logs) -> None:
-        stat = response["targets"]["haproxy"]["admin"]["show stat"]
-        stat["text"] = stat["text"].replace("L7OK", "")
+        stat = response["targets"]["haproxy"]["value"]["haproxy"]["stat"]
+        stat["value"] = stat["value"].replace("L7OK", "")
         assert (
             "has no check_status"
             in observe(response, logs, "haproxy/telemt-1", "haproxy.check").error
@@ -267,7 +277,7 @@ class TestAddress:
 
     @staticmethod
     def counts(response: dict[str, Any], **texts: str) -> None:
-        response["targets"]["telemt-1"]["beobachten"].update(texts)
+        response["targets"]["telemt-1"]["value"]["telemt"]["failed"]["value"].update(texts)
 
     def test_where_the_log_is_silent_the_counters_tell(self, response: dict[str, Any]) -> None:
         # The address was counted before: it is the difference that counts.
@@ -289,34 +299,35 @@ class TestAddress:
         for proven in self.PROVEN:
             seen = observe(response, {}, *proven)
             assert seen.got == 0
-            # Two of the probe's connections went there: one more is a stranger.
+            # Two of the collector's connections went there: one more is a stranger.
             assert "127.0.0.1 2 more" in seen.source
             assert "10.0.0.2" not in seen.source
 
     def test_neither_logged_nor_counted_tells_nothing(self, response: dict[str, Any]) -> None:
-        for texts in ({"after": "empty", "before": "empty"}, {"error": "ECONNREFUSED: x"}):
-            self.counts(response, **texts)
+        empty = {"value": {"after": "empty", "before": "empty"}}
+        for reading in (empty, {"error": "ECONNREFUSED: x"}):
+            response["targets"]["telemt-1"]["value"]["telemt"]["failed"] = reading
             for proven in self.PROVEN:
                 seen = observe(response, {}, *proven)
                 assert seen.got is None
                 assert "telemt-1" in seen.error
 
     def test_a_replica_that_counts_nothing(self, response: dict[str, Any]) -> None:
-        del response["targets"]["telemt-1"]["beobachten"]
+        del response["targets"]["telemt-1"]["value"]["telemt"]["failed"]
         seen = observe(response, {}, *self.PROVEN[0])
         assert seen.got is None
         assert "log names no client" in seen.error
-        assert "/beobachten was not read" in seen.error
+        assert "/beobachten: not read" in seen.error
 
     def test_both_addresses_are_named(self, response: dict[str, Any], logs: Logs) -> None:
-        response["clients"][0]["seen_as"] = "172.18.0.1:9"
+        response["clients"]["value"][0]["seen_as"] = "172.18.0.1:9"
         seen = observe(response, logs, "haproxy", "haproxy.client_address")
         assert seen.got == 0
-        assert response["clients"][0]["local"] in seen.source
+        assert response["clients"]["value"][0]["local"] in seen.source
         assert "172.18.0.1:9" in seen.source
 
     def test_a_refused_connection(self, response: dict[str, Any], logs: Logs) -> None:
-        response["clients"][0] = {
+        response["clients"]["value"][0] = {
             "via": "published", "remote": "192.0.2.2:18443", "local": "",
             "error": "ECONNREFUSED: Connection refused",
         }  # fmt: skip
@@ -327,8 +338,8 @@ class TestHost:
     """The engine's and the card's."""
 
     def test_cgroup_of_an_ancestor_counts(self, response: dict[str, Any], logs: Logs) -> None:
-        group = response["facts"]["engine"]["starter"]["cgroup"]
-        group["ancestors"] = [{"text": "1000\n", "path": "/sys/fs/cgroup/system.slice/pids.max"}]
+        group = response["host"]["value"]["engine"]["starter"]["cgroup"]
+        group["ancestors"] = [{"value": "1000\n", "path": "/sys/fs/cgroup/system.slice/pids.max"}]
         seen = observe(response, logs, "host", "engine.tasks")
         assert seen.got == 1000
         assert "system.slice" in seen.source
@@ -336,15 +347,15 @@ class TestHost:
     def test_of_several_daemons_only_the_starter_counts(
         self, response: dict[str, Any], logs: Logs
     ) -> None:
-        daemons = response["facts"]["engine"]["daemons"]
-        daemons[0]["cgroup"]["pids.max"]["text"] = "5\n"
+        daemons = response["host"]["value"]["engine"]["daemons"]
+        daemons[0]["cgroup"]["limit"]["value"] = "5\n"
         daemons.append(dict(daemons[0]))
         seen = observe(response, logs, "host", "engine.tasks")
         assert seen.got != 5
         assert "2 dockerd run" in seen.source
 
     def test_multiqueue(self, response: dict[str, Any], logs: Logs) -> None:
-        card = response["facts"]["nics"][0]
+        card = response["host"]["value"]["cards"]["value"][0]
         card["qdiscs"] = [
             {"kind": "mq", "handle": 0, "parent": 0xFFFFFFFF},
             {"kind": "fq", "handle": 0, "parent": 1},
@@ -355,7 +366,7 @@ class TestHost:
         assert observe(response, logs, "host", "net.core.default_qdisc", 1).error
 
     def test_no_limits_conf_at_all(self, response: dict[str, Any], logs: Logs) -> None:
-        response["facts"]["login"] = [
+        response["host"]["value"]["login"] = [
             {"error": "ENOENT: No such file", "path": "/etc/security/limits.conf"}
         ]
         assert "nothing sets soft nofile" in observe(response, logs, "host", "login.nofile").error

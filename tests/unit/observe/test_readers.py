@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stackctl.checks.readers import READERS, observations
+from stackctl.errors import EngineError
 from stackctl.limits import TABLE, Reader, Role
 from stackctl.observe.observed import Observed
 from stackctl.observe.snapshot import Snapshot
 
-from .cases import CASES, FIRST, HAPROXY, Case, put
+from .cases import CASES, FIRST, HAPROXY, Case, put, snapshot_of
 
 Logs = Mapping[str, tuple[str, ...]]
 
@@ -49,7 +50,7 @@ def test_right(case: Case, snapshot: Snapshot) -> None:
 @pytest.mark.parametrize("case", CASES, ids=ids)
 def test_short(case: Case, response: dict[str, Any], logs: Logs) -> None:
     case.change(response)
-    seen = observe(Snapshot.of(response, logs), case.target, case.key, case.nth)
+    seen = observe(snapshot_of(response, logs), case.target, case.key, case.nth)
     assert (seen.got, seen.error) == (case.short, "")
 
 
@@ -58,23 +59,18 @@ def test_unreadable_is_an_error_and_never_a_value(
     case: Case, response: dict[str, Any], logs: Logs
 ) -> None:
     case.unreadable(response)
-    seen = observe(Snapshot.of(response, logs), case.target, case.key, case.nth)
+    seen = observe(snapshot_of(response, logs), case.target, case.key, case.nth)
     assert seen.got is None
     assert seen.error
-    assert "not understood" not in seen.error
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.target != "host"], ids=ids)
 def test_a_target_that_failed_is_an_error(case: Case, response: dict[str, Any], logs: Logs) -> None:
-    for name, target in response["targets"].items():
-        response["targets"][name] = {
-            "role": target["role"],
-            "name": name,
-            "error": "process 7 is gone",
-        }
-    response["clients"], response["client_error"] = [], "NotTheTarget: process 7 is gone"
+    for name in response["targets"]:
+        response["targets"][name] = {"error": "process 7 is gone"}
+    response["clients"] = {"error": "NotTheTarget: process 7 is gone"}
     response["handshakes"] = {"error": "NotTheTarget: process 7 is gone"}
-    seen = observe(Snapshot.of(response, logs), case.target, case.key, case.nth)
+    seen = observe(snapshot_of(response, logs), case.target, case.key, case.nth)
     assert seen.got is None
     assert "process 7 is gone" in seen.error
 
@@ -118,9 +114,9 @@ def test_a_response_of_another_shape_never_raises(
         )
         put(*path)(junk)(broken)
     try:
-        snapshot = Snapshot.of(broken, logs)
-    except KeyError:
-        return
+        snapshot = snapshot_of(broken, logs)
+    except EngineError:
+        return  # the one place that parses the answer has said so
     for seen in every(snapshot):
         assert (seen.got is None) == bool(seen.error)
 

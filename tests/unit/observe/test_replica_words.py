@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stackctl.collector.answer import NOT_READ, FailedHandshakes, Reading, Unread
 from stackctl.observe.observed import ParseError
 from stackctl.observe.telemt import (
     counted_clients,
@@ -92,25 +93,26 @@ def test_failed_handshakes_by_class_and_address() -> None:
 def test_who_failed_since() -> None:
     after = PAGE.replace("192.0.2.7-12", "192.0.2.7-13").replace("192.0.2.7-2", "192.0.2.7-4")
     after = after.replace("[other]\n", "[other]\n127.8.9.10-1\n")
-    assert counted_clients({"before": PAGE, "after": after}) == {"192.0.2.7": 3, "127.8.9.10": 1}
-    assert counted_clients({"before": PAGE, "after": PAGE}) == {}
+    grown = counted_clients(Reading(FailedHandshakes(PAGE, after)))
+    assert grown == {"192.0.2.7": 3, "127.8.9.10": 1}
+    assert counted_clients(Reading(FailedHandshakes(PAGE, PAGE))) == {}
 
 
 def test_an_address_forgotten_meanwhile_began_anew() -> None:
-    reading = {"before": "[other]\n192.0.2.7-9", "after": "[other]\n192.0.2.7-2"}
-    assert counted_clients(reading) == {"192.0.2.7": 2}
+    pages = FailedHandshakes("[other]\n192.0.2.7-9", "[other]\n192.0.2.7-2")
+    assert counted_clients(Reading(pages)) == {"192.0.2.7": 2}
 
 
 @pytest.mark.parametrize(
     ("reading", "words"),
     [
-        (None, "was not read"),
-        ({"error": "ECONNREFUSED: x", "from": "http://127.0.0.1:9090/beobachten"}, "9090.*REFUSED"),
-        ({"before": "beobachten disabled\n", "after": "beobachten disabled\n"}, "disabled"),
+        (NOT_READ, "not read"),
+        (Reading(error="ECONNREFUSED: x", path="http://127.0.0.1/b"), "127.0.0.1/b.*REFUSED"),
+        (Reading(FailedHandshakes("beobachten disabled\n", "x")), "disabled"),
     ],
 )
-def test_who_failed_cannot_be_told(reading: dict[str, str] | None, words: str) -> None:
-    with pytest.raises(ParseError, match=words):
+def test_who_failed_cannot_be_told(reading: Reading[FailedHandshakes], words: str) -> None:
+    with pytest.raises((ParseError, Unread), match=words):
         counted_clients(reading)
 
 

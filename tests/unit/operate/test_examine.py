@@ -1,13 +1,15 @@
-"""The edge of doctor: what it makes of engines and probes that fail."""
+"""The edge of doctor: what it makes of engines and collectors that fail."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from stackctl.collector.answer import Reading
 from stackctl.errors import EngineError
 from stackctl.observe.snapshot import Snapshot
 from stackctl.operate import examine as edge
@@ -38,40 +40,41 @@ def failing(message: str) -> Any:
     return fail
 
 
-def test_without_an_engine_the_machine_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_engine_the_machine_is_read(
+    monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot
+) -> None:
     engine(monkeypatch, ensure_collector=never, look=never)
     monkeypatch.setattr(edge.Engine, "connect", failing("no engine"))
-    monkeypatch.setattr(edge, "local_facts", lambda: {"kernel": "6.1"})
+    monkeypatch.setattr(edge, "local_host", lambda: snapshot.host)
     seen = edge.examine(STACK, print)
     assert seen.engine == seen.no_facts
     assert seen.engine is not None
     assert (seen.engine.says, seen.engine.remedy) == ("no engine", "do this")
-    assert seen.facts == {"kernel": "6.1"}
+    assert seen.facts is snapshot.host
     assert (seen.compose, seen.host, seen.ahead) == ("2.40.3", None, None)
     assert seen.plan is not None
 
 
-@pytest.mark.parametrize("step", ["ensure_collector", "look", "host_facts"])
+@pytest.mark.parametrize("step", ["ensure_collector", "look", "facts_of"])
 def test_a_probe_that_cannot_run_leaves_the_engine_standing(
-    step: str, monkeypatch: pytest.MonkeyPatch
+    step: str, monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot
 ) -> None:
-    snapshot = Snapshot({}, {"kernel": "6.1"}, {})
     steps = {
         "ensure_collector": lambda *_: None,
         "look": lambda *_, **__: snapshot,
-        "host_facts": never,
+        "facts_of": never,
     }
     engine(monkeypatch, **(steps | {step: failing("it broke")}))
     seen = edge.examine(STACK, lambda _line: None)
     assert seen.no_facts is not None
     assert seen.no_facts.says == "it broke"
-    assert (seen.engine, seen.facts, seen.host) == (None, {}, None)
+    assert (seen.engine, seen.facts, seen.host) == (None, None, None)
     assert seen.info == {"PidsLimit": True}
 
 
 def test_a_probe_that_reads_nothing_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    empty = Snapshot({}, {"error": "ETIMEDOUT: x"}, {})
-    engine(monkeypatch, ensure_collector=lambda *_: None, look=lambda *_, **__: empty)
+    look = failing("the collector could not read the host: ETIMEDOUT: x")
+    engine(monkeypatch, ensure_collector=lambda *_: None, look=look)
     seen = edge.examine(STACK, lambda _line: None)
     assert seen.no_facts is not None
     assert "ETIMEDOUT" in seen.no_facts.says
@@ -110,16 +113,20 @@ def test_a_topology_without_a_plan() -> None:
 
 @pytest.mark.parametrize(("theirs", "same"), [("abc\n", True), ("def\n", False), ("", None)])
 def test_which_machine(
-    theirs: str, same: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    theirs: str,
+    same: bool | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    snapshot: Snapshot,
 ) -> None:
     mine = tmp_path / "boot_id"
     mine.write_text("abc\n")
     monkeypatch.setattr(edge, "BOOT_ID", mine)
-    assert edge.same_machine({"boot_id": {"text": theirs}}) is same
+    assert edge.same_machine(replace(snapshot.host, boot_id=Reading(theirs))) is same
 
 
 def test_a_machine_without_a_boot_id_is_not_the_engines(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot
 ) -> None:
     monkeypatch.setattr(edge, "BOOT_ID", tmp_path / "none")
-    assert edge.same_machine({"boot_id": {"text": "abc\n"}}) is False
+    assert edge.same_machine(replace(snapshot.host, boot_id=Reading("abc\n"))) is False

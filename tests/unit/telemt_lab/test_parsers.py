@@ -17,17 +17,15 @@ from lab_dc.framing import (
     frame,
 )
 from mtpeer import TAGS, client_hello, opening
+from telemt_lab.authentication import Authenticator, ReplayCache, Throttle
 from telemt_lab.client_hello import X25519, X25519MLKEM768, read_hello
 from telemt_lab.config import Access, Censorship, Mask, Modes, UserEntry
-from telemt_lab.gate import Gate
 from telemt_lab.handshake import Handshake
 from telemt_lab.obfuscation import INIT_BYTES, read_init
 from telemt_lab.proxy_protocol import LONGEST_HEADER, InvalidHeaderError, parse
 from telemt_lab.records import LONGEST_PLAIN, RecordError, Records, header, record, wrap
-from telemt_lab.replay import ReplayCache
-from telemt_lab.throttle import Throttle
 from telemt_lab.users import Users
-from telemt_lab.verdicts import Accepted, Flight, Refused, Stranger
+from telemt_lab.verdicts import Accepted, Fallback, Flight, Refused
 
 SECRET = bytes.fromhex("00112233445566778899aabbccddeeff")
 DOMAIN = "www.example.com"
@@ -35,12 +33,12 @@ MASK = Mask(False, None, 443, True, None, True, 0, 1, 1)
 QUICK = settings(max_examples=150)
 
 
-def gate(*, plain: bool = True) -> Gate:
+def authenticator(*, plain: bool = True) -> Authenticator:
     access = Access(
         (UserEntry("alice", SECRET, True, 0, 0, None),), "active_window", 30, 100, 120, False
     )
     censorship = Censorship((DOMAIN,), "drop", True, 2048, 0, (0, 0), MASK)
-    return Gate(Modes(plain, plain, True), access, censorship, Users(access))
+    return Authenticator(Modes(plain, plain, True), access, censorship, Users(access))
 
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
@@ -58,7 +56,7 @@ STARTS = st.sampled_from(
 @QUICK
 @given(STARTS, st.binary(max_size=700), CUTS, st.booleans())
 def test_a_handshake_of_any_bytes_comes_to_a_verdict_or_waits(start, tail, cuts, plain) -> None:
-    handshake = Handshake(gate(plain=plain), "192.0.2.7")
+    handshake = Handshake(authenticator(plain=plain), "192.0.2.7")
     verdict, given_so_far = None, 0
     for piece in pieces(start + tail, cuts):
         verdict = handshake.feed(piece)
@@ -68,7 +66,7 @@ def test_a_handshake_of_any_bytes_comes_to_a_verdict_or_waits(start, tail, cuts,
     if verdict is None:
         verdict = handshake.end()
         assert verdict is not None or given_so_far == 0
-    if isinstance(verdict, Stranger):
+    if isinstance(verdict, Fallback):
         # Everything is passed on, and nothing but that.
         assert verdict.seen == (start + tail)[:given_so_far]
 
@@ -76,7 +74,7 @@ def test_a_handshake_of_any_bytes_comes_to_a_verdict_or_waits(start, tail, cuts,
 @QUICK
 @given(st.sampled_from(["secure", "classic", "abridged", "tls"]), CUTS, st.binary(max_size=90))
 def test_a_good_handshake_is_one_however_it_is_cut(mode, cuts, rest) -> None:
-    one = gate()
+    one = authenticator()
     start = opening(SECRET, TAGS[mode], 4)
     stream = start.init + rest
     if mode == "tls":
@@ -250,7 +248,7 @@ def test_the_throttle_is_telemts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_client_may_send_nothing_but_change_cipher_spec() -> None:
-    handshake = Handshake(gate(), "192.0.2.7")
+    handshake = Handshake(authenticator(), "192.0.2.7")
     assert isinstance(handshake.feed(client_hello(SECRET, DOMAIN)), Flight)
     for _ in range(100):
         assert handshake.feed(b"\x14\x03\x03\x00\x01\x01" * 1000) is None

@@ -21,11 +21,11 @@ from stackctl.traffic.talk import Plain
 from . import server as behaviours
 from .server import Server, serving
 
-PACE = Pace(rate=0, burst=False, in_flight=16, timeout=5)
+PACE = Pace(rate=0, burst=False, in_flight=16, timeout=30)
 
 
 def opened(
-    address: tuple[str, int], count: int, sources: tuple[str, ...], seconds: float = 5
+    address: tuple[str, int], count: int, sources: tuple[str, ...], seconds: float = 30
 ) -> tuple[Connections, Slots]:
     """So many connections begun, and each open or failed."""
     slots = Slots(4096, ciphers=False)
@@ -58,7 +58,7 @@ def test_an_answer_longer_than_is_read_at_once_is_read_to_its_end() -> None:
 
     with serving(long) as server:
         connections, slots = opened(server.address, 20, ("127.0.1.1",))
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         held = [fd for fd, state in enumerate(slots.state) if state == HELD]
         while any(unread(fd) for fd in held) and time.monotonic() < end:
             connections.turn(0.05)
@@ -74,7 +74,7 @@ def test_what_is_said_and_closed_at_once_is_lost_and_not_failed() -> None:
 
     with serving(last_words) as server:
         connections, _ = opened(server.address, 20, ("127.0.1.1",))
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while connections.tally.held and time.monotonic() < end:
             connections.turn(0.05)
         tally = connections.tally

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -23,6 +22,10 @@ from stackctl.traffic.run import Outcome, Progress, run_load
 from . import server as behaviours
 from .server import Behaviour, EchoOnce, serving
 
+PATIENCE = 30.0
+"""Seconds for what a server does at once, however busy the machine is."""
+SOON = 0.6
+"""Seconds for what never comes."""
 MACHINE = Machine(1, 4096, (32768, 60999), 1 << 20, 1 << 34)
 
 
@@ -34,7 +37,7 @@ def run(
     machine: Machine = MACHINE,
     **wishes: object,
 ) -> Outcome:
-    asked = {"hold": 0.2, "timeout": 0.6, "handshake": "none", **wishes}
+    asked = {"hold": 0.2, "timeout": PATIENCE, "handshake": "none", **wishes}
     load = Load(connections, **asked)  # type: ignore[arg-type]
     return run_load(plan_load(load, Target(*address), machine), (), each, when_held)
 
@@ -56,7 +59,7 @@ def test_all_are_opened_held_and_closed() -> None:
 def test_a_burst_and_several_processes_and_sources() -> None:
     machine = Machine(1, 64 + 100, (40000, 40222), 1 << 20, 1 << 34)
     with serving(behaviours.echo) as server:
-        outcome = run(server.address, 200, machine=machine, burst=True, timeout=5)
+        outcome = run(server.address, 200, machine=machine, burst=True)
         assert server.peers == {"127.0.1.1", "127.0.1.2"}
     assert (outcome.tally.opened, outcome.tally.held) == (200, 200)
 
@@ -65,7 +68,8 @@ def test_a_rate_is_kept() -> None:
     with serving(behaviours.echo) as server:
         outcome = run(server.address, 60, rate=60.0)
     assert outcome.tally.opened == 60
-    assert 0.9 < outcome.tally.opening < 3
+    # The last of 60 begins 59/60 s after the first; how much later is the machine's matter.
+    assert outcome.tally.opening > 0.9
 
 
 def test_round_trips() -> None:
@@ -80,7 +84,7 @@ def test_round_trips() -> None:
 
 def test_round_trips_without_answer_fail_and_the_connection_is_kept() -> None:
     with serving(EchoOnce()) as server:
-        outcome = run(server.address, 20, bytes=300, hold=0.5)
+        outcome = run(server.address, 20, bytes=300, hold=0.5, timeout=2)
     tally = outcome.tally
     assert (tally.opened, tally.held, tally.lost, tally.trips.count) == (20, 20, {}, 0)
     # One each: a connection whose answer is awaited begins no other.
@@ -96,8 +100,9 @@ def test_round_trips_without_answer_fail_and_the_connection_is_kept() -> None:
     ],
 )
 def test_connections_that_never_open(behave: Behaviour, cause: str) -> None:
+    timeout = SOON if cause == "answer-timeout" else PATIENCE
     with serving(behave) as server:
-        tally = run(server.address).tally
+        tally = run(server.address, timeout=timeout).tally
     assert (tally.opened, tally.held, tally.lost) == (0, 0, {})
     assert tally.failed == {cause: 60}
 
@@ -111,7 +116,7 @@ def test_nobody_listens() -> None:
 
 def test_a_queue_that_is_full() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=1) as deaf:
-        tally = run(deaf.getsockname(), 10).tally
+        tally = run(deaf.getsockname(), 10, timeout=SOON).tally
     # The kernel itself answers the first two; none has heard from a server.
     assert tally.opened == 0
     assert set(tally.failed) == {"answer-timeout", "connect-timeout"}
@@ -122,9 +127,8 @@ def test_connections_that_the_kernel_makes_later() -> None:
     """Their first bytes cannot be sent at once: connect() is under way until the queue has room."""
 
     def answer_all(listener: socket.socket, kept: list[socket.socket]) -> None:
-        select.select([listener], [], [], 20)
-        # The queue has its two by now, and the kernel drops what else comes.
-        time.sleep(0.3)
+        # All ten are under way by then: the queue has its two, the kernel drops the others.
+        _until(lambda: len(_sockets_at(listener.getsockname()[1])) == 10)
         for _ in range(10):
             sock, _ = listener.accept()
             kept.append(sock)
@@ -134,7 +138,7 @@ def test_connections_that_the_kernel_makes_later() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
         answering = threading.Thread(target=answer_all, args=(listener, kept), daemon=True)
         answering.start()
-        tally = run(listener.getsockname(), 10, timeout=9).tally
+        tally = run(listener.getsockname(), 10).tally
         answering.join()
     for sock in kept:
         sock.close()
@@ -145,7 +149,7 @@ def test_connections_that_the_kernel_makes_later() -> None:
 def test_a_client_that_says_something_of_its_own_is_heard() -> None:
     """It waits for connect(); a server that resets at the first bytes tells that they came."""
     with serving(behaviours.reset) as server:
-        load = Load(20, hold=0.2, timeout=2, handshake="secure")
+        load = Load(20, hold=0.2, timeout=PATIENCE, handshake="secure")
         plan = plan_load(load, Target(*server.address), MACHINE)
         secret = Secret("secure", bytes(range(16)))
         tally = run_load(plan, (secret,), lambda _: None, lambda: None).tally
@@ -154,7 +158,7 @@ def test_a_client_that_says_something_of_its_own_is_heard() -> None:
 
 def test_answers_that_are_late() -> None:
     with serving(behaviours.answer_late) as server:
-        tally = run(server.address, 40, timeout=5).tally
+        tally = run(server.address, 40).tally
     assert (tally.opened, tally.late, tally.held) == (40, 40, 40)
     assert tally.connect.percentile(0.5) > 1_000_000
 
@@ -177,7 +181,7 @@ def test_connections_lost_while_held(behave: Behaviour, cause: str) -> None:
 def test_the_deadline_of_an_opening_is_absolute() -> None:
     """Ten under way at once, and 0.6 s for each, would take three times as long."""
     with serving(behaviours.stall) as server:
-        tally = run(server.address, in_flight=10).tally
+        tally = run(server.address, in_flight=10, timeout=SOON).tally
     assert tally.opened == 0
     # Those never begun: six rounds of ten do not fit into the time of 60 at the slowest pace.
     assert tally.failed["deadline"] > 0
@@ -194,7 +198,7 @@ def test_a_process_that_is_killed_is_reported() -> None:
                 os.kill(killed[0], signal.SIGKILL)
 
         machine = Machine(1, 64 + 50, (32768, 60999), 1 << 20, 1 << 34)
-        outcome = run(server.address, 100, each=kill, machine=machine, hold=1.0)
+        outcome = run(server.address, 100, each=kill, machine=machine, hold=3.0)
         _until(lambda: server.open == 0)
     assert len(killed) == 2
     assert outcome.tally.lost == {"process-ended": 50}
@@ -233,10 +237,17 @@ def test_an_interruption_leaves_no_process_and_no_socket(number: signal.Signals)
             workers = _children(process.pid)
             assert len(workers) == 2
             process.send_signal(number)
-            process.wait(10)
+            process.wait(PATIENCE)
         _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
         _until(lambda: server.open == 0)
         assert not _sockets_of(port)
+
+
+def _sockets_at(port: int) -> list[str]:
+    """Lines of /proc/net/tcp of clients, connected or on the way, to this port."""
+    end = f":{port:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [row[3] for row in rows if row[2].endswith(end)]
 
 
 def _sockets_of(port: int) -> list[str]:
@@ -260,7 +271,7 @@ def _children(parent: int | None = None) -> list[int]:
     return sorted(found)
 
 
-def _until(true: Callable[[], bool], seconds: float = 8.0) -> None:
+def _until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end

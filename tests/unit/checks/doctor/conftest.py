@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from stackctl.checks.doctor import TOPICS, Evidence, examine
+from stackctl.checks.doctor import TOPICS, Evidence, judge
 from stackctl.checks.finding import Finding
-from stackctl.observe.host import ceilings, choices, tracked
+from stackctl.collector.answer import Host
+from stackctl.collector.wire import decode
+from stackctl.observe.host import host_facts
 from stackctl.operate.examine import plan_of
 from stackctl.plan import HostFacts, sizes_of
 from stackctl.spec import Stack
@@ -27,7 +29,8 @@ class Patient:
     """The captured host and engine with changes, as the topics see them."""
 
     def __init__(self) -> None:
-        self.facts: dict[str, Any] = json.loads((CAPTURED / "response.json").read_text())["facts"]
+        captured = json.loads((CAPTURED / "response.json").read_text())
+        self.facts: dict[str, Any] = captured["host"]["value"]
         engine = json.loads((CAPTURED / "engine.json").read_text())
         self.about: dict[str, Any] = engine["version"]
         self.info: dict[str, Any] = engine["info"]
@@ -36,37 +39,30 @@ class Patient:
 
     def sysctl(self, key: str, text: str) -> None:
         """The host's value of a key."""
-        self.facts["sysctls"][key] = {"text": text + "\n", "path": "/proc/sys"}
+        self.facts["sysctls"][key] = {"value": text + "\n", "path": "/proc/sys"}
 
     def nofile(self, soft: int, hard: int, *path: str) -> None:
         """The row of open files in a text of limits, by default the starter's."""
         reading: Any = self.facts
         for step in path or ("engine", "starter", "limits"):
             reading = reading[step]
-        row = next(x for x in reading["text"].splitlines() if x.startswith("Max open files"))
+        row = next(x for x in reading["value"].splitlines() if x.startswith("Max open files"))
         new = f"{'Max open files':26}{soft:<21}{hard:<21}files     "
-        reading["text"] = reading["text"].replace(row, new)
+        reading["value"] = reading["value"].replace(row, new)
 
     def may_raise(self) -> None:
         """CAP_SYS_RESOURCE for the process that starts containers."""
         status = self.facts["engine"]["starter"]["status"]
-        assert "CapEff:\t000001fffeffffff" in status["text"]
-        status["text"] = status["text"].replace("000001fffeffffff", "000001ffffffffff")
+        assert "CapEff:\t000001fffeffffff" in status["value"]
+        status["value"] = status["value"].replace("000001fffeffffff", "000001ffffffffff")
 
     def evidence(self) -> Evidence:
         """All of it, planned."""
-        facts = copy.deepcopy(self.facts)
+        facts = decode(Host, copy.deepcopy(self.facts))
         stack = Stack.model_validate(self.stack)
-        sysctls = {
-            key: " ".join(reading["text"].split())
-            for key, reading in facts["sysctls"].items()
-            if "text" in reading
-        }
+        seen_host = host_facts(facts, "", {}, stack.name)
         host = HostFacts(
-            ceilings(facts["engine"]["starter"], sysctls),
-            choices(facts["congestion"], sysctls),
-            sysctls,
-            tracked=tracked(facts["tracking"]),
+            seen_host.ceilings, seen_host.choices, seen_host.sysctls, tracked=seen_host.tracked
         )
         refusals, plan = plan_of(stack, host)
         seen = Evidence(
@@ -83,7 +79,7 @@ class Patient:
 
     def lines(self, topic: str) -> list[Finding]:
         """What one topic says of it."""
-        return [line for line in examine(self.evidence()) if line.topic == topic]
+        return [line for line in judge(self.evidence()) if line.about == topic]
 
     def line(self, topic: str) -> Finding:
         """The only line of a topic."""

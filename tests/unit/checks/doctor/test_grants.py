@@ -16,46 +16,46 @@ class TestEngine:
         line = patient.line("engine")
         assert line.verdict == "ok"
         for part in ("20.10.24", "API 1.41", "containerd 1.6.20", "runc 1.1.5"):
-            assert part in line.says
+            assert part in line.evidence
 
     def test_another_machine_and_a_desktop(self, patient: Patient) -> None:
         patient.more["same_machine"] = False
-        assert "another machine" in patient.line("engine").says
+        assert "another machine" in patient.line("engine").evidence
         assert patient.verdicts("engine") == ["advice"]
         patient.info["OperatingSystem"] = "Docker Desktop"
-        assert "virtual machine" in patient.line("engine").says
+        assert "virtual machine" in patient.line("engine").evidence
 
     def test_one_that_is_too_old_or_away(self, patient: Patient) -> None:
         patient.more["engine"] = Problem("no engine answers at x", "start it")
         line = patient.line("engine")
-        assert (line.verdict, line.remedy) == ("bad", "start it")
-        assert line.says == "no engine answers at x; what follows is read on this machine"
+        assert (line.verdict, line.remedy) == ("short", "start it")
+        assert line.evidence == "no engine answers at x; what follows is read on this machine"
 
     @pytest.mark.parametrize(("on", "verdict"), [(True, "ok"), (False, "advice")])
     def test_restart(self, patient: Patient, on: bool, verdict: str) -> None:
         patient.info["LiveRestoreEnabled"] = on
         assert patient.verdicts("restart") == [verdict]
-        assert ("8,000" in patient.line("restart").says) is not on
+        assert ("8,000" in patient.line("restart").evidence) is not on
 
     def test_restart_unsaid(self, patient: Patient) -> None:
         del patient.info["LiveRestoreEnabled"]
-        assert patient.verdicts("restart") == ["unknown"]
+        assert patient.verdicts("restart") == ["error"]
 
 
 class TestCompose:
     def test_there(self, patient: Patient) -> None:
-        assert "2.40.3" in patient.line("compose").says
+        assert "2.40.3" in patient.line("compose").evidence
         assert patient.verdicts("compose") == ["ok"]
 
     def test_too_old(self, patient: Patient) -> None:
         patient.more["compose_lacks"] = ("--wait-timeout",)
-        assert "has no --wait-timeout" in patient.line("compose").says
-        assert patient.verdicts("compose") == ["bad"]
+        assert "has no --wait-timeout" in patient.line("compose").evidence
+        assert patient.verdicts("compose") == ["short"]
 
     def test_none(self, patient: Patient) -> None:
         patient.more["no_compose"] = Problem("`docker compose` is not there", "get it")
         line = patient.line("compose")
-        assert (line.verdict, line.remedy) == ("bad", "get it")
+        assert (line.verdict, line.remedy) == ("short", "get it")
 
 
 class TestCapability:
@@ -64,7 +64,7 @@ class TestCapability:
         need = patient.evidence().sizes.telemt_descriptors
         assert line.verdict == "advice"
         for part in ("no CAP_SYS_RESOURCE", "20,000", f"needs {need:,}", "1,048,576"):
-            assert part in line.says
+            assert part in line.evidence
 
     def test_with_it(self, patient: Patient) -> None:
         patient.may_raise()
@@ -76,33 +76,33 @@ class TestCapability:
 
     def test_too_low_for_the_number(self, patient: Patient) -> None:
         patient.nofile(1024, 4096)
-        assert patient.verdicts("capability") == ["bad"]
+        assert patient.verdicts("capability") == ["short"]
 
     def test_strict_takes_the_wanted_or_nothing(self, patient: Patient) -> None:
         patient.stack["limits"] = {"mode": "strict"}
-        assert patient.verdicts("capability") == ["bad"]
+        assert patient.verdicts("capability") == ["short"]
 
     def test_in_a_user_namespace_of_its_own_it_does_not_count(self, patient: Patient) -> None:
         patient.may_raise()
-        patient.facts["engine"]["starter"]["user_namespace"] = {"text": "user:[4026532123]"}
-        assert "user namespace of its own" in patient.line("capability").says
+        patient.facts["engine"]["starter"]["user_namespace"] = {"value": "user:[4026532123]"}
+        assert "user namespace of its own" in patient.line("capability").evidence
 
 
 class TestDescriptors:
     def test_enough(self, patient: Patient) -> None:
         assert patient.verdicts("descriptors") == ["ok", "ok"]
         need = patient.evidence().sizes.haproxy_descriptors
-        assert f"need {need:,} descriptors" in patient.lines("descriptors")[0].says
+        assert f"need {need:,} descriptors" in patient.lines("descriptors")[0].evidence
 
     def test_a_quarter_of_a_million_here(self, patient: Patient) -> None:
         patient.stack |= {"connections": 250_000, "replicas": 8}
         haproxy, replicas = patient.lines("descriptors")
-        assert (haproxy.verdict, replicas.verdict) == ("bad", "bad")
+        assert (haproxy.verdict, replicas.verdict) == ("short", "short")
         need = patient.evidence().sizes.haproxy_descriptors
         assert need > 500_000
-        assert f"250,000 clients need {need:,} descriptors in haproxy" in haproxy.says
-        assert "this engine can grant 20,000" in haproxy.says
-        assert "of 250,000" in replicas.says
+        assert f"250,000 clients need {need:,} descriptors in haproxy" in haproxy.evidence
+        assert "this engine can grant 20,000" in haproxy.evidence
+        assert "of 250,000" in replicas.evidence
 
     def test_the_number_it_proposes_fits(self, patient: Patient) -> None:
         patient.stack |= {"connections": 250_000, "replicas": 8}
@@ -118,8 +118,8 @@ class TestDescriptors:
         patient.may_raise()
         patient.stack["limits"] = {"mode": "fit", "nofile": {"soft": 10_000, "hard": 10_000}}
         line = patient.lines("descriptors")[0]
-        assert line.verdict == "bad"
-        assert "stack.yaml gives it 10,000" in line.says
+        assert line.verdict == "short"
+        assert "stack.yaml gives it 10,000" in line.evidence
         assert "`limits` of stack.yaml" in line.remedy
 
     def test_with_the_capability_a_quarter_of_a_million_fits(self, patient: Patient) -> None:
@@ -131,11 +131,11 @@ class TestDescriptors:
 class TestNrOpen:
     def test_captured(self, patient: Patient) -> None:
         assert patient.verdicts("nr_open") == ["ok", "ok"]
-        assert "1,048,576" in patient.lines("nr_open")[0].says
+        assert "1,048,576" in patient.lines("nr_open")[0].evidence
 
     @pytest.mark.parametrize(
         ("value", "mode", "verdict"),
-        [("10000", "fit", "bad"), ("524288", "fit", "advice"), ("524288", "strict", "bad")],
+        [("10000", "fit", "short"), ("524288", "fit", "advice"), ("524288", "strict", "short")],
     )
     def test_low(self, patient: Patient, value: str, mode: str, verdict: str) -> None:
         patient.sysctl("fs.nr_open", value)
@@ -144,12 +144,12 @@ class TestNrOpen:
 
     def test_the_whole_machine(self, patient: Patient) -> None:
         patient.sysctl("fs.file-max", "40000")
-        assert patient.verdicts("nr_open") == ["ok", "bad"]
-        assert "40,000" in patient.lines("nr_open")[1].says
+        assert patient.verdicts("nr_open") == ["ok", "short"]
+        assert "40,000" in patient.lines("nr_open")[1].evidence
 
     def test_what_can_be_read_is_said_beside_what_cannot(self, patient: Patient) -> None:
         del patient.facts["sysctls"]["fs.file-max"]
-        assert patient.verdicts("nr_open") == ["ok", "unknown"]
+        assert patient.verdicts("nr_open") == ["ok", "error"]
 
 
 class TestUlimits:
@@ -168,8 +168,8 @@ class TestUlimits:
         patient.nofile(soft, hard, "unsaid")
         line = patient.line("ulimits")
         assert line.verdict == "ok"
-        assert words in line.says
-        assert "this stack's 3 is to be told its own, HAProxy 20,000" in line.says
+        assert words in line.evidence
+        assert "this stack's 3 is to be told its own, HAProxy 20,000" in line.evidence
 
     def test_a_container_that_is_told_nothing_is_bad(self, patient: Patient) -> None:
         plan = patient.evidence().plan
@@ -177,43 +177,43 @@ class TestUlimits:
         silent = tuple(replace(r, written=()) for r in plan.requirements if r.limit == "nofile")
         patient.more["plan"] = replace(plan, requirements=silent)
         line = patient.line("ulimits")
-        assert line.verdict == "bad"
-        assert "nothing is said for haproxy, telemt-1, telemt-2" in line.says
+        assert line.verdict == "short"
+        assert "nothing is said for haproxy, telemt-1, telemt-2" in line.evidence
 
     def test_no_row_and_no_plan_tell_nothing(self, patient: Patient) -> None:
         patient.stack |= {"connections": 250_000, "replicas": 1, "link": "tcp", "link_ports": 1}
         line = patient.line("ulimits")
-        assert line.verdict == "unknown"
-        assert "20,000 soft" in line.says
-        patient.facts["unsaid"]["text"] = "Max cpu time\n"
-        assert "no row for open files" in patient.line("ulimits").says
+        assert line.verdict == "error"
+        assert "20,000 soft" in line.evidence
+        patient.facts["unsaid"]["value"] = "Max cpu time\n"
+        assert "no row for open files" in patient.line("ulimits").evidence
 
 
 class TestLimits:
     def test_lowered(self, patient: Patient) -> None:
         line = patient.line("limits")
         assert line.verdict == "advice"
-        assert "nofile is lowered" in line.says
-        assert "20000" in line.says
+        assert "nofile is lowered" in line.evidence
+        assert "20000" in line.evidence
 
     def test_strict_refuses_each_with_its_own_way_out(self, patient: Patient) -> None:
         patient.stack |= {"limits": {"mode": "strict"}, "network": "host"}
         patient.sysctl("net.core.somaxconn", "4096")
-        lines = {line.says.split()[3].rstrip(":"): line for line in patient.lines("limits")}
+        lines = {line.evidence.split()[3].rstrip(":"): line for line in patient.lines("limits")}
         assert set(lines) >= {"nofile", "haproxy.backlog", "telemt.listen_backlog"}
-        assert {line.verdict for line in lines.values()} == {"bad"}
+        assert {line.verdict for line in lines.values()} == {"short"}
         assert "higher hard limit" in lines["nofile"].remedy
-        assert "4096" in lines["haproxy.backlog"].says
+        assert "4096" in lines["haproxy.backlog"].evidence
         assert "hard limit" not in lines["haproxy.backlog"].remedy
 
     def test_all_granted(self, patient: Patient) -> None:
         patient.may_raise()
-        patient.facts["congestion"]["allowed"]["text"] = "reno bbr\n"
+        patient.facts["allowed"]["value"] = "reno bbr\n"
         assert patient.verdicts("limits") == ["ok"]
 
     def test_a_topology_that_cannot_carry_it(self, patient: Patient) -> None:
         patient.stack |= {"connections": 250_000, "replicas": 1, "link": "tcp", "link_ports": 1}
         line = patient.line("limits")
-        assert line.verdict == "bad"
-        assert "tcp: 250000 connections" in line.says
+        assert line.verdict == "short"
+        assert "tcp: 250000 connections" in line.evidence
         assert "link: unix" in line.remedy

@@ -18,7 +18,7 @@ class TestPorts:
         assert patient.lines("ports")[0].verdict == "ok"
 
     @pytest.mark.parametrize(
-        ("connections", "verdict"), [(20_000, "ok"), (60_000, "advice"), (120_000, "bad")]
+        ("connections", "verdict"), [(20_000, "ok"), (60_000, "advice"), (120_000, "short")]
     )
     def test_tcp_links_of_a_bridge_have_the_planned_range(
         self, patient: Patient, connections: int, verdict: str
@@ -27,13 +27,13 @@ class TestPorts:
         patient.stack |= {"connections": connections, "link": "tcp", **ONE_PORT}
         line = patient.lines("ports")[0]
         assert line.verdict == verdict
-        assert f"{connections // 2:,}" in line.says
-        assert "55,536" in line.says
+        assert f"{connections // 2:,}" in line.evidence
+        assert "55,536" in line.evidence
 
     def test_what_the_plan_refuses_is_bad(self, patient: Patient) -> None:
         patient.stack |= {"connections": 60_000, "link": "tcp", "link_ports": 1}
         line = patient.lines("ports")[0]
-        assert (line.verdict, "more than 45 %" in line.says) == ("bad", True)
+        assert (line.verdict, "more than 45 %" in line.evidence) == ("short", True)
         assert "more `link_ports`, or `replicas: 3`" in line.remedy
 
     def test_by_itself_a_stack_has_the_ports_it_needs(self, patient: Patient) -> None:
@@ -44,7 +44,7 @@ class TestPorts:
         patient.stack |= {"connections": 60_000, "link": "tcp", "network": "host", **ONE_PORT}
         patient.sysctl(RANGE, "32768\t60999")
         line = patient.lines("ports")[0]
-        assert (line.verdict, "28,232" in line.says) == ("bad", True)
+        assert (line.verdict, "28,232" in line.evidence) == ("short", True)
         assert "replicas: 3" in line.remedy
         patient.sysctl(RANGE, "1024 65535")
         assert patient.lines("ports")[0].verdict == "advice"
@@ -72,7 +72,7 @@ class TestPorts:
     def test_a_range_that_is_no_pair(self, patient: Patient) -> None:
         patient.stack |= {"network": "host"}
         patient.sysctl(RANGE, "32768")
-        assert patient.verdicts("ports") == ["ok", "unknown"]
+        assert patient.verdicts("ports") == ["ok", "error"]
 
 
 class TestAddresses:
@@ -81,16 +81,26 @@ class TestAddresses:
         found: dict[str, Any] = next(d for d in daemons if d["comm"] == "dockerd")
         return found
 
+    def told(self, patient: Patient) -> dict[str, Any]:
+        found: dict[str, Any] = self.dockerd(patient)["told"]
+        return found
+
+    def another(self, patient: Patient, pid: int = 0, **told: object) -> None:
+        """A second dockerd, told something else."""
+        mine = self.dockerd(patient)
+        other = {**mine, "pid": pid or mine["pid"], "told": {**mine["told"], **told}}
+        patient.facts["engine"]["daemons"].append(other)
+
     def test_the_proxy_of_the_stacks_own_port(self, patient: Patient) -> None:
         patient.stack["listen"] = 8443
         assert patient.verdicts("addresses") == ["advice"]
-        assert "2 docker-proxy run for this stack's port 8443" in patient.line("addresses").says
+        assert "2 docker-proxy run for this stack's port 8443" in patient.line("addresses").evidence
 
     def test_a_container_port_is_not_the_hosts(self, patient: Patient) -> None:
         patient.stack["listen"] = 9999
         for proxy in patient.facts["engine"]["proxies"]:
             proxy["arguments"]["value"][-1] = "9999"
-        assert "for this stack" not in patient.line("addresses").says
+        assert "for this stack" not in patient.line("addresses").evidence
         assert patient.verdicts("addresses") == ["advice"]
 
     @pytest.mark.parametrize(
@@ -100,65 +110,62 @@ class TestAddresses:
             ([], {"value": {"userland-proxy": False}}, "ok", "is off"),
             (["--userland-proxy=false"], {"error": "ENOENT: x"}, "ok", "is off"),
             (["--userland-proxy"], {"value": {}}, "advice", "is on"),
-            ([], {"error": "EACCES: x"}, "unknown", "EACCES"),
-            (["--iptables=false"], {"value": {}}, "bad", "no firewall rules"),
-            ([], {"value": {"iptables": False}}, "bad", "no firewall rules"),
+            ([], {"error": "EACCES: x"}, "error", "EACCES"),
+            (["--iptables=false"], {"value": {}}, "short", "no firewall rules"),
+            ([], {"value": {"iptables": False}}, "short", "no firewall rules"),
         ],
     )
     def test_with_no_proxy_running_what_the_engine_was_told_counts(
         self, patient: Patient, flags: list[str], file: dict[str, Any], verdict: str, words: str
     ) -> None:
         patient.facts["engine"]["proxies"] = []
-        self.dockerd(patient).update(flags={"value": flags}, file=file)
+        self.told(patient).update(flags={"value": flags}, file=file)
         assert patient.verdicts("addresses") == [verdict]
-        assert words in patient.line("addresses").says
+        assert words in patient.line("addresses").evidence
 
     def test_an_engine_of_another_namespace_is_not_this_one(self, patient: Patient) -> None:
         patient.stack["listen"] = 8443
-        away = {"text": "net:[4026532999]"}
+        away = {"value": "net:[4026532999]"}
         for proxy in patient.facts["engine"]["proxies"]:
             proxy["netns"] = away
-        self.dockerd(patient)["file"] = {"value": {"userland-proxy": False}}
-        other = {**self.dockerd(patient), "netns": away, "file": {"value": {}}}
-        patient.facts["engine"]["daemons"].append(other)
+        self.told(patient)["file"] = {"value": {"userland-proxy": False}}
+        self.another(patient, netns=away, file={"value": {}})
         assert patient.verdicts("addresses") == ["ok"]
 
     def test_several_that_differ(self, patient: Patient) -> None:
         patient.facts["engine"]["proxies"] = []
-        off = {**self.dockerd(patient), "file": {"value": {"userland-proxy": False}}}
-        patient.facts["engine"]["daemons"].append(off)
-        assert patient.verdicts("addresses") == ["unknown"]
-        assert "2 dockerd run, and they differ" in patient.line("addresses").says
+        self.another(patient, file={"value": {"userland-proxy": False}})
+        assert patient.verdicts("addresses") == ["error"]
+        assert "2 dockerd run, and they differ" in patient.line("addresses").evidence
 
     def test_a_proxy_of_another_engine_is_not_this_ones(self, patient: Patient) -> None:
         patient.stack["listen"] = 9999
-        mine = self.dockerd(patient)
-        mine.update(file={"value": {"userland-proxy": False}})
+        self.told(patient).update(file={"value": {"userland-proxy": False}})
         for proxy in patient.facts["engine"]["proxies"]:
             proxy["parent"] = 4711
-        patient.facts["engine"]["daemons"].append({**mine, "pid": 4711, "file": {"value": {}}})
-        assert patient.verdicts("addresses") == ["unknown"]
+        self.another(patient, pid=4711, file={"value": {}})
+        assert patient.verdicts("addresses") == ["error"]
         patient.stack["listen"] = 8443
         assert patient.verdicts("addresses") == ["advice"]
 
-    @pytest.mark.parametrize(("parent", "verdict"), [("own", "advice"), (4711, "unknown")])
+    @pytest.mark.parametrize(("parent", "verdict"), [("own", "advice"), (4711, "error")])
     def test_a_running_proxy_stands_in_for_a_file_that_cannot_be_read(
         self, patient: Patient, parent: object, verdict: str
     ) -> None:
         patient.stack["listen"] = 9999
         mine = self.dockerd(patient)
-        mine.update(file={"error": "EACCES: x"})
+        self.told(patient).update(file={"error": "EACCES: x"})
         for proxy in patient.facts["engine"]["proxies"]:
             proxy["parent"] = mine["pid"] if parent == "own" else parent
         assert patient.verdicts("addresses") == [verdict]
 
     def test_no_daemon_to_be_seen(self, patient: Patient) -> None:
         patient.facts["engine"] |= {"proxies": [], "daemons": []}
-        assert patient.verdicts("addresses") == ["unknown"]
+        assert patient.verdicts("addresses") == ["error"]
 
     def test_rootless(self, patient: Patient) -> None:
         patient.info["SecurityOptions"] = ["name=seccomp,profile=default", "name=rootless"]
-        assert patient.verdicts("addresses") == ["bad"]
+        assert patient.verdicts("addresses") == ["short"]
         patient.stack["network"] = "host"
         assert patient.verdicts("addresses") == ["ok"]
 
@@ -172,31 +179,31 @@ class TestConntrack:
             ("262144", "40", "ok"),
             ("262144", "250000", "advice"),
             ("16000", "40", "advice"),
-            ("15999", "40", "bad"),
+            ("15999", "40", "short"),
         ],
     )
     def test_a_bridge(self, patient: Patient, table: str, count: str, verdict: str) -> None:
         patient.sysctl(self.TABLE, table)
-        patient.facts["tracking"]["count"] = {"text": count}
+        patient.facts["tracking"]["count"] = {"value": count}
         line = patient.line("conntrack")
         assert patient.verdicts("conntrack") == [verdict]
-        assert "8,000 clients make 16,000 entries" in line.says
-        assert f"{int(table):,}, now {int(count):,}" in line.says
+        assert "8,000 clients make 16,000 entries" in line.evidence
+        assert f"{int(table):,}, now {int(count):,}" in line.evidence
 
     def test_on_the_host_the_effective_test_decides(self, patient: Patient) -> None:
         patient.stack["network"] = "host"
         patient.sysctl(self.TABLE, "1000")
-        assert patient.verdicts("conntrack") == ["bad"]
-        assert "a connection made here is tracked" in patient.line("conntrack").says
-        untracked = {"ipv4": {"value": 0}, "ipv6": {"value": 0}, "count": {"text": "0"}}
+        assert patient.verdicts("conntrack") == ["short"]
+        assert "a connection made here is tracked" in patient.line("conntrack").evidence
+        untracked = {"ipv4": {"value": 0}, "ipv6": {"value": 0}, "count": {"value": "0"}}
         patient.facts["tracking"] = untracked
         assert patient.verdicts("conntrack") == ["ok"]
-        assert "not in the way" in patient.line("conntrack").says
-        untracked["count"] = {"text": "3"}
-        assert patient.verdicts("conntrack") == ["bad"]
-        assert "may be tracked" in patient.line("conntrack").says
+        assert "not in the way" in patient.line("conntrack").evidence
+        untracked["count"] = {"value": "3"}
+        assert patient.verdicts("conntrack") == ["short"]
+        assert "may be tracked" in patient.line("conntrack").evidence
 
     def test_a_bridge_is_tracked_whatever_the_host_does(self, patient: Patient) -> None:
         patient.sysctl(self.TABLE, "1000")
-        patient.facts["tracking"] = {"ipv4": {"value": 0}, "count": {"text": "0"}}
-        assert patient.verdicts("conntrack") == ["bad"]
+        patient.facts["tracking"] |= {"ipv4": {"value": 0}, "count": {"value": "0"}}
+        assert patient.verdicts("conntrack") == ["short"]

@@ -1,0 +1,1 @@
+"""Stand-ins that tests and benchmarks share, and what compiles those in C."""

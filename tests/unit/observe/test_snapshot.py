@@ -1,0 +1,71 @@
+"""The collector's answer as a whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from stackctl.collector.answer import NOT_READ, Reading, Unread
+from stackctl.collector.wire import encode
+from stackctl.engine.collector import parse_answer
+from stackctl.errors import EngineError
+from stackctl.observe.snapshot import Snapshot, ahead
+from tests.unit.observe.cases import snapshot_of
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        ("", "is not JSON"),
+        ("[]", "in version None"),
+        ("{}", "in version None"),
+        ('{"version": 1}', "in version 1, not 2"),
+        ('{"version": 2, "error": "x"}', "is not understood"),
+        ('{"version": 2}', "is not understood"),
+    ],
+)
+def test_an_answer_of_another_shape_is_an_error(output: str, says: str) -> None:
+    with pytest.raises(EngineError, match=says):
+        parse_answer(output.encode())
+
+
+def test_the_captured_answer_is_what_its_types_write(response: dict[str, Any]) -> None:
+    answer = parse_answer(json.dumps(response).encode())
+    assert encode(answer) == response
+
+
+def test_a_host_that_could_not_be_read_is_an_error(response: dict[str, Any]) -> None:
+    response["host"] = {"error": "EPERM: Operation not permitted"}
+    with pytest.raises(EngineError, match="could not read the host: EPERM"):
+        snapshot_of(response)
+
+
+def test_target(response: dict[str, Any]) -> None:
+    response["targets"]["telemt-2"] = {"error": "process 7 does not exist"}
+    snapshot = snapshot_of(response)
+    assert snapshot.target("telemt-1").telemt
+    with pytest.raises(Unread, match="telemt-2: process 7 does not exist"):
+        snapshot.target("telemt-2")
+    with pytest.raises(Unread, match="telemt-3 does not run"):
+        snapshot.target("telemt-3")
+    with pytest.raises(Unread, match="not asked about telemt-3"):
+        snapshot.replica("telemt-3")
+
+
+def test_readings() -> None:
+    assert Reading("").get("x") == ""
+    assert Reading(0).get("x") == 0
+    for reading in (NOT_READ, Reading(), Reading(error="EPERM: no")):
+        with pytest.raises(Unread, match="x: "):
+            reading.get("x")
+
+
+@pytest.mark.parametrize(("began", "seconds"), [(150.0, 0.0), (90.0, -10.0), (400.0, 200.0)])
+def test_how_far_the_engines_clock_is_ahead(
+    began: float, seconds: float, snapshot: Snapshot
+) -> None:
+    moved = replace(snapshot, answer=replace(snapshot.answer, began=began))
+    assert ahead(moved, 100.0, 200.0) == seconds
