@@ -30,9 +30,11 @@ StackFile = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
-Fit = Annotated[bool, typer.Option("--fit", help="Lower what the engine cannot grant, and say so.")]
+Fit = Annotated[
+    bool, typer.Option("--fit", help="Lower the limits that the engine cannot grant, and say so.")
+]
 Strict = Annotated[
-    bool, typer.Option("--strict", help="Start nothing if one limit cannot be granted.")
+    bool, typer.Option("--strict", help="Start nothing where a limit cannot be granted.")
 ]
 
 

@@ -14,10 +14,15 @@ from stackctl.cli.app import Fit, Json, StackFile, Strict, app, load_stack
 def init(
     folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path(),
     name: Annotated[str, typer.Option(help="Name of the stack.")] = "lab",
-    connections: Annotated[int, typer.Option(help="Clients to carry at once.")] = 8000,
+    connections: Annotated[
+        int, typer.Option(help="Clients that the stack carries at once.")
+    ] = 8000,
     replicas: Annotated[int, typer.Option(help="Telemt replicas.")] = 2,
     secrets_only: Annotated[
-        bool, typer.Option("--secrets-only", help="Only the secrets file a stack.yaml names.")
+        bool,
+        typer.Option(
+            "--secrets-only", help="Write only the secrets file that the stack file names."
+        ),
     ] = False,
     file: StackFile = None,
 ) -> None:
@@ -35,7 +40,7 @@ def init(
 
 @app.command()
 def plan(file: StackFile = None, json: Json = False) -> None:
-    """Print sizes, requirements, where each is set, and warnings. Asks no engine."""
+    """Print sizes, requirements, where each is set, and warnings, without asking an engine."""
     from stackctl.plan import make_plan
 
     decided = make_plan(load_stack(file))
@@ -76,10 +81,10 @@ def render(
 
 @app.command()
 def limits(
-    key: Annotated[str, typer.Argument(help="One limit; all of them if left out.")] = "",
+    key: Annotated[str, typer.Argument(help="One limit. Without it: all of them.")] = "",
     json: Json = False,
 ) -> None:
-    """Explain THE TABLE: what each limit is, why, where it is set and how it is seen to work."""
+    """Explain the limits table: what each limit is, why, where it is set and how it is seen."""
     from stackctl.cli.output import report_console
     from stackctl.report.limits import explain, limits_document, limits_report, row
 

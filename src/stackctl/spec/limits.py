@@ -46,7 +46,7 @@ class Limits(Part):
     )
     overrides: Mapping[str, Value] = Field(
         default=MappingProxyType({}),
-        description="A limit of the table by its key, with a value of your own. "
+        description="A limit of the limits table by its key, with a value of your own. "
         "`stackctl limits KEY` explains each.",
         examples=[
             {

@@ -130,10 +130,11 @@ def _host(raw: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Where strangers are passed on to.
+    """The fallback site: connections that are not MTProto are passed on to it.
 
     Attributes:
-        kind: "auto" (the site of `domain`, or the lab's), "off" (they are closed) or "site".
+        kind: "auto" (the site of `domain`, or the lab's), "off" (such connections are closed) or
+            "site".
         host: IP address or DNS name, with kind "site".
         port: TCP port of the site.
     """
@@ -147,7 +148,7 @@ def _mask(raw: object) -> Mask:
     value = text(raw)
     if value in ("auto", "off"):
         return Mask(value)
-    remedy = "write auto, off, or the HOST or HOST:PORT of a site you may send strangers to"
+    remedy = "write auto, off, or the HOST or HOST:PORT of your fallback site"
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::([1-9][0-9]{0,4}))?", value)
     if found is None:
         raise refused(f"{shown(value)} is no site", remedy)

@@ -29,7 +29,7 @@ class Secrets:
 
     Attributes:
         users: user name → 32 small hex digits.
-        api: what HAProxy's check and the probe show to Telemt's API; 64 small hex digits.
+        api: what HAProxy's check and the collector show to Telemt's API; 64 small hex digits.
         warnings: what is wrong with the file itself, for the operator.
     """
 

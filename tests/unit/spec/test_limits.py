@@ -1,4 +1,4 @@
-"""Overrides of THE TABLE: every row, every kind."""
+"""Overrides of the limits table: every row, every kind."""
 
 from __future__ import annotations
 
