@@ -15,7 +15,8 @@ It does not share with Telemt:
 
 - middle proxies, STUN and the fetch of a real certificate: such keys are read and have no effect;
 - upstreams other than direct, their bind addresses and interfaces;
-- hot reload: SIGHUP and a changed file are logged or ignored, so a new user needs a restart;
+- hot reload: SIGHUP is logged and ignored, a changed file is not noticed; a new user needs a
+  restart;
 - the API's other pages, and every request that writes;
 - rate limits and expiry of users, and log settings;
 - speed, memory and threads: it is one Python process with one event loop. Measured numbers of it
