@@ -1,4 +1,4 @@
-"""hardware.sh: rendered where stack.yaml asks for it, and kept in the record until the last undo."""
+"""hardware.sh: rendered where stack.yaml asks for it, and kept in the record till the last undo."""
 
 from __future__ import annotations
 
