@@ -78,6 +78,7 @@ lint: venv ## ruff, mypy, shellcheck
 	$(VENV)/bin/mypy
 	@$(ENGINE) tools shellcheck
 	shellcheck $(SHELL_FILES)
+	$(VENV)/bin/python -c 'from stackctl.render.host import hardware_script as s; print(s(), end="")' | shellcheck -
 
 unit: venv ## tests that need no engine, on all processors
 	$(VENV)/bin/pytest tests/unit -n auto

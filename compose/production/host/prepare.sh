@@ -1,11 +1,12 @@
 #!/bin/sh
 # Prepares this host for a stack, and undoes it. Rendered by stackctl; reads limits.tsv and etc/ beside itself.
 #
-#   prepare.sh check                 what holds now, what will hold after the next boot, what is wanted; changes nothing
+#   prepare.sh check                 shows what runs, what the next boot gives, and what is wanted; changes nothing
 #   prepare.sh apply [--dry-run]     records what is there, puts etc/ in place, sets what is short, and reads it back
 #   prepare.sh rollback [--dry-run]  puts back what was recorded, where it still is as apply left it
 #
-#   --porcelain                      one line a finding, fields separated by tabs
+#   --dry-run                        says what would be done, and does nothing
+#   --porcelain                      prints one line for each finding, with tabs between its fields
 #
 # Exit status: 0 all as wanted; 1 something short, or not wholly put back; 2 nothing done: usage, no root, a damaged
 # record, a file that cannot be written. The record is in /var/lib/stackctl/host.
@@ -16,89 +17,12 @@ PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
 umask 022
 
-TAB=$(printf '\t')
-ROOT=${STACKCTL_HOST_ROOT:-}
-ROOT=${ROOT%/}
-HERE=$(cd "$(dirname "$0")" && pwd)
-TABLE=$HERE/limits.tsv
-STATE=$ROOT/var/lib/stackctl/host
-BEFORE=$STATE/before
-UNITS="docker.service containerd.service telemt.service"
-
-porcelain=no dry=no command=""
-
-usage() { sed -n '2,/^set -eu/{/^#/s/^# \{0,1\}//p}' "$HERE/prepare.sh"; }
-say() { if [ $porcelain = yes ]; then printf 'note\t%s\n' "$*"; else printf '%s\n' "$*"; fi; }
-die() {
-    printf 'prepare.sh: %s\n' "$1" >&2
-    printf '  do: %s\n' "$2" >&2
-    explained
-    exit 2
-}
-# Whatever ends the script without this mark is an error nobody foresaw. In a subshell a variable would not do.
-explained() { [ -z "${WORK:-}" ] || (: >"$WORK/explained") 2>/dev/null || :; }
-leave() {
-    if [ ! -e "$WORK/explained" ] && [ "$1" -lt 128 ]; then
-        printf 'prepare.sh: %s stopped unfinished (status %s); what it says above is why\n' "$command" "$1" >&2
-        printf '  do: %s\n' "mend that (often: no room in /tmp or /var/lib), then run the same command again: it goes on where it stopped" >&2
-        set -- 2
-    fi
-    rm -rf "$WORK"
-    exit "$1"
-}
-have() { command -v "$1" >/dev/null 2>&1; }
-systemd() { [ -d "$ROOT/run/systemd/system" ] && have systemctl; }
-
-for word in "$@"; do
-    case $word in
-        check | apply | rollback) [ -z "$command" ] || die "two commands: $command and $word" "give one"; command=$word ;;
-        --dry-run) dry=yes ;;
-        --porcelain) porcelain=yes ;;
-        -h | --help) usage; exit 0 ;;
-        *) usage >&2; die "unknown word: $word" "see above" ;;
-    esac
-done
-[ -n "$command" ] || { usage >&2; exit 2; }
-[ "$command" != check ] || dry=yes
-case $ROOT in '' | /*) ;; *) die "STACKCTL_HOST_ROOT is not an absolute path: $ROOT" "write it from / on" ;; esac
-[ -d "$ROOT/" ] || die "STACKCTL_HOST_ROOT is no folder: $ROOT" "correct it, or unset it to work on this machine"
-[ -r "$TABLE" ] || die "$TABLE is missing" "run this from the host/ folder of \`stackctl render\`, with all its files"
-NAME=$(sed -n "s/^stack$TAB//p" "$TABLE")
-case $NAME in '' | *[!a-z0-9-]*) die "$TABLE is damaged: it names no stack" "render again" ;; esac
-[ "$(tail -n 1 "$TABLE")" = end ] || die "$TABLE is cut off" "render again, or copy the folder again"
-[ -d "$HERE/etc" ] || die "$HERE/etc is missing" "copy the whole host/ folder of \`stackctl render\`"
-
-WORK=$(mktemp -d 2>/dev/null || mktemp -d /run/stackctl.XXXXXX) ||
-    die "no room for temporary files" "free space in /tmp or /run"
-trap 'leave $?' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-: >"$WORK/trouble"
-
-# trouble KIND NAME REASON: why something could not be read or set; shown with the finding it belongs to.
-trouble() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$WORK/trouble"; }
-
-if [ $dry = no ]; then
-    [ -n "$ROOT" ] || [ "$(id -u)" -eq 0 ] || die "$command changes this machine, and you are not root" "run it as root: sudo sh $HERE/prepare.sh $command"
-    if [ "$command" = apply ] || [ -d "$STATE" ]; then
-        mkdir -p "$STATE" 2>"$WORK/why" || die "$STATE cannot be made: $(tail -n 1 "$WORK/why")" "make it writable; without a record nothing is changed"
-        chmod 700 "$STATE"
-        if have flock; then
-            # A redirection that fails in exec would end the shell with no word on what to do.
-            (: >>"$STATE/lock") 2>"$WORK/why" || die "$STATE/lock cannot be written: $(tail -n 1 "$WORK/why")" "make it writable and make room; nothing was changed"
-            exec 9>>"$STATE/lock"
-            flock -n 9 || die "another prepare.sh is at work on this host" "wait for it to end"
-        fi
-    fi
-elif [ "$command" != check ] && [ -d "$STATE" ] && [ ! -x "$STATE" ]; then
-    # Without it a preparation that is there would look like one that is not.
-    die "the record in $STATE cannot be read by you" "run it as root: sudo sh $HERE/prepare.sh $command --dry-run"
-fi
-
-# Values in awk, where every decision is made: numbers are compared as text, so that 2^63-1 stays exact.
 # shellcheck disable=SC2016 # $ in awk
 VALUES='
-# As text: awk would compare two fields that look like numbers as such, and of 2^53 and more take neighbours for equal.
+# Values: each decision is made with these. Numbers are compared as text, so that 2^63-1 stays exact.
+
+# As text: awk would compare two fields that look like numbers as such, and take neighbours of 2^53 and more for
+# equal.
 function norm(v) { gsub(/[ \t]+/, " ", v); sub(/^ /, "", v); sub(/ $/, "", v); return v "" }
 function num(v) {
     if (v ~ /^0[0-9]+$/) { sub(/^0+/, "", v); if (v == "") v = "0" }
@@ -132,6 +56,94 @@ function merge(compare, a, b,   x, y, n, i, out) {
 }
 '
 
+TAB=$(printf '\t')
+ROOT=${STACKCTL_HOST_ROOT:-}
+ROOT=${ROOT%/}
+HERE=$(cd "$(dirname "$0")" && pwd)
+TABLE=$HERE/limits.tsv
+STATE=$ROOT/var/lib/stackctl/host
+BEFORE=$STATE/before
+UNITS="docker.service containerd.service telemt.service"
+
+porcelain=no dry=no command=""
+
+usage() { sed -n '2,/^set -eu/{/^#/s/^# \{0,1\}//p}' "$HERE/prepare.sh"; }
+say() { if [ $porcelain = yes ]; then printf 'note\t%s\n' "$*"; else printf '%s\n' "$*"; fi; }
+die() {
+    printf 'prepare.sh: %s\n' "$1" >&2
+    printf '  do: %s\n' "$2" >&2
+    explained
+    exit 2
+}
+# Whatever ends the script without this mark is an error nobody foresaw. In a subshell a variable would not do.
+explained() { [ -z "${WORK:-}" ] || (: >"$WORK/explained") 2>/dev/null || :; }
+leave() {
+    if [ ! -e "$WORK/explained" ] && [ "$1" -lt 128 ]; then
+        printf 'prepare.sh: %s stopped unfinished (status %s); what it says above is why\n' "$command" "$1" >&2
+        printf '  do: mend that (often: no room in /tmp or /var/lib), then run the same command again: %s\n' \
+            "it goes on where it stopped" >&2
+        set -- 2
+    fi
+    rm -rf "$WORK"
+    exit "$1"
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+systemd() { [ -d "$ROOT/run/systemd/system" ] && have systemctl; }
+
+for word in "$@"; do
+    case $word in
+        check | apply | rollback)
+            [ -z "$command" ] || die "two commands: $command and $word" "give one"
+            command=$word
+            ;;
+        --dry-run) dry=yes ;;
+        --porcelain) porcelain=yes ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; die "unknown word: $word" "see above" ;;
+    esac
+done
+[ -n "$command" ] || { usage >&2; exit 2; }
+[ "$command" != check ] || dry=yes
+case $ROOT in '' | /*) ;; *) die "STACKCTL_HOST_ROOT is not an absolute path: $ROOT" "write it from / on" ;; esac
+[ -d "$ROOT/" ] || die "STACKCTL_HOST_ROOT is no folder: $ROOT" "correct it, or unset it to work on this machine"
+[ -r "$TABLE" ] || die "$TABLE is missing" "run this from the host/ folder of \`stackctl render\`, with all its files"
+NAME=$(sed -n "s/^stack$TAB//p" "$TABLE")
+case $NAME in '' | *[!a-z0-9-]*) die "$TABLE is damaged: it names no stack" "render again" ;; esac
+[ "$(tail -n 1 "$TABLE")" = end ] || die "$TABLE is cut off" "render again, or copy the folder again"
+[ -d "$HERE/etc" ] || die "$HERE/etc is missing" "copy the whole host/ folder of \`stackctl render\`"
+
+WORK=$(mktemp -d 2>/dev/null || mktemp -d /run/stackctl.XXXXXX) ||
+    die "no room for temporary files" "free space in /tmp or /run"
+trap 'leave $?' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+: >"$WORK/trouble"
+
+# trouble KIND NAME REASON: why something could not be read or set; shown with the finding it belongs to.
+trouble() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$WORK/trouble"; }
+
+if [ $dry = no ]; then
+    [ -n "$ROOT" ] || [ "$(id -u)" -eq 0 ] ||
+        die "$command changes this machine, and you are not root" "run it as root: sudo sh $HERE/prepare.sh $command"
+    if [ "$command" = apply ] || [ -d "$STATE" ]; then
+        mkdir -p "$STATE" 2>"$WORK/why" ||
+            die "$STATE cannot be made: $(tail -n 1 "$WORK/why")" \
+                "make it writable; without a record nothing is changed"
+        chmod 700 "$STATE"
+        if have flock; then
+            # A redirection that fails in exec would end the shell with no word on what to do.
+            (: >>"$STATE/lock") 2>"$WORK/why" ||
+                die "$STATE/lock cannot be written: $(tail -n 1 "$WORK/why")" \
+                    "make it writable and make room; nothing was changed"
+            exec 9>>"$STATE/lock"
+            flock -n 9 || die "another prepare.sh is at work on this host" "wait for it to end"
+        fi
+    fi
+elif [ "$command" != check ] && [ -d "$STATE" ] && [ ! -x "$STATE" ]; then
+    # Without it a preparation that is there would look like one that is not.
+    die "the record in $STATE cannot be read by you" "run it as root: sudo sh $HERE/prepare.sh $command --dry-run"
+fi
+
 # --- the record: one file for each thing touched, written before it is touched --------------------------------------
 # Its lines: what was there, what apply set, and `end`, without which the file is damaged.
 
@@ -139,7 +151,8 @@ function merge(compare, a, b,   x, y, n, i, out) {
 whole() {
     { cat >"$1.new" && { sync "$1.new" 2>/dev/null || sync; } && mv -f "$1.new" "$1"; } 2>"$WORK/why" || {
         rm -f "$1.new"
-        die "$1 cannot be written: $(tail -n 1 "$WORK/why")" "make room or make it writable, then run the same command again: it goes on where it stopped"
+        die "$1 cannot be written: $(tail -n 1 "$WORK/why")" \
+            "make room or make it writable, then run the same command again: it goes on where it stopped"
     }
 }
 
@@ -163,10 +176,13 @@ record() {
         # What was only noted, never set, may have got another value by hand since: that is what was before.
         [ "$first" != "$last" ] || first=$3
     fi
-    { [ -d "$BEFORE/$1" ] || mkdir -p "$BEFORE/$1"; } 2>"$WORK/why" || die "$BEFORE/$1 cannot be made: $(tail -n 1 "$WORK/why")" "make room in /var/lib; nothing is changed without a record"
+    { [ -d "$BEFORE/$1" ] || mkdir -p "$BEFORE/$1"; } 2>"$WORK/why" ||
+        die "$BEFORE/$1 cannot be made: $(tail -n 1 "$WORK/why")" \
+            "make room in /var/lib; nothing is changed without a record"
     { printf 'before %s\nset %s\nend\n' "$first" "$4" >"$ITEM.new" && mv -f "$ITEM.new" "$ITEM"; } 2>"$WORK/why" || {
         rm -f "$ITEM.new"
-        die "$ITEM cannot be written: $(tail -n 1 "$WORK/why")" "make room in /var/lib, then run the same command again: it goes on where it stopped"
+        die "$ITEM cannot be written: $(tail -n 1 "$WORK/why")" \
+            "make room in /var/lib, then run the same command again: it goes on where it stopped"
     }
 }
 # Before the first of the things recorded is touched.
@@ -199,7 +215,8 @@ sound_record() {
         close(file)
         if (n != 3 || good != 3) { print file; exit }
     }')
-    [ -z "$bad" ] || die "the record $bad is damaged; nothing was changed" "if it can't be mended, delete it: what it belongs to is then left as it is, and named"
+    [ -z "$bad" ] || die "the record $bad is damaged; nothing was changed" \
+        "if it can't be mended, delete it: what it belongs to is then left as it is, and named"
     if [ -n "$(ls -A "$STATE/stacks" 2>/dev/null)" ] && [ ! -d "$BEFORE" ]; then
         die "the record $BEFORE is gone, so what was there before is not known; nothing was changed" \
             "to leave the preparation: delete $STATE and the files named *stackctl* below /etc, then reboot"
@@ -236,9 +253,12 @@ adopt() {
     fi
     rm -rf "$STACKS/.$NAME.new"
     { mkdir -p "$STACKS/.$NAME.new" && cp -R "$TABLE" "$HERE/etc" "$STACKS/.$NAME.new/" &&
-        for part in unit recorded; do [ ! -e "$STACKS/$NAME/$part" ] || cp -R "$STACKS/$NAME/$part" "$STACKS/.$NAME.new/" || exit 1; done &&
+        for part in unit recorded; do
+            [ ! -e "$STACKS/$NAME/$part" ] || cp -R "$STACKS/$NAME/$part" "$STACKS/.$NAME.new/" || exit 1
+        done &&
         : >"$STACKS/.$NAME.new/complete"; } 2>"$WORK/why" ||
-        die "the record in $STACKS cannot be written: $(tail -n 1 "$WORK/why"); nothing was changed" "make room in /var/lib, then run apply again"
+        die "the record in $STACKS cannot be written: $(tail -n 1 "$WORK/why"); nothing was changed" \
+            "make room in /var/lib, then run apply again"
     sync
     retire
     mv "$STACKS/.$NAME.new" "$STACKS/$NAME"
@@ -253,21 +273,51 @@ if [ $dry = yes ]; then
     [ ! -d "$STATE/stacks" ] || cp -R "$STATE/stacks/." "$STACKS/"
 fi
 
-# --- what this host shows now ---------------------------------------------------------------------------------------
+# --- cards and processors: hardware.sh, the second script -----------------------------------------------------------
 
-path_of() {
-    old=$IFS IFS=.
-    # shellcheck disable=SC2086 # split at the dots
-    set -- $1
-    IFS=/
-    SYSCTL=$ROOT/proc/sys/$*
-    IFS=$old
+# It is rendered only where `host:` of stack.yaml asks for it. apply keeps a copy of it in the record: with that, a
+# stack that asks for nothing leaves alone what another one set, and a later render without it can still undo it.
+hardware_wishes() { :; }
+hardware_running() { :; }
+hardware_files() { :; }
+hardware_findings() { :; }
+hardware_advice() { :; }
+
+hardware_is_recorded() {
+    grep -qs "^hardware$TAB" "$STATE"/stacks/*/limits.tsv || recorded | grep -Eq "^(sysfs|irq|ring)$TAB"
 }
 
-# From keys, a line each, to: key, value; `!reason` where there is none. By awk, not by the shell's read: dash reads a
-# byte at a time, and of a sysctl the kernel gives a first read alone.
+if [ -r "$HERE/hardware.sh" ]; then
+    # shellcheck source=/dev/null
+    . "$HERE/hardware.sh"
+elif grep -q "^hardware$TAB" "$TABLE"; then
+    die "$HERE/hardware.sh is missing" "copy the whole host/ folder of \`stackctl render\`"
+elif [ -r "$STATE/hardware.sh" ]; then
+    # shellcheck source=/dev/null
+    . "$STATE/hardware.sh"
+    # Advice is for the stacks that ask.
+    hardware_advice() { :; }
+elif [ "$command" != check ] && hardware_is_recorded; then
+    # By an older prepare.sh, which kept no copy.
+    die "cards or processors of this host are recorded, and there is no hardware.sh to put them back" \
+        "give stack.yaml its \`host:\` again, render, and run $command from there"
+fi
+
+# Before the first wish for hardware is recorded.
+keep_hardware() {
+    if [ -r "$HERE/hardware.sh" ] && ! cmp -s "$HERE/hardware.sh" "$STATE/hardware.sh"; then
+        whole "$STATE/hardware.sh" <"$HERE/hardware.sh"
+    fi
+}
+
+# --- what this host shows now ---------------------------------------------------------------------------------------
+
 # shellcheck disable=SC2016 # $ in awk
-SYSCTLS='{
+SYSCTLS='
+# From keys, a line each, to: key, value; `!reason` where there is none. By awk, not by read of the shell: dash reads
+# a byte at a time, and of a sysctl the kernel answers the first read alone.
+
+{
     path = $1
     gsub(/\./, "/", path)
     path = root "/proc/sys/" path
@@ -277,7 +327,33 @@ SYSCTLS='{
     # Triples are separated by tabs, as fields are here.
     gsub(/[ \t]+/, " ", value)
     print $1 "\t" value
-}'
+}
+'
+
+# shellcheck disable=SC2016 # $ in awk
+UNIT_PROPERTIES='
+# What `systemctl show` prints of each unit. Output: property, unit, value; the main process as property pid.
+
+function flush(   p) {
+    if (v["LoadState"] == "loaded") {
+        for (p in v) if (p ~ /^(Limit(NOFILE|NPROC)|TasksMax)$/) print p "\t" v["Id"] "\t" v[p]
+        print "pid\t" v["Id"] "\t" v["MainPID"] + 0
+    }
+    split("", v)
+}
+$0 == "" { flush(); next }
+{ v[$1] = substr($0, length($1) + 2) }
+END { flush() }
+'
+
+path_of() {
+    old=$IFS IFS=.
+    # shellcheck disable=SC2086 # split at the dots
+    set -- $1
+    IFS=/
+    SYSCTL=$ROOT/proc/sys/$*
+    IFS=$old
+}
 
 # Each knob's value now, as: kind, name, value; `!reason` where there is none.
 running() {
@@ -297,9 +373,11 @@ units_running() {
     daemons >"$WORK/daemons"
     while IFS="$TAB" read -r unit pid <&3; do
         [ "$pid" -gt 0 ] || continue
-        awk -v unit="$unit" 'BEGIN { OFS = "\t" }
+        awk -v unit="$unit" '
+            BEGIN { OFS = "\t" }
             /^Max open files/ { print "limit", unit "/LimitNOFILE", $4 " " $5 }
-            /^Max processes/ { print "limit", unit "/LimitNPROC", $3 " " $4 }' "$ROOT/proc/$pid/limits" 2>/dev/null || :
+            /^Max processes/ { print "limit", unit "/LimitNPROC", $3 " " $4 }
+        ' "$ROOT/proc/$pid/limits" 2>/dev/null || :
         printf 'tasks\t%s/TasksMax\t%s\n' "$unit" "$(tasks "$pid")"
     done 3<"$WORK/daemons"
     ! systemd || awk -F '\t' '$1 != "pid" { print "unit\t" $2 "/" $1 "\t" $3 }' "$WORK/units"
@@ -308,17 +386,8 @@ units_running() {
 daemons() {
     if systemd; then
         # shellcheck disable=SC2086 # a list of names
-        systemctl show -p Id -p LoadState -p MainPID -p LimitNOFILE -p LimitNPROC -p TasksMax $UNITS 2>/dev/null | awk -F = '
-            function flush(   p) {
-                if (v["LoadState"] == "loaded") {
-                    for (p in v) if (p ~ /^(Limit(NOFILE|NPROC)|TasksMax)$/) print p "\t" v["Id"] "\t" v[p]
-                    print "pid\t" v["Id"] "\t" v["MainPID"] + 0
-                }
-                split("", v)
-            }
-            $0 == "" { flush(); next }
-            { v[$1] = substr($0, length($1) + 2) }
-            END { flush() }' >"$WORK/units"
+        systemctl show -p Id -p LoadState -p MainPID -p LimitNOFILE -p LimitNPROC -p TasksMax $UNITS 2>/dev/null |
+            awk -F = "$UNIT_PROPERTIES" >"$WORK/units"
         sed -n "s/^pid$TAB//p" "$WORK/units"
         return
     fi
@@ -332,10 +401,17 @@ daemons() {
         esac
     done | sort -t "$TAB" -k 2,2n | awk '!seen[$1]++'
 }
-pid_of() { awk -F '\t' -v unit="$1" '$1 == unit { print $2; found = 1 } END { if (!found) print 0 }' "$WORK/daemons"; }
+# The main process of a unit; 0 where it does not run.
+pid_of() {
+    awk -F '\t' -v unit="$1" '$1 == unit { print $2; found = 1 } END { if (!found) print 0 }' "$WORK/daemons"
+}
 # The lowest pids.max from a process's cgroup up to the root.
 tasks() {
-    group=$(awk -F: '$1 == 0 && $2 == "" { v2 = $3 } $2 ~ /(^|,)pids(,|$)/ { v1 = $3 } END { print v1 != "" ? "/pids" v1 : v2 }' "$ROOT/proc/$1/cgroup" 2>/dev/null || :)
+    group=$(awk -F: '
+        $1 == 0 && $2 == "" { v2 = $3 }
+        $2 ~ /(^|,)pids(,|$)/ { v1 = $3 }
+        END { print v1 != "" ? "/pids" v1 : v2 }
+    ' "$ROOT/proc/$1/cgroup" 2>/dev/null || :)
     lowest=infinity
     while [ -n "$group" ] && [ "$group" != / ]; do
         if { IFS= read -r most <"$ROOT/sys/fs/cgroup$group/pids.max"; } 2>/dev/null && [ "$most" != max ]; then
@@ -376,13 +452,87 @@ fresh() {
 
 # --- what the files of this host say for its next boot and for logins -----------------------------------------------
 
+# shellcheck disable=SC2016 # $ in awk
+BOOT='
+# The value that each key gets at the next boot. Input: files of sysctl settings, in the order they are applied.
+# Output: key, value, its file, and the same without the files of stacks.
+
+# The kernel reads a leading 0 as octal and 0x as hexadecimal.
+function decimal(v,   base, n, i) {
+    if (v !~ /^0([0-7]+|[xX][0-9a-fA-F]+)$/) return v
+    base = v ~ /[xX]/ ? 16 : 8
+    for (i = base == 16 ? 3 : 2; i <= length(v); i++)
+        n = n * base + index("0123456789abcdef", tolower(substr(v, i, 1))) - 1
+    return sprintf("%.0f", n)
+}
+function members(text,   list, n, i, out) {
+    n = split(text, list, " ")
+    for (i = 1; i <= n; i++) out = out (i > 1 ? " " : "") decimal(list[i])
+    return out
+}
+{
+    path = $0
+    file = substr(path, length(root) + 1)
+    tuned = file ~ /\/tuned\.conf$/
+    use = !tuned
+    while ((getline < path) > 0) {
+        if (tuned && /^[ \t]*\[/) use = /\[sysctl\]/
+        if (!use || !/^[ \t]*[^#; \t].*=/) continue
+        key = $0
+        sub(/=.*/, "", key)
+        key = norm(key)
+        sub(/^-/, "", key)
+        # Where a slash comes first, slashes separate.
+        if (match(key, /[.\/]/) && substr(key, RSTART, 1) == "/") gsub(/\//, ".", key)
+        text = $0
+        sub(/^[^=]*=/, "", text)
+        text = norm(text)
+        # In a tuned profile `>` raises and never lowers.
+        if (tuned && sub(/^> */, "", text) && isnum(text) && isnum(value[key]) && ge(value[key], text)) continue
+        text = members(text)
+        value[key] = text
+        from[key] = file
+        if (file !~ /\/99-zz-stackctl-[a-z0-9-]*\.conf$/) {
+            other[key] = text
+            whose[key] = file
+        }
+    }
+    close(path)
+}
+END { for (key in from) print key "\t" value[key] "\t" from[key] "\t" other[key] "\t" whose[key] }
+'
+
+# shellcheck disable=SC2016 # $ in awk
+LOGINS='
+# What a login gets. Input: the files that PAM reads, in its order.
+# Output: item/domain, soft and hard, the file that decides.
+
+{
+    path = $0
+    while ((getline < path) > 0) {
+        sub(/#.*/, "")
+        if (NF != 4 || $1 != "*" && $1 != "root") continue
+        id = $3 "/" $1
+        if ($2 != "hard") soft[id] = num($4)
+        if ($2 != "soft") hard[id] = num($4)
+        from[id] = substr(path, length(root) + 1)
+    }
+    close(path)
+}
+END {
+    for (id in from) if (which == "others" || (id in soft) && (id in hard))
+        print id "\t" (id in soft ? soft[id] : 0) " " (id in hard ? hard[id] : 0) "\t" from[id]
+}
+'
+
 # Every file systemd reads of a folder such as sysctl.d, in its order: by name over all places, where /etc hides
 # /run, and /run /usr.
 conf_files() {
     for folder in /etc /run /usr/local/lib /usr/lib /lib; do
         for file in "$ROOT$folder/$1"/*.conf; do
             # mawk would stop at a folder.
-            if [ ! -d "$file" ] && { [ -e "$file" ] || [ -L "$file" ]; }; then printf '%s\t%s\n' "${file##*/}" "$file"; fi
+            [ ! -d "$file" ] || continue
+            if [ -e "$file" ] || [ -L "$file" ]; then printf '%s\t%s\n' "${file##*/}" "$file"; fi
         done
     done | awk -F '\t' '!seen[$1]++' | sort -t "$TAB" -k 1,1 | cut -f 2
 }
@@ -412,47 +562,16 @@ tuned_files() {
 }
 
 # The winner for each key at the next boot, as: key, value, its file, and the same without the files of stacks.
-# shellcheck disable=SC2016 # $ in awk
 boot() {
-    sysctl_files | awk -v root="$ROOT" "$VALUES"'
-        # The kernel reads a leading 0 as octal and 0x as hexadecimal.
-        function decimal(v,   base, n, i) {
-            if (v !~ /^0([0-7]+|[xX][0-9a-fA-F]+)$/) return v
-            base = v ~ /[xX]/ ? 16 : 8
-            for (i = base == 16 ? 3 : 2; i <= length(v); i++) n = n * base + index("0123456789abcdef", tolower(substr(v, i, 1))) - 1
-            return sprintf("%.0f", n)
-        }
-        function members(text,   list, n, i, out) {
-            n = split(text, list, " ")
-            for (i = 1; i <= n; i++) out = out (i > 1 ? " " : "") decimal(list[i])
-            return out
-        }
-        {
-            path = $0
-            file = substr(path, length(root) + 1)
-            tuned = file ~ /\/tuned\.conf$/
-            use = !tuned
-            while ((getline < path) > 0) {
-                if (tuned && /^[ \t]*\[/) use = /\[sysctl\]/
-                if (!use || !/^[ \t]*[^#; \t].*=/) continue
-                key = $0; sub(/=.*/, "", key); key = norm(key); sub(/^-/, "", key)
-                # Where a slash comes first, slashes separate.
-                if (match(key, /[.\/]/) && substr(key, RSTART, 1) == "/") gsub(/\//, ".", key)
-                text = $0; sub(/^[^=]*=/, "", text); text = norm(text)
-                # In a tuned profile `>` raises and never lowers.
-                if (tuned && sub(/^> */, "", text) && isnum(text) && isnum(value[key]) && ge(value[key], text)) continue
-                text = members(text)
-                value[key] = text; from[key] = file
-                if (file !~ /\/99-zz-stackctl-[a-z0-9-]*\.conf$/) { other[key] = text; whose[key] = file }
-            }
-            close(path)
-        }
-        END { for (key in from) print key "\t" value[key] "\t" from[key] "\t" other[key] "\t" whose[key] }'
+    sysctl_files | awk -v root="$ROOT" "$VALUES$BOOT"
 }
 
 # Modules that will be there before sysctl.d is applied: built in, or listed for the boot.
 boot_modules() {
-    { echo "$ROOT/etc/modules"; conf_files modules-load.d; } | while IFS= read -r file; do cat "$file" 2>/dev/null || :; done |
+    {
+        echo "$ROOT/etc/modules"
+        conf_files modules-load.d
+    } | while IFS= read -r file; do cat "$file" 2>/dev/null || :; done |
         awk '/^[ \t]*[^#; \t]/ { gsub(/-/, "_", $1); print $1 }'
     awk -F / '{ name = $NF; sub(/\.ko.*/, "", name); gsub(/-/, "_", name); print name }' \
         "$ROOT/lib/modules/$(uname -r)/modules.builtin" 2>/dev/null || :
@@ -465,52 +584,145 @@ logins() {
     for file in "$ROOT/etc/security/limits.conf" "$ROOT"/etc/security/limits.d/*.conf; do
         case $file in */99-stackctl-*) [ "$1" = all ] || continue ;; esac
         [ ! -f "$file" ] || echo "$file"
-    done | awk -v root="$ROOT" -v which="$1" "$VALUES"'
-        {
-            path = $0
-            while ((getline < path) > 0) {
-                sub(/#.*/, "")
-                if (NF != 4 || $1 != "*" && $1 != "root") continue
-                id = $3 "/" $1
-                if ($2 != "hard") soft[id] = num($4)
-                if ($2 != "soft") hard[id] = num($4)
-                from[id] = substr(path, length(root) + 1)
-            }
-            close(path)
-        }
-        END {
-            for (id in from) if (which == "others" || (id in soft) && (id in hard))
-                print id "\t" (id in soft ? soft[id] : 0) " " (id in hard ? hard[id] : 0) "\t" from[id]
-        }'
+    done | awk -v root="$ROOT" -v which="$1" "$VALUES$LOGINS"
 }
 
 # --- what is to be done, decided in one place from what is wanted, running, recorded and set by others --------------
 
-# What all stacks on this host want together, as: kind, name, compare, value. The greater wins.
 # shellcheck disable=SC2016 # $ in awk
+WISHES='
+# What all stacks on this host want together, from their limits.tsv. Of two wishes for one thing the greater wins.
+# Output: kind, name, compare, value.
+
+function wish(kind, name, compare, value,   id) {
+    id = kind "\t" name
+    rule[id] = compare
+    want[id] = merge(compare, want[id], value)
+}
+
+$1 ~ /^(sysctl|sysfs|irq|ring)$/ { wish($1, $2, $3, $4) }
+
+# `*` does not cover root, and root may have more than the others.
+$1 == "login" {
+    wish("login", $6 "/*", $3, $4)
+    wish("login", $6 "/root", $3, $4)
+}
+
+$1 == "sysctl" && $5 != "-" { wish("module", $5, "equal", "loaded") }
+
+$2 == "net.core.default_qdisc" {
+    n = split(cards, card, " ")
+    for (i = 1; i <= n; i++) wish("qdisc", card[i], "equal", $4)
+}
+
+# The last field: the property, then the units that get it.
+$1 == "unit" {
+    n = split($6, word, " ")
+    for (i = 2; i <= n; i++) {
+        wish("unit", word[i] "/" word[1], $3, $4)
+        if (word[1] ~ /^Limit/) wish("limit", word[i] "/" word[1], $3, $4 " " $4)
+    }
+}
+
+END { for (id in want) print id "\t" rule[id] "\t" want[id] }
+'
+
+# shellcheck disable=SC2016 # $ in awk
+DECIDE='
+# From the gathered facts to what files say, and what is done.
+# Writes targets (kind, name, value) and prints actions (action, kind, name, to, from).
+
+BEGIN { OFS = "\t" }
+
+FILENAME ~ /\/record$/ {
+    id = $1 "\t" $2
+    known[id] = 1
+    before[id] = norm($3)
+    set_to[id] = norm($4)
+    next
+}
+FILENAME ~ /\/running$/ { now[$1 "\t" $2] = $3 ~ /^!/ ? $3 : norm($3); next }
+FILENAME ~ /\/boot$/ { other["sysctl\t" $1] = $4; next }
+FILENAME ~ /\/logins-others$/ { now["login\t" $1] = $2; next }
+FILENAME ~ /\/wishes$/ {
+    wish[$1 "\t" $2] = norm($4)
+    rule[$1 "\t" $2] = $3
+    next
+}
+
+END {
+    for (id in wish) {
+        cur = now[id]
+        # What the host has without us: where the value is still ours, what was there before.
+        base = cur
+        if (known[id] && (cur == set_to[id] || id ~ /^unit/)) base = before[id]
+        target = wish[id]
+        if (rule[id] != "equal" && base != "" && base !~ /^!/) target = merge(rule[id], target, base)
+        final = target
+        if (rule[id] != "equal") final = merge(rule[id], target, other[id])
+        print id, final >(work "/targets")
+        wished(id, cur, target)
+    }
+    for (id in known) if (!(id in wish) && id !~ /^(file|dir|enabled)\t/) unwished(id)
+}
+
+# What is done about a thing that a stack wants.
+function wished(id, cur, target) {
+    # The limit of a login is a matter of files. What cannot be read is not set, but for a module: it is absent.
+    if (id ~ /^login/) return
+    if ((cur == "" || cur ~ /^!/) && id !~ /^module/) return
+    if (id ~ /^unit/) {
+        if (!known[id]) print "note", id, cur, cur
+    } else if (command == "rollback") {
+        if (known[id] && cur == set_to[id] && cur != target) print "lower", id, target, cur
+    } else if (cur != target)
+        print "set", id, target, cur == "" ? "absent" : cur
+    else if (!known[id])
+        print "note", id, cur, cur
+}
+
+# What is done about a thing that is recorded and that no stack wants any more.
+function unwished(id,   cur) {
+    cur = now[id]
+    if (id ~ /^module/ && cur == "") cur = "absent"
+    if (cur == before[id] || before[id] == set_to[id] || id ~ /^unit/) print "forget", id, "", cur
+    else if (cur == set_to[id]) print "restore", id, before[id], cur
+    else print "leave", id, before[id], cur
+}
+'
+
+# shellcheck disable=SC2016 # $ in awk
+ORDER='
+# The order of actions, by rank, from the first word of the list to the last.
+#
+# A module brings keys, so it is loaded first, and taken away last. Rings come before interrupts, which some drivers
+# place anew with the rings. A ceiling (fs.nr_open) comes before what it caps, and the default queueing discipline
+# before the cards that get it. nf_conntrack_max comes after the other keys: a kernel changes it with the buckets.
+
+BEGIN {
+    order = "module ring default-qdisc ceiling sysctl conntrack-max sysfs irq limit qdisc unit"
+    if (command == "rollback")
+        order = "limit irq default-qdisc ceiling sysctl conntrack-max qdisc sysfs ring unit module"
+    n = split(order, group, " ")
+    for (i = 1; i <= n; i++) rank[group[i]] = i
+}
+
+# Fields: action, kind, name.
+{
+    of = $2
+    if ($3 ~ /default_qdisc/) of = "default-qdisc"
+    if ($3 ~ /^fs\.nr_open/) of = "ceiling"
+    if ($3 ~ /nf_conntrack_max/) of = "conntrack-max"
+    printf "%02d\t%s\n", rank[of], $0
+}
+'
+
+# What all stacks on this host want together, as: kind, name, compare, value. The greater wins.
 wishes() {
     {
         for table in "$STACKS"/*/limits.tsv; do [ ! -f "$table" ] || cat "$table"; done
         hardware_wishes
-    } | awk -F '\t' -v cards="$(cards | tr '\n' ' ')" -v units="$UNITS" "$VALUES"'
-        function wish(kind, name, compare, value,   id) {
-            id = kind "\t" name
-            rule[id] = compare
-            want[id] = merge(compare, want[id], value)
-        }
-        $1 ~ /^(sysctl|sysfs|irq|ring)$/ { wish($1, $2, $3, $4) }
-        # `*` does not cover root, and root may have more than the others.
-        $1 == "login" { wish("login", $6 "/*", $3, $4); wish("login", $6 "/root", $3, $4) }
-        $1 == "sysctl" && $5 != "-" { wish("module", $5, "equal", "loaded") }
-        $2 == "net.core.default_qdisc" { n = split(cards, c, " "); for (i = 1; i <= n; i++) wish("qdisc", c[i], "equal", $4) }
-        $1 == "unit" {
-            n = split($6, word, " ")
-            for (i = 2; i <= n; i++) {
-                wish("unit", word[i] "/" word[1], $3, $4)
-                if (word[1] ~ /^Limit/) wish("limit", word[i] "/" word[1], $3, $4 " " $4)
-            }
-        }
-        END { for (id in want) print id "\t" rule[id] "\t" want[id] }' | sort
+    } | awk -F '\t' -v cards="$(cards | tr '\n' ' ')" -v units="$UNITS" "$VALUES$WISHES" | sort
 }
 
 # Gathers everything, once.
@@ -520,102 +732,90 @@ gather() {
     running >"$WORK/running"
     boot >"$WORK/boot"
     logins others >"$WORK/logins-others"
-    awk -F '\t' '$1 == "module" && !seen[$2]++ { print $2 }' "$WORK/wishes" "$WORK/record" | while IFS= read -r module; do
+    awk -F '\t' '$1 == "module" && !seen[$2]++ { print $2 }' "$WORK/wishes" "$WORK/record" >"$WORK/asked-modules"
+    while IFS= read -r module; do
         ! has_module "$module" || printf 'module\t%s\tloaded\n' "$module"
-    done >>"$WORK/running"
+    done <"$WORK/asked-modules" >>"$WORK/running"
 }
 
 # From the gathered facts to `targets` (what files say: kind, name, value) and `actions` (do, kind, name, to, from).
 # A limit is never lowered: what runs now, and what other files give at boot, count as wishes where more is better.
-# shellcheck disable=SC2016 # $ in awk
 decide() {
-    awk -F '\t' -v command="$command" -v work="$WORK" "$VALUES"'
-        BEGIN { OFS = "\t" }
-        FILENAME ~ /\/record$/ { id = $1 "\t" $2; known[id] = 1; before[id] = norm($3); set_to[id] = norm($4); next }
-        FILENAME ~ /\/running$/ { now[$1 "\t" $2] = $3 ~ /^!/ ? $3 : norm($3); next }
-        FILENAME ~ /\/boot$/ { other["sysctl\t" $1] = $4; next }
-        FILENAME ~ /\/logins-others$/ { now["login\t" $1] = $2; next }
-        FILENAME ~ /\/wishes$/ { wish[$1 "\t" $2] = norm($4); rule[$1 "\t" $2] = $3; next }
-        END {
-            for (id in wish) {
-                cur = now[id]; read = cur != "" && cur !~ /^!/
-                base = known[id] && (cur == set_to[id] || id ~ /^unit/) ? before[id] : cur
-                target = wish[id]
-                if (rule[id] != "equal" && base != "" && base !~ /^!/) target = merge(rule[id], target, base)
-                final = rule[id] == "equal" ? target : merge(rule[id], target, other[id])
-                print id, final >(work "/targets")
-                if (id ~ /^login/ || !read && id !~ /^module/) continue
-                if (id ~ /^unit/) { if (!known[id]) print "note", id, cur, cur; continue }
-                if (command == "rollback") {
-                    if (known[id] && cur == set_to[id] && cur != target) print "lower", id, target, cur
-                } else if (cur != target) print "set", id, target, cur == "" ? "absent" : cur
-                else if (!known[id]) print "note", id, cur, cur
-            }
-            for (id in known) if (!(id in wish) && id !~ /^(file|dir|enabled)\t/) {
-                cur = id ~ /^module/ && now[id] == "" ? "absent" : now[id]
-                if (cur == before[id] || before[id] == set_to[id] || id ~ /^unit/) print "forget", id, "", cur
-                else if (cur == set_to[id]) print "restore", id, before[id], cur
-                else print "leave", id, before[id], cur
-            }
-        }' "$WORK/record" "$WORK/running" "$WORK/boot" "$WORK/logins-others" "$WORK/wishes" >"$WORK/actions.unsorted"
+    awk -F '\t' -v command="$command" -v work="$WORK" "$VALUES$DECIDE" \
+        "$WORK/record" "$WORK/running" "$WORK/boot" "$WORK/logins-others" "$WORK/wishes" >"$WORK/actions.unsorted"
     [ -e "$WORK/targets" ] || : >"$WORK/targets"
-    # Ceilings before what they cap; on the way back the other way round, and modules after their keys.
-    awk -F '\t' -v command="$command" '
-        { rank = index("module file ring sysctl sysfs irq limit qdisc unit", $2); if (command == "rollback") rank = index("limit irq sysctl qdisc sysfs ring unit module", $2)
-          if ($3 ~ /default_qdisc/) rank = rank - 0.5; if ($3 ~ /^fs\.nr_open/) rank = rank - 0.4; if ($3 ~ /nf_conntrack_max/) rank = rank + 0.4
-          printf "%06.2f\t%s\n", rank, $0 }' "$WORK/actions.unsorted" | sort -t "$TAB" -k 1,1n -k 4,4 | cut -f 2- >"$WORK/actions"
+    awk -F '\t' -v command="$command" "$ORDER" "$WORK/actions.unsorted" |
+        sort -t "$TAB" -k 1,1n -k 4,4 | cut -f 2- >"$WORK/actions"
 }
 
 # --- the files below /etc -------------------------------------------------------------------------------------------
 
-# Every stack's files, with the values all stacks agree on, below $WORK/new.
 # shellcheck disable=SC2016 # $ in awk
+COMPOSE='
+# One rendered file of a stack, with the values that all stacks agree on. Input: targets, then the file.
+
+FILENAME ~ /\/targets$/ { target[$1 "\t" $2] = $3; next }
+path ~ /^etc\/sysctl\.d\// && /^[a-z].* = / {
+    key = $0
+    sub(/ = .*/, "", key)
+    if (("sysctl\t" key) in target) {
+        print key " = " target["sysctl\t" key]
+        next
+    }
+}
+path ~ /^etc\/security\// && /^[^#]/ {
+    split($0, word, " ")
+    split(target["login\t" word[3] "/" word[1]], pair, " ")
+    if (word[2] == "soft" || word[2] == "hard") {
+        value = pair[word[2] == "soft" ? 1 : 2]
+        print word[1], word[2], word[3], value == "9223372036854775807" ? "unlimited" : value
+        next
+    }
+}
+path ~ /^etc\/systemd\// && /^[A-Z][A-Za-z]*=/ {
+    unit = path
+    sub(/.*\/system\//, "", unit)
+    sub(/\.d\/.*/, "", unit)
+    key = $0
+    sub(/=.*/, "", key)
+    id = "unit\t" unit "/" key
+    if (id in target) {
+        print key "=" target[id]
+        next
+    }
+}
+{ print }
+'
+
+# Every stack's files, with the values all stacks agree on, below $WORK/new.
 compose_files() {
     mkdir "$WORK/new"
     for stack in "$STACKS"/*; do
         [ -d "$stack/etc" ] || continue
         (cd "$stack" && find etc -type f) | while IFS= read -r path; do
             mkdir -p "$WORK/new/${path%/*}"
-            awk -F '\t' -v path="$path" '
-                FILENAME ~ /\/targets$/ { target[$1 "\t" $2] = $3; next }
-                path ~ /^etc\/sysctl\.d\// && /^[a-z].* = / {
-                    key = $0; sub(/ = .*/, "", key)
-                    if (("sysctl\t" key) in target) { print key " = " target["sysctl\t" key]; next }
-                }
-                path ~ /^etc\/security\// && /^[^#]/ {
-                    split($0, word, " "); split(target["login\t" word[3] "/" word[1]], pair, " ")
-                    if (word[2] == "soft" || word[2] == "hard") {
-                        value = pair[word[2] == "soft" ? 1 : 2]
-                        print word[1], word[2], word[3], value == "9223372036854775807" ? "unlimited" : value
-                        next
-                    }
-                }
-                path ~ /^etc\/systemd\// && /^[A-Z][A-Za-z]*=/ {
-                    unit = path; sub(/.*\/system\//, "", unit); sub(/\.d\/.*/, "", unit)
-                    key = $0; sub(/=.*/, "", key)
-                    id = "unit\t" unit "/" key
-                    if (id in target) { print key "=" target[id]; next }
-                }
-                { print }' "$WORK/targets" "$stack/$path" >"$WORK/new/$path"
+            awk -F '\t' -v path="$path" "$COMPOSE" "$WORK/targets" "$stack/$path" >"$WORK/new/$path"
         done
     done
     boot_unit
     hardware_files
 }
 
+no_boot_unit() { say "the unit that starts the stack at boot is not put in place: $1"; }
 # The unit that starts a stack at boot belongs to the folder it is started from.
 boot_unit() {
     [ "$command" = rollback ] || [ ! -f "$HERE/stackctl-$NAME.service" ] || {
         folder=${HERE%/host}
         if [ ! -f "$folder/compose.yaml" ] || [ "$folder" = "$HERE" ]; then
-            say "the unit that starts the stack at boot is not put in place: there is no compose.yaml in $folder. Run this from the rendered folder's host/ on the server"
+            no_boot_unit "there is no compose.yaml in $folder. Run this from the rendered folder's host/ on the server"
         else
             case $folder in
-                *[!A-Za-z0-9/._-]*) say "the unit that starts the stack at boot is not put in place: systemd would misread the folder's name, $folder" ;;
+                *[!A-Za-z0-9/._-]*) no_boot_unit "systemd would misread the folder's name, $folder" ;;
                 *)
                     mkdir -p "$STACKS/$NAME/unit" "$WORK/new/etc/systemd/system"
                     sed "s|/opt/stackctl/$NAME|$folder|g" "$HERE/stackctl-$NAME.service" >"$WORK/unit"
-                    cmp -s "$WORK/unit" "$STACKS/$NAME/unit/stackctl-$NAME.service" || whole "$STACKS/$NAME/unit/stackctl-$NAME.service" <"$WORK/unit"
+                    unit=$STACKS/$NAME/unit/stackctl-$NAME.service
+                    cmp -s "$WORK/unit" "$unit" || whole "$unit" <"$WORK/unit"
                     ;;
             esac
         fi
@@ -656,7 +856,9 @@ put_files() {
     while IFS= read -r path <&3; do
         change "write $path"
         [ $dry = no ] || continue
-        mkdir -p "$ROOT${path%/*}" 2>"$WORK/why" || die "$ROOT${path%/*} cannot be made: $(tail -n 1 "$WORK/why")" "make $ROOT/etc writable, then run this again; rollback undoes what was done so far"
+        mkdir -p "$ROOT${path%/*}" 2>"$WORK/why" ||
+            die "$ROOT${path%/*} cannot be made: $(tail -n 1 "$WORK/why")" \
+                "make $ROOT/etc writable, then run this again; rollback undoes what was done so far"
         whole "$ROOT$path" <"$WORK/new$path"
         chmod 644 "$ROOT$path"
         case $path in /etc/systemd/*) : >"$WORK/reload" ;; esac
@@ -687,7 +889,8 @@ keep_copy() {
         fi
     fi
     { mkdir -p "$STATE/files" && cp -pP "$ROOT$1" "$copy.new" && mv -f "$copy.new" "$copy"; } 2>"$WORK/why" ||
-        die "$copy cannot be written: $(tail -n 1 "$WORK/why")" "make room in /var/lib; nothing is replaced without a copy"
+        die "$copy cannot be written: $(tail -n 1 "$WORK/why")" \
+            "make room in /var/lib; nothing is replaced without a copy"
 }
 
 drop_file() {
@@ -699,7 +902,8 @@ drop_file() {
         if [ "$2" = absent ]; then change "remove $1"; else change "put back $1"; fi
         [ $dry = no ] || return 0
         if [ "$2" = absent ]; then
-            rm -f "$ROOT$1" 2>"$WORK/why" || die "$1 cannot be removed: $(tail -n 1 "$WORK/why")" "make it writable, then run this again"
+            rm -f "$ROOT$1" 2>"$WORK/why" ||
+                die "$1 cannot be removed: $(tail -n 1 "$WORK/why")" "make it writable, then run this again"
         else
             { cp -pP "$copy" "$ROOT$1.new" && mv -f "$ROOT$1.new" "$ROOT$1"; } 2>"$WORK/why" ||
                 die "$1 cannot be put back: $(tail -n 1 "$WORK/why")" "make room; the file is kept as $copy"
@@ -714,7 +918,9 @@ drop_file() {
 # Folders that apply made and that are empty again. One that somebody uses by now stays, and is theirs.
 drop_folders() {
     awk -F '\t' '$1 == "dir" { print $2 }' "$WORK/record" | sort -r | while IFS= read -r path; do
-        if [ ! -d "$ROOT$path" ] || rmdir "$ROOT$path" 2>/dev/null || [ -z "$(ls -A "$STACKS" 2>/dev/null)" ]; then forget dir "$path"; fi
+        if [ ! -d "$ROOT$path" ] || rmdir "$ROOT$path" 2>/dev/null || [ -z "$(ls -A "$STACKS" 2>/dev/null)" ]; then
+            forget dir "$path"
+        fi
     done
 }
 
@@ -724,7 +930,13 @@ drop_folders() {
 : >"$WORK/left"
 change() {
     echo x >>"$WORK/changes"
-    if [ $porcelain = yes ]; then printf 'change\t%s\n' "$1"; elif [ $dry = yes ]; then echo "would $1"; else echo "$1"; fi
+    if [ $porcelain = yes ]; then
+        printf 'change\t%s\n' "$1"
+    elif [ $dry = yes ]; then
+        echo "would $1"
+    else
+        echo "$1"
+    fi
 }
 left() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$WORK/left"; }
 
@@ -735,11 +947,16 @@ put() {
     trouble "$1" "$2" "${why:-the kernel refused it}"
     return 1
 }
+# Whether another module needs it.
+module_is_held() {
+    holders=$ROOT/sys/module/$1/holders
+    [ -n "$(cat "$holders/"* 2>/dev/null; ls "$holders" 2>/dev/null)" ]
+}
 put_module() {
     if [ "$2" = loaded ]; then
         have modprobe || { echo "modprobe is not installed (kmod)"; return 1; }
         modprobe "$1"
-    elif [ -n "$(cat "$ROOT/sys/module/$1/holders/"* 2>/dev/null; ls "$ROOT/sys/module/$1/holders" 2>/dev/null)" ] || ! rmmod "$1"; then
+    elif module_is_held "$1" || ! rmmod "$1"; then
         echo "the module is in use; it is gone after a boot, or run rollback again once nothing uses it"
         return 1
     fi
@@ -777,7 +994,7 @@ rounded() {
     case $value in '!'* | "$3" | "$4") ;; *) record sysctl "$2" "$3" "$value" ;; esac
 }
 
-# Records each action of decide. What is as wanted already is recorded too, and before our files can be what makes it so.
+# Records each action of decide. What is as wanted already is recorded too: before our files can be the reason for it.
 record_actions() {
     [ $dry = no ] || return 0
     while IFS="$TAB" read -r deed kind name to from <&3; do
@@ -794,7 +1011,12 @@ act() {
     while IFS="$TAB" read -r deed kind name to from <&3; do
         case $deed in
             set)
-                case $from in hand:*) trouble "$kind" "$name" "somebody put ${from#hand:} there; it is left alone"; continue ;; esac
+                case $from in
+                    hand:*)
+                        trouble "$kind" "$name" "somebody put ${from#hand:} there; it is left alone"
+                        continue
+                        ;;
+                esac
                 change "set $kind $name: $from -> $to"
                 [ $dry = no ] || continue
                 if put "$kind" "$name" "$to"; then rounded "$kind" "$name" "$from" "$to"; fi
@@ -848,547 +1070,248 @@ disable_units() {
         [ ! -d "$STACKS/$stack" ] || continue
         change "disable $unit"
         [ $dry = no ] || continue
-        ! systemd || systemctl --quiet disable "$unit" 2>"$WORK/why" || left enabled "$unit" "$(tail -n 1 "$WORK/why")"
+        ! systemd || systemctl --quiet disable "$unit" 2>"$WORK/why" ||
+            left enabled "$unit" "$(tail -n 1 "$WORK/why")"
         forget enabled "$unit"
     done 3<"$WORK/enabled"
 }
 
-# --- cards, queues and processors: read and advised on; set only where stack.yaml asks ------------------------------
+# --- what was found, one line for each limit this stack asks of its host --------------------------------------------
 
-# Lists of CPUs and their masks in awk. A mask is compared without leading zeros: 00000000,00000003 is 3.
 # shellcheck disable=SC2016 # $ in awk
-MASKS='
-function members(list, into,   part, n, i, ends, c, count) {
-    n = split(list, part, /[, ]/)
+FINDINGS='
+# One finding for each row of limits.tsv.
+# Output: verdict, limit, wanted, got, depth, evidence, remedy; "-" where there is none.
+
+BEGIN {
+    OFS = "\t"
+    ours = "/etc/sysctl.d/99-zz-stackctl-" name ".conf"
+    apply = "on this host: `sh host/prepare.sh apply` in the rendered folder, or `stackctl host apply`"
+}
+
+FILENAME ~ /\/record$/ {
+    before[$1 "\t" $2] = norm($3)
+    set_to[$1 "\t" $2] = norm($4)
+    next
+}
+FILENAME ~ /\/running$/ { now[$1 "\t" $2] = $3 ~ /^!/ ? $3 : norm($3); next }
+FILENAME ~ /\/boot$/ { boot[$1] = $2; from[$1] = $3; next }
+FILENAME ~ /\/fresh$/ { fresh[$1] = norm($2); next }
+FILENAME ~ /\/boot-modules$/ { early[$1] = 1; next }
+FILENAME ~ /\/logins$/ { login[$1] = norm($2); decides[$1] = $3; next }
+FILENAME ~ /\/trouble$/ { why[$1 "\t" $2] = $3; next }
+
+# From here on: limits.tsv.
+$1 == "sysctl" { sysctl($2, $3, norm($4), $5) }
+$1 == "login" { logins($2, $3, norm($4), $6) }
+$1 == "unit" { unit($2, $3, norm($4), $6) }
+
+function out(verdict, key, wanted, got, depth, evidence, remedy) {
+    print verdict, key, wanted, got == "" ? "-" : got, depth, evidence, remedy == "" ? "-" : remedy
+}
+
+# Why a thing could not be read or set; empty where nothing went wrong.
+function because(kind, id) { return (kind "\t" id) in why ? why[kind "\t" id] : "" }
+
+# Whether apply never had to set it.
+function untouched(kind, id) {
+    return !((kind "\t" id) in before) || before[kind "\t" id] == set_to[kind "\t" id]
+}
+
+function sysctl(key, compare, wanted, module,   cur, known, running, card) {
+    cur = now["sysctl\t" key]
+    known = cur != "" && cur !~ /^!/
+    running = "running " (cur ~ /^!/ ? "unreadable" : cur)
+
+    # What runs now.
+    if (because("module", module) != "") {
+        out("short", key, wanted, cur ~ /^!/ ? "" : cur, "applied",
+            "module " module ": " because("module", module),
+            "run a kernel that has " module ", or take limits." key \
+            " out of the stack by giving it the value this host has")
+        return
+    }
+    if (!known) {
+        out("short", key, wanted, "", "applied",
+            substr(cur, 2) (module != "-" ? "; its module " module " is not loaded" : ""), apply)
+        return
+    }
+    if (because("sysctl", key) != "") {
+        out("short", key, wanted, cur, "applied", because("sysctl", key),
+            "read the reason; where the kernel has a lower ceiling, set limits." key " to what it takes")
+        return
+    }
+    if (!holds(compare, cur, wanted)) {
+        out("short", key, wanted, cur, "applied", running "; at boot " at_boot(key),
+            command == "apply" ? other_wish(key) : apply)
+        return
+    }
+    if (key == "net.core.default_qdisc") {
+        card = other_qdisc(wanted)
+        if (card != "") {
+            qdisc_short(key, wanted, cur, card)
+            return
+        }
+        if (cards != "") running = running ", and on " cards
+    }
+
+    # What the next boot gives.
+    if (!(key in boot)) {
+        if (key in fresh && holds(compare, fresh[key], wanted))
+            out(kept(compare, key, cur, wanted), key, wanted, cur, "applied",
+                running "; no file sets it at boot, and a new network namespace has " fresh[key] \
+                ": the kernel itself gives it", "")
+        else
+            out("short", key, wanted, cur, "declared", running " holds now, but no file sets it at boot", apply)
+        return
+    }
+    if (!holds(compare, boot[key], wanted)) {
+        out("short", key, wanted, cur, "declared", running " holds now, but at boot " at_boot(key),
+            overridden(key) ? "take " key " out of " from[key] ", which overrides " ours : apply)
+        return
+    }
+    if (module != "-" && !(module in early)) {
+        out("short", key, wanted, cur, "declared",
+            running " holds now, but its module " module " is not loaded at boot before sysctl.d is applied",
+            apply)
+        return
+    }
+    out(kept(compare, key, cur, wanted), key, wanted, cur, "applied", running "; at boot " at_boot(key), "")
+}
+
+# The first card with another queueing discipline than the wanted one.
+function other_qdisc(wanted,   n, i, card) {
+    n = split(cards, card, " ")
+    for (i = 1; i <= n; i++) if (now["qdisc\t" card[i]] != wanted) return card[i]
+    return ""
+}
+function qdisc_short(key, wanted, cur, card,   reason) {
+    reason = because("qdisc", card)
+    out("short", key, wanted, cur, "effective",
+        "card " card " has " now["qdisc\t" card] \
+        (reason != "" ? ": " reason : ", put there before the default was set"),
+        reason != "" ? "tc qdisc replace dev " card " root " wanted : apply)
+}
+
+# "kept": the host had more than is wanted before apply, and still has it.
+function kept(compare, key, cur, wanted) {
+    return command == "apply" && compare != "equal" && cur != wanted && untouched("sysctl", key) ? "kept" : "ok"
+}
+function at_boot(key) {
+    return key in boot ? boot[key] " from " from[key] : "whatever the kernel gives: no file sets it"
+}
+function overridden(key) { return from[key] != ours && ("file\t" ours) in before }
+function other_wish(key) {
+    return "another stack on this host wants another value, or something set it back: look for " key \
+        " in the other limits.tsv and in what runs here"
+}
+
+function logins(key, compare, wanted, item,   all, root, lower, got, remedy) {
+    all = login[item "/*"]
+    root = login[item "/root"]
+    if (all == "" || root == "") {
+        out("short", key, wanted, "", "declared",
+            "no file of /etc/security sets soft and hard " item " for both * and root", apply)
+        return
+    }
+    # The lower of the two is shown.
+    lower = item "/*"
+    if (holds(compare, all, wanted) && (!holds(compare, root, wanted) || holds(compare, all, root)))
+        lower = item "/root"
+    got = login[lower]
+    if (!holds(compare, got, wanted)) {
+        remedy = "take " item " out of " decides[lower] " if apply does not win over it"
+        if (decides[lower] ~ /stackctl/) remedy = apply
+        out("short", key, wanted, got, "declared", "decided by " decides[lower], remedy)
+        return
+    }
+    out(command == "apply" && got != wanted ? "kept" : "ok", key, wanted, got, "declared",
+        "decided by " decides[lower], "")
+}
+
+# extra: the property, then the units that get it. Docker and containerd are read in any case, and once.
+function unit(key, compare, wanted, extra,   w, n, i, u, p, id, live, next_start, seen, got, problem, found, same) {
+    n = split("docker.service containerd.service " extra, w, " ")
+    p = w[3]
+    same = 1
     for (i = 1; i <= n; i++) {
-        if (part[i] !~ /^[0-9]+(-[0-9]+)?$/) continue
-        if (split(part[i], ends, "-") == 1) ends[2] = ends[1]
-        for (c = ends[1] + 0; c <= ends[2] + 0; c++) into[++count] = c
+        if (i == 3 || i > 3 && (w[i] == w[1] || w[i] == w[2])) continue
+        u = w[i]
+        id = u "/" p
+        live = p == "TasksMax" ? now["tasks\t" id] : now["limit\t" id]
+        # Of soft and hard: the hard limit.
+        sub(/^[^ ]* /, "", live)
+        next_start = now["unit\t" id]
+        if (live == "" && next_start == "") {
+            if (u ~ /^telemt/) seen = seen "; " u " is not on this host, its drop-in waits for it"
+            continue
+        }
+        found += u !~ /^telemt/
+        seen = seen "; " u (live != "" ? " live " live : " does not run")
+        if (next_start != "") seen = seen ", at its next start " next_start
+        if (live != "" && (got == "" || !ge(live, got))) got = live
+        if (live != "" && !holds(compare, live, wanted))
+            problem = problem "; " u (because("limit", id) != "" ? ": " because("limit", id) : " runs with " live)
+        else if (next_start != "" && !holds(compare, next_start, wanted))
+            problem = problem "; " u " gets " next_start " at its next start"
+        if (!untouched("limit", id) || ("unit\t" id in before && before["unit\t" id] != next_start)) same = 0
     }
-    return count + 0
-}
-function grouped(hex,   out) {
-    while (length(hex) > 8) { out = "," substr(hex, length(hex) - 7) out; hex = substr(hex, 1, length(hex) - 8) }
-    return hex out
-}
-function canonical(mask) { gsub(/,/, "", mask); sub(/^0+/, "", mask); return grouped(mask == "" ? "0" : tolower(mask)) }
-# The mask of every step-th CPU of cpu[1..n], from the first-th on.
-function mask_of(cpu, n, first, step,   i, nibble, top, hex) {
-    for (i = first; i <= n; i += step) {
-        # Not 2 ^ n: an awk of busybox may come without powers.
-        nibble[int(cpu[i] / 4)] += substr("1248", cpu[i] % 4 + 1, 1)
-        if (int(cpu[i] / 4) > top) top = int(cpu[i] / 4)
-    }
-    for (i = top + 0; i >= 0; i--) hex = hex sprintf("%x", nibble[i] + 0)
-    return canonical(hex)
+    sub(/^; /, "", seen)
+    sub(/^; /, "", problem)
+    if (!found)
+        out("short", key, wanted, "", "applied", "no Docker engine on this host" (seen != "" ? "; " seen : ""),
+            "install it, then run apply again")
+    else if (systemd == "no")
+        out("short", key, wanted, got, "applied",
+            "no systemd on this host: what starts dockerd gives it its limits; " seen,
+            "give dockerd " p "=" wanted " where it is started")
+    else if (problem != "")
+        out("short", key, wanted, got, "applied", problem " (" seen ")", command != "apply" ? apply : \
+            "systemctl cat docker.service containerd.service: a later drop-in may override; then restart the unit")
+    else
+        out(command == "apply" && same && got != wanted ? "kept" : "ok", key, wanted, got, "applied", seen, "")
 }
 '
 
-# The first line of a file below /sys or /proc; nothing where it cannot be read.
-line_of() {
-    line=""
-    { IFS= read -r line <"$1" || :; } 2>/dev/null
-    [ -z "$line" ] || printf '%s\n' "$line"
-}
-
-# Cards packets really come through: the ports below a bond, VLAN or bridge that carries the default route.
-ports() {
-    for card in $(cards); do below "$card"; done | sort -u
-}
-below() {
-    found=no
-    for lower in "$ROOT/sys/class/net/$1"/lower_*; do
-        if [ -e "$lower" ]; then
-            found=yes
-            (below "${lower##*/lower_}" port)
-        fi
-    done
-    # A bridge's ports may be virtual ones too, of containers and guests.
-    if [ $found = no ] && { [ $# -eq 1 ] || [ -e "$ROOT/sys/class/net/$1/device" ]; }; then echo "$1"; fi
-}
-queues() { find "$ROOT/sys/class/net/$1/queues/" -maxdepth 1 -name "$2-*" 2>/dev/null | wc -l | tr -d ' '; }
-
-# The processors work is spread over: online, and not kept apart from the scheduler.
-online() {
-    all=$(line_of "$ROOT/sys/devices/system/cpu/online")
-    apart="$(line_of "$ROOT/sys/devices/system/cpu/isolated"),$(line_of "$ROOT/sys/devices/system/cpu/nohz_full")"
-    awk -v all="${all:-0}" -v apart="$apart" -v among="${1:-}" "$MASKS"'BEGIN {
-        n = members(apart, a); for (i = 1; i <= n; i++) skip[a[i]] = 1
-        m = members(among, b); for (i = 1; i <= m; i++) near[b[i]] = 1
-        n = members(all, c)
-        for (i = 1; i <= n; i++) if (!(c[i] in skip) && (!m || c[i] in near)) printf "%s%s", (done++ ? "," : ""), c[i]
-        print ""
-    }'
-}
-# A card's NUMA node; -1 where the machine does not say. A virtio card's is its parent's.
-node_of() {
-    for up in . ..; do
-        node=$(line_of "$ROOT/sys/class/net/$1/device/$up/numa_node")
-        [ -z "$node" ] || break
-    done
-    echo "${node:--1}"
-}
-near() {
-    node=$(node_of "$1")
-    cpus=""
-    [ "$node" -lt 0 ] || cpus=$(online "$(line_of "$ROOT/sys/devices/system/node/node$node/cpulist")")
-    [ -n "$cpus" ] || cpus=$(online)
-    echo "$cpus"
-}
-
-# The interrupts of a card's queues, as: number, name. Numbers change at a boot, names do not; a driver's names for
-# what else a card interrupts for are left out, unless there is nothing else.
-interrupts() {
-    {
-        for up in . ..; do
-            for file in "$ROOT/sys/class/net/$1/device/$up/msi_irqs"/*; do
-                for folder in "$ROOT/proc/irq/${file##*/}"/*/; do printf '%s\n' "$folder"; done
-            done
-        done
-        for folder in "$ROOT"/proc/irq/*/"$1"/ "$ROOT"/proc/irq/*/"$1"-*/ "$ROOT"/proc/irq/*/*-"$1"-*/; do printf '%s\n' "$folder"; done
-    } | awk -F / 'BEGIN { OFS = "\t" }
-        { name = $(NF - 1); number = $(NF - 2) }
-        number !~ /^[0-9]+$/ || name !~ /^[A-Za-z0-9@:._+-]+$/ || seen[name]++ { next }
-        {
-            kind = tolower(name); sub(/@.*/, "", kind)
-            other = kind ~ /config|control|event|async|misc|mgm|mbox|cmd|ptp|fdir/
-            if (!other && kind ~ /rx|tx|input|output|comp[0-9]|fp|ntfy|q[0-9]|-[0-9]+$/) print number, name
-            else if (!other) last = number OFS name
-            found += !other && kind ~ /rx|tx|input|output|comp[0-9]|fp|ntfy|q[0-9]|-[0-9]+$/
-        }
-        END { if (!found && last != "") print last }' | sort -n
-}
-irqbalance() { grep -qsx irqbalance "$ROOT"/proc/[0-9]*/comm; }
-
-# A card's ring sizes, receive and transmit, now and at most; `-` where it has none. `!reason` where unknown.
-rings() {
-    if ! have ethtool; then echo '!ethtool is not installed'; return; fi
-    ethtool -g "$1" 2>/dev/null | awk '
-        /^Pre-set/ { at = "max" }
-        /^Current/ { at = "now" }
-        /^[RT]X:/ { size[at, $1] = $2 ~ /^[0-9]+$/ ? $2 : "-" }
-        END { if (("now", "RX:") in size) print size["now", "RX:"], size["now", "TX:"], size["max", "RX:"], size["max", "TX:"]; else print "!this card shows no ring sizes" }'
-}
-
-# --- reading and setting them ---------------------------------------------------------------------------------------
-
-# The value of each knob that is asked for or recorded, as: kind, name, value; `!reason` where there is none.
-hardware_running() {
-    held=no
-    [ "$command" = rollback ] || ! irqbalance || held=yes
-    cat "$WORK/wishes" "$WORK/record" | awk -F '\t' '$1 ~ /^(sysfs|irq|ring)$/ && !seen[$1, $2]++ { print $1 "\t" $2 }' |
-        while IFS="$TAB" read -r kind name; do
-            case $kind in
-                sysfs)
-                    value=$(line_of "$ROOT/sys/$name")
-                    [ -n "$value" ] || { [ -e "$ROOT/sys/$name" ] && value="!it cannot be read"; } || value="!this kernel or card has no /sys/$name"
-                    ;;
-                irq)
-                    folder=$(irq_folder "$name")
-                    value="!there is no interrupt of that name"
-                    if [ $held = yes ]; then value="!irqbalance runs"; elif [ -n "$folder" ]; then value=$(line_of "$folder/smp_affinity_list"); fi
-                    ;;
-                ring)
-                    value=$(rings "$name")
-                    case $value in '!'*) ;; *) value=${value%" ${value#* * }"} ;; esac
-                    ;;
-            esac
-            printf '%s\t%s\t%s\n' "$kind" "$name" "$value"
-        done | awk -F '\t' "$MASKS"'BEGIN { OFS = "\t" } $2 ~ /_cpus$/ && $3 !~ /^!/ { $3 = canonical($3) } { print }'
-}
-irq_folder() {
-    for folder in "$ROOT"/proc/irq/*/"$1"/; do
-        [ ! -d "$folder" ] || { folder=${folder%/}; echo "${folder%/*}"; return; }
-    done
-}
-
-put_sysfs() {
-    [ -e "$ROOT/sys/$1" ] || { echo "this kernel or card has no /sys/$1"; return 1; }
-    # A mask is written as wide as the kernel shows it.
-    into "$ROOT/sys/$1" "$(awk -v value="$2" -v name="$1" -v shown="$(line_of "$ROOT/sys/$1")" "$MASKS"'BEGIN {
-        if (name ~ /_cpus$/) {
-            gsub(/,/, "", value); gsub(/,/, "", shown)
-            while (length(value) < length(shown)) value = "0" value
-            value = grouped(value)
-        }
-        print value
-    }')"
-}
-put_irq() {
-    folder=$(irq_folder "$1")
-    [ -n "$folder" ] || { echo "there is no interrupt of that name"; return 1; }
-    into "$folder/smp_affinity_list" "$2"
-}
-# Both rings in one call, because most drivers take the card's queues down and up again for it: packets are lost for
-# a moment and some drivers renew the link. The driver alone decides that; here it is only kept from happening twice,
-# and a card that has its sizes already is not touched. Before the interrupts, which some drivers place anew with it.
-put_ring() {
-    sizes=""
-    [ "${2% *}" = - ] || sizes="rx ${2% *}"
-    [ "${2#* }" = - ] || sizes="$sizes tx ${2#* }"
-    # shellcheck disable=SC2086 # words
-    ethtool -G "$1" $sizes
-}
-
-# --- what is asked, as knobs of this machine ------------------------------------------------------------------------
-
-# One word for each topic, for all stacks on this host: spread is more than off, performance than other governors.
-asked() {
-    for table in "$STACKS"/*/limits.tsv; do [ ! -f "$table" ] || cat "$table"; done | awk -F '\t' '
-        $1 == "hardware" && (!($2 in word) || $4 == "spread" || $4 == "performance" || $4 + 0 > word[$2] + 0) { word[$2] = $4 }
-        END { for (topic in word) print topic "\t" word[topic] }' | sort
-}
-
-# Knobs go to `hardware` in the form of limits.tsv, with topic and place last; what stands in the way to `obstacles`.
-hardware_wishes() {
-    : >"$WORK/hardware"
-    : >"$WORK/obstacles"
-    asked >"$WORK/asked"
-    [ -s "$WORK/asked" ] || return 0
-    ports >"$WORK/ports"
-    while IFS="$TAB" read -r topic word <&3; do
-        if [ "$topic" = governor ]; then
-            governors "$word"
-            continue
-        fi
-        [ -s "$WORK/ports" ] || obstacle "$topic" "no card carries a default route" "give the host a default route, then run this again"
-        while IFS= read -r card <&4; do "want_$topic" "$card" "$word"; done 4<"$WORK/ports"
-    done 3<"$WORK/asked"
-    cat "$WORK/hardware"
-}
-wanted() { printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$@" >>"$WORK/hardware"; }
-obstacle() { printf '%s\t%s\t%s\n' "$@" >>"$WORK/obstacles"; }
-
-governors() {
-    for file in "$ROOT"/sys/devices/system/cpu/cpufreq/policy*/scaling_governor; do
-        if [ ! -e "$file" ]; then
-            obstacle governor "there is no cpufreq on this machine: its firmware or its host sets the clock" "take host.governor out of stack.yaml"
-            return
-        fi
-        known=$(line_of "${file%/*}/scaling_available_governors")
-        case " $known " in
-            *" $1 "*) wanted sysfs "${file#"$ROOT"/sys/}" equal "$1" governor cpu ;;
-            *) obstacle governor "the kernel has no governor $1 for ${file#"$ROOT"/sys/devices/system/cpu/cpufreq/}; it lists: $known" "ask for one of these in host.governor" ;;
-        esac
-    done
-}
-want_rps() {
-    mask=0
-    [ "$2" = off ] || mask=$(awk -v all="$(online)" "$MASKS"'BEGIN { n = members(all, c); print mask_of(c, n, 1, 1) }')
-    each_queue rps "$1" rps_cpus equal "$mask"
-}
-want_rfs() {
-    # The entries are shared out; the kernel rounds up to a power of two.
-    share=$(awk -v entries="$2" -v n="$(queues "$1" rx)" 'BEGIN { if (n < 1) n = 1; for (p = 1; p * n < entries; p *= 2); print p }')
-    each_queue rfs "$1" rps_flow_cnt at-least "$share"
-}
-each_queue() {
-    count=$(queues "$2" rx) at=0
-    while [ "$at" -lt "$count" ]; do
-        wanted sysfs "class/net/$2/queues/rx-$at/$3" "$4" "$5" "$1" "$2"
-        at=$((at + 1))
-    done
-    [ "$count" -gt 0 ] || obstacle "$1" "$2 shows no receive queue" "look at /sys/class/net/$2/queues"
-}
-want_xps() {
-    if [ "$(queues "$1" tx)" -lt 2 ]; then
-        obstacle xps "$1 has one transmit queue only, so there is nothing to spread" "take host.xps out of stack.yaml"
-        return
-    fi
-    awk -v all="$(online)" -v card="$1" -v queues="$(queues "$1" tx)" "$MASKS"'BEGIN {
-        OFS = "\t"
-        n = members(all, c)
-        for (q = 0; q < queues; q++) print "sysfs", "class/net/" card "/queues/tx-" q "/xps_cpus", "equal", mask_of(c, n, q % n + 1, queues < n ? queues : n), "xps", card
-    }' >>"$WORK/hardware"
-}
-want_rings() {
-    sizes=$(rings "$1")
-    case $sizes in
-        '!ethtool'*)
-            obstacle rings "${sizes#!}" "install ethtool, then run apply again"
-            wanted ring "$1" equal max rings "$1"
-            ;;
-        '!'*) obstacle rings "$1: ${sizes#!}" "take host.rings out of stack.yaml: this card has no rings to set" ;;
-        *) wanted ring "$1" equal "${sizes#* * }" rings "$1" ;;
-    esac
-}
-want_irq() {
-    if irqbalance; then
-        # Still knobs, so that what is recorded of them stays; read as held, they are not set.
-        obstacle irq "irqbalance runs and places interrupts itself; they are left to it" "take host.irq out of stack.yaml, or stop it (systemctl disable --now irqbalance) and run apply again"
-    fi
-    interrupts "$1" >"$WORK/interrupts"
-    [ -s "$WORK/interrupts" ] || obstacle irq "$1 has no interrupts of its own here" "take host.irq out of stack.yaml"
-    # A queue's number is the last one in the name: receive and transmit of one queue meet on one CPU.
-    awk -F '\t' -v all="$(near "$1")" -v card="$1" "$MASKS"'
-        BEGIN { OFS = "\t"; n = members(all, c) }
-        {
-            name = $2; sub(/@.*/, "", name)
-            queue = NR - 1
-            if (match(name, /[0-9]+[^0-9]*$/)) queue = substr(name, RSTART) + 0
-            print "irq", $2, "equal", c[queue % n + 1], "irq", card
-        }' "$WORK/interrupts" >>"$WORK/hardware"
-}
-
-# --- hardware at boot, and what is found of it ----------------------------------------------------------------------
-
-# What gives each knob its value at boot, as: topic, rules or unit, line. udev sets what a card has from its first
-# moment, rings before it carries anything. Many drivers ask for their interrupts, and place transmit queues and
-# further receive queues, only when the card comes up: a unit sets those again once the network is up, and the
-# governor, whose driver may be loaded late. Interrupts are found by name, for numbers change.
-hardware_boot() {
-    awk -F '\t' -v ethtool="$(command -v ethtool || :)" '
-        BEGIN { OFS = "\t"; q = "\047" }
-        FILENAME ~ /\/targets$/ { value[$1 "\t" $2] = $3; next }
-        FILENAME ~ /\/obstacles$/ { held[$1] = 1; next }
-        { v = value[$1 "\t" $2]; event = "ACTION==\"add|move\", SUBSYSTEM==\"net\", KERNEL==\"" $6 "\", " }
-        $1 == "sysfs" {
-            print $5, "unit", "ExecStart=-/bin/sh -c " q "echo " v " >/sys/" $2 q
-            if (sub("^class/net/" $6 "/", "", $2)) print $5, "rules", event "ATTR{" $2 "}=\"" v "\""
-        }
-        $1 == "irq" && !($5 in held) { print $5, "unit", "ExecStart=-/bin/sh -c " q "for at in /proc/irq/*/" $2 "; do echo " v " >\"$${at%%/*}/smp_affinity_list\"; done" q }
-        $1 == "ring" && v ~ /[0-9]/ {
-            split(v, size, " ")
-            print $5, "rules", event "RUN+=\"" ethtool " -G " $6 (size[1] == "-" ? "" : " rx " size[1]) (size[2] == "-" ? "" : " tx " size[2]) "\""
-        }' "$WORK/targets" "$WORK/obstacles" "$WORK/hardware"
-}
-boot_file() {
-    case $1 in
-        rules) echo "/etc/udev/rules.d/99-zz-stackctl-$2.rules" ;;
-        # No stack's name has a dot, so no stack's own unit has this name.
-        unit) echo "/etc/systemd/system/stackctl-$2.hardware.service" ;;
-    esac
-}
-
-# The files of every stack that asks for hardware, each with the lines it asks for.
-hardware_files() {
-    [ -s "$WORK/hardware" ] || return 0
-    hardware_boot >"$WORK/boot-lines"
-    for table in "$STACKS"/*/limits.tsv; do
-        [ -f "$table" ] || continue
-        stack=${table%/limits.tsv} stack=${stack##*/}
-        for part in rules unit; do
-            awk -F '\t' -v part=$part '$1 == "hardware" { asks[$2] = 1; next } $2 == part && ($1 in asks) { print $3 }' \
-                "$table" "$WORK/boot-lines" >"$WORK/part"
-            [ -s "$WORK/part" ] || continue
-            file=$WORK/new$(boot_file $part "$stack")
-            mkdir -p "${file%/*}"
-            { "${part}_head" "$stack"; cat "$WORK/part"; } >"$file"
-            [ $part = unit ] || continue
-            mkdir -p "$WORK/new/etc/systemd/system/multi-user.target.d"
-            # A file, where `systemctl enable` would make a symlink: it is recorded and undone like all others.
-            printf '%s\n[Unit]\nWants=stackctl-%s.hardware.service\n' "$WRITTEN" "$stack" \
-                >"$WORK/new/etc/systemd/system/multi-user.target.d/99-zz-stackctl-$stack.conf"
-        done
-    done
-}
-WRITTEN="# Written by stackctl's prepare.sh apply from \`host:\` of stack.yaml; rollback takes it away."
-rules_head() { printf '%s\n' "$WRITTEN"; }
-unit_head() {
-    printf '%s\n' "$WRITTEN" "[Unit]" "Description=Cards and processors as stack $1 asks" \
-        "Wants=network-online.target" "After=network-online.target" "Before=stackctl-$1.service" "" "[Service]" "Type=oneshot"
-}
-
-# One finding for each thing this stack asks of the hardware.
 # shellcheck disable=SC2016 # $ in awk
-hardware_findings() {
-    grep -q "^hardware$TAB" "$TABLE" || return 0
-    decide
-    hardware_boot >"$WORK/boot-lines"
-    while IFS="$TAB" read -r topic part text; do
-        file=$(boot_file "$part" "$NAME")
-        grep -qsxF -e "$text" "$ROOT$file" || printf '%s\t%s does not set it at boot\n' "$topic" "$file"
-        if [ "$part" = unit ] && [ "$topic" != rps ] && [ "$topic" != rfs ] && ! systemd; then
-            printf '%s\tno systemd on this host runs %s at boot\n' "$topic" "$file"
-        fi
-    done <"$WORK/boot-lines" >"$WORK/lost"
-    awk -F '\t' -v command="$command" "$VALUES"'
-        function out(verdict, got, depth, evidence, remedy) { print verdict, "host." $2, $4, got == "" ? "-" : got, depth, evidence, remedy == "" ? "-" : remedy }
-        function plural(n) { return n == 1 ? " is" : " are" }
-        BEGIN { OFS = "\t"; apply = "on this host: sh host/prepare.sh apply" }
-        FILENAME ~ /\/trouble$/ { why[$1 "\t" $2] = $3; next }
-        FILENAME ~ /\/running$/ { now[$1 "\t" $2] = $3 ~ /^!/ ? $3 : norm($3); next }
-        FILENAME ~ /\/asked$/ { asked[$1] = $2; next }
-        FILENAME ~ /\/obstacles$/ { if (!($1 in stands)) { stands[$1] = $2; way[$1] = $3 } next }
-        FILENAME ~ /\/lost$/ { lost[$1] = $2; next }
-        FILENAME ~ /\/hardware$/ {
-            id = $1 "\t" $2; all[$5]++
-            if (index(on[$5] " ", " " $6 " ") == 0) on[$5] = on[$5] " " $6
-            if (holds($3, now[id], $4)) held[$5]++
-            else if (!($5 in bad)) { bad[$5] = now[id]; which[$5] = $2 " " (now[id] ~ /^!/ ? "cannot be set: " substr(now[id], 2) : "is " now[id] ", not " $4); reason[$5] = why[id] }
-            next
-        }
-        $1 == "hardware" {
-            t = $2
-            seen = held[t] + 0 " of " all[t] + 0 plural(all[t]) " so on" on[t]
-            if (asked[t] != $4 && !(t == "rfs" && asked[t] + 0 > $4 + 0)) out("short", "", "applied", "another stack on this host asks for " asked[t] ", which wins", "ask for the same in both stack.yaml files")
-            else if (t in stands) out("short", "", "applied", stands[t] (all[t] && held[t] ? "; " seen : ""), way[t])
-            else if (held[t] < all[t]) out("short", bad[t] ~ /^!/ ? "" : bad[t], "applied", seen "; " which[t] (reason[t] != "" ? ": " reason[t] : ""), reason[t] != "" ? "read the reason; if it stays, take host." t " out of stack.yaml" : command == "apply" ? "look for what sets it back (tuned, irqbalance, the driver), or take host." t " out of stack.yaml" : apply)
-            else if (t in lost) out("short", $4, "declared", seen " now, but " lost[t], lost[t] ~ /^no systemd/ ? "run prepare.sh apply at every boot, after the network is up" : apply)
-            else out("ok", $4, "applied", seen "; at boot too", "")
-        }' "$WORK/trouble" "$WORK/running" "$WORK/asked" "$WORK/obstacles" "$WORK/lost" "$WORK/hardware" "$TABLE"
+SHOW='
+# Findings for people. A remedy that many lines share is said once, below them.
+
+{
+    printf "%-6s %-52s %s", $1, $2, $4
+    if ($4 != $3 && $3 != "-") printf "  (wanted %s)", $3
+    print ""
+    count[$1]++
 }
-
-# --- hardware: figures, and advice where the figures call for it ----------------------------------------------------
-
-# figure TOPIC FIGURES ADVICE: advice may be empty.
-figure() { printf '%s\t%s\t%s\n' "$1" "$2" "$3"; }
-
-hardware_advice() {
-    ports >"$WORK/ports"
-    processors=$(online | awk -F , '{ print NF }')
-    {
-        while IFS= read -r card; do card_figures "$card"; done <"$WORK/ports"
-        governor_figures
-        softnet_figures
-    } >"$WORK/figures"
-    # With nothing to advise one line says so; else each figure has its line, and its advice where there is one.
-    awk -F '\t' -v porcelain=$porcelain -v cards="$(tr '\n' ' ' <"$WORK/ports")" -v cpus="$processors" '
-        function line(topic, text) { if (porcelain == "yes") print "advice\t" topic "\t" text; else print "hardware " topic ": " text }
-        { topic[NR] = $1; text[NR] = $2; advice[NR] = $3; some += $3 != "" }
-        $1 ~ / queues$/ { brief = brief "; " $1 ": " $2 }
-        $1 == "softnet" { brief = brief "; " $2 }
-        END {
-            if (!some) line("all", "nothing to advise for " (cards == "" ? "no card with a default route, " : cards "and ") cpus " CPU" (cpus == 1 ? "" : "s") brief)
-            else for (i = 1; i <= NR; i++) line(topic[i], text[i] (advice[i] != "" ? ". " advice[i] : ""))
-        }' "$WORK/figures"
+$1 != "ok" && $1 != "kept" {
+    print "         seen: " $6
+    if ($7 ~ /stackctl host apply/) shared = $7
+    else if ($7 != "-") print "         do:   " $7
 }
-
-card_figures() {
-    net=$ROOT/sys/class/net/$1
-    rx=$(queues "$1" rx) tx=$(queues "$1" tx)
-    driver=$(readlink "$net/device/driver" 2>/dev/null || :)
-    speed=$(line_of "$net/speed")
-    case $speed in '' | -*) speed="speed not known" ;; *) speed="$speed Mb/s" ;; esac
-    if [ -n "$driver" ]; then driver="driver ${driver##*/}"; else driver="no driver of its own"; fi
-    figure "$1" "$driver, $speed" ""
-    steering_figures "$1"
-    ring_figures "$1"
-    interrupt_figures "$1"
+END {
+    if (shared != "") print "do: " shared
+    for (verdict in count) line = line (line == "" ? "" : ", ") count[verdict] " " verdict
+    if (line != "") print line
 }
-# Several values of one kind of file, each named once.
-distinct() { cat "$@" 2>/dev/null | sort -u | tr '\n' ' ' | sed 's/ $//'; }
+'
 
-# Queues, and what shares their work out.
-steering_figures() {
-    most=$(channels "$1")
-    rps=$(cat "$net"/queues/rx-*/rps_cpus 2>/dev/null | awk "$MASKS"'{ print canonical($0) }' | distinct)
-    flows=$(distinct "$net"/queues/rx-*/rps_flow_cnt)
-    xps=$(cat "$net"/queues/tx-*/xps_cpus 2>/dev/null | awk "$MASKS"'{ print canonical($0) }' | distinct)
-    entries=$(line_of "$ROOT/proc/sys/net/core/rps_sock_flow_entries")
-    text=""
-    if [ "$rx" -lt "$processors" ] && [ "$rps" = 0 ]; then
-        few="$processors CPUs but $rx receive queue$([ "$rx" -eq 1 ] || echo s): "
-        few="$few$([ "$rx" -eq 1 ] && echo "one CPU takes" || echo "$rx CPUs take") every packet"
-        case $most in
-            *[!0-9]*) more=0 ;;
-            *) more=$((most < processors ? most : processors)) ;;
-        esac
-        if [ "$more" -gt "$rx" ]; then
-            text="$few; the card can have $most: \`ethtool -L $1 combined $more\` (the link may drop for a moment), or \`host: {rps: spread}\` shares them"
-        else
-            text="$few; \`host: {rps: spread}\` shares them"
-        fi
-    fi
-    figure "$1 queues" "$rx receive and $tx transmit for $processors CPUs, at most $most" "$text"
-    text=""
-    if [ -n "$rps" ] && [ "$rps" != 0 ] && [ "${entries:-0}" = 0 ]; then
-        text="RPS picks CPUs with no regard to where a packet is read, for 0 flows are remembered; \`host: {rfs: 32768}\` sends it there"
-    fi
-    figure "$1 steering" "RPS CPUs ${rps:-not in this kernel}, RFS ${entries:-0} flows and ${flows:-0} a queue, XPS CPUs ${xps:-none: one queue}" "$text"
-}
-# The most queues a card can have, in words where it does not say.
-channels() {
-    if ! have ethtool; then echo "unknown (ethtool is not installed)"; return; fi
-    ethtool -l "$1" 2>/dev/null | awk '
-        /^Current/ { exit }
-        /^(Combined|RX):/ && $2 + 0 > most { most = $2 + 0 }
-        END { print most ? most : "unknown (the driver does not say)" }'
-}
+# shellcheck disable=SC2016 # $ in awk
+CONNTRACK_FILL='
+# How full the table of tracked connections is.
 
-ring_figures() {
-    sizes=$(rings "$1")
-    case $sizes in '!'*) figure "$1 rings" "${sizes#!}" ""; return ;; esac
-    missed=$(cat "$net"/statistics/rx_missed_errors "$net"/statistics/rx_fifo_errors 2>/dev/null | awk '{ n += $1 } END { printf "%.0f", n }')
-    figure "$1 rings" "$(printf %s "$sizes" | awk -v missed="$missed" '{ print "receive " $1 " of " $3 ", transmit " $2 " of " $4 " descriptors, " missed " packets missed" }')" \
-        "$(printf %s "$sizes" | awk -v missed="$missed" 'missed > 0 && $1 + 0 < $3 + 0 { print missed " packets found " $1 " descriptors full, and the card has " $3 "; `host: {rings: max}` uses them" }')"
+BEGIN {
+    if ((getline count < (root "nf_conntrack_count")) <= 0) exit
+    if ((getline most < (root "nf_conntrack_max")) <= 0 || most + 0 == 0) exit
+    share = int(count * 100 / most)
+    text = count " of " most " entries (" share " %)"
+    if (share >= 80)
+        text = text ": nearly full, and a full table drops new clients; " \
+            "raise limits.net.netfilter.nf_conntrack_max, or shorten its timeouts"
+    print (porcelain == "yes" ? "advice\tconntrack\t" : "conntrack: ") text
 }
-
-# Which CPUs a card's queues interrupt, how evenly, and whether these are near the card.
-interrupt_figures() {
-    interrupts "$1" >"$WORK/interrupts"
-    count=$(wc -l <"$WORK/interrupts" | tr -d ' ')
-    if irqbalance; then balance=runs; else balance="does not run"; fi
-    node=$(node_of "$1")
-    nodes=$(find "$ROOT/sys/devices/system/node" -maxdepth 1 -name 'node[0-9]*' 2>/dev/null | wc -l | tr -d ' ')
-    # Where the kernel does not tell the one CPU it chose, all that are allowed.
-    while IFS="$TAB" read -r number _; do
-        at=$(line_of "$ROOT/proc/irq/$number/effective_affinity_list")
-        [ -n "$at" ] || at=$(line_of "$ROOT/proc/irq/$number/smp_affinity_list")
-        printf '%s\n' "$at"
-    done <"$WORK/interrupts" >"$WORK/places"
-    awk -v card="$1" -v count="$count" -v cpus="$processors" -v balance="$balance" -v node="$node" -v nodes="$nodes" -v near="$(near "$1")" "$MASKS"'
-        FILENAME ~ /\/interrupts$/ && FILENAME !~ /proc\/interrupts$/ { ours[$1 ":"] = 1; next }
-        FILENAME ~ /\/places$/ { n = members($0, c); for (i = 1; i <= n; i++) used[c[i]] = 1; next }
-        FNR == 1 { for (i = 1; i <= NF; i++) cpu[i] = substr($i, 4); columns = NF; next }
-        $1 in ours { for (i = 1; i <= columns; i++) { taken[cpu[i]] += $(i + 1); all += $(i + 1) } }
-        END {
-            m = members(near, c); for (i = 1; i <= m; i++) close_by[c[i]] = 1
-            for (i = 0; i < 4096; i++) if (i in used) { list = list (n_used++ ? "," : "") i; if (!(i in close_by)) far = far (far == "" ? "" : ",") i }
-            for (i in taken) if (best == "" || taken[i] > taken[best]) best = i
-            text = count " of its queues on CPU" (n_used == 1 ? " " : "s ") (list == "" ? "unknown" : list)
-            if (all) text = text sprintf(", CPU %s took %.0f %% of %.0f", best, 100 * taken[best] / all, all)
-            text = text ", irqbalance " balance ", NUMA node " (node < 0 ? "not told" : node " with CPUs " near) " of " (nodes ? nodes : 1)
-            if (!count) text = "none of its own, irqbalance " balance
-            if (count > 1 && n_used == 1 && cpus > 1 && balance != "runs") advice = count " interrupts all go to CPU " list " of " cpus "; `host: {irq: spread}` gives each a CPU of its own"
-            else if (count && far != "" && nodes > 1 && balance != "runs") advice = "CPU" (far ~ /,/ ? "s " : " ") far " not on the card\047s node " node " take its interrupts; `host: {irq: spread}` keeps them on CPUs " near
-            print card " interrupts\t" text "\t" advice
-        }' "$WORK/interrupts" "$WORK/places" "$ROOT/proc/interrupts" 2>/dev/null || :
-}
-
-governor_figures() {
-    for file in "$ROOT"/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor; do
-        [ ! -e "$file" ] || printf '%s %s\n' "$(line_of "$file")" "$(line_of "${file%/*}/scaling_driver")"
-    done | awk '
-        { count[$1]++; cpus++
-          # These two drivers raise the clock under their powersave too.
-          if ($1 ~ /^(powersave|conservative|ondemand|userspace)$/ && $2 !~ /^(intel_pstate|amd-pstate-epp|amd_pstate_epp)$/) { slow++; word = $1 } }
-        END {
-            if (!cpus) { print "governor\tno cpufreq on this machine\t"; exit }
-            for (g in count) text = text (text == "" ? "" : ", ") count[g] " CPU" (count[g] == 1 ? "" : "s") " on " g
-            print "governor\t" text "\t" (slow ? slow " of " cpus " CPUs on " word " wait for their clock to rise at each burst; `host: {governor: performance}` keeps it up" : "")
-        }'
-}
-
-# Packets the kernel took from cards, by CPU: dropped for a full backlog, and rounds that ran out of budget.
-softnet_figures() {
-    steered=no
-    while IFS= read -r card; do
-        case $(cat "$ROOT/sys/class/net/$card"/queues/rx-*/rps_cpus 2>/dev/null | tr -d '0,\n') in '') ;; *) steered=yes ;; esac
-    done <"$WORK/ports"
-    awk -v steered=$steered -v cpus="$processors" '
-        function value(hex,   i, v) { for (i = 1; i <= length(hex); i++) v = v * 16 + index("0123456789abcdef", substr(hex, i, 1)) - 1; return v }
-        {
-            packets = value($1); all += packets; dropped += value($2); squeezed += value($3)
-            cpu = NF >= 13 ? value($13) : NR - 1
-            if (NR == 1 || packets > most) { most = packets; busiest = cpu }
-        }
-        END {
-            if (!NR) exit
-            text = sprintf("%.0f packets, %.0f dropped, %.0f rounds out of budget (time_squeeze)", all, dropped, squeezed)
-            if (all) text = text sprintf(", CPU %d took %.0f %% of them", busiest, 100 * most / all)
-            if (dropped) advice = sprintf("%.0f packets found the backlog of their CPU full: net.core.netdev_max_backlog was too small, or one CPU too busy", dropped)
-            # A quiet host says nothing of balance.
-            if (cpus > 1 && all >= 100000 && most / all > 2 / cpus && most / all > 0.75 && steered == "no") advice = advice (advice == "" ? "" : ". ") sprintf("CPU %d of %d took %.0f %% of the packets; `host: {rps: spread}` shares them", busiest, cpus, 100 * most / all)
-            if (squeezed > all / 1000 && squeezed > 100) advice = advice (advice == "" ? "" : ". ") sprintf("%.0f rounds ended with packets left: raise net.core.netdev_budget", squeezed)
-            print "softnet\t" text "\t" advice
-        }' "$ROOT/proc/net/softnet_stat" 2>/dev/null || :
-}
-
-# --- what was found, one line for each limit this stack asks of its host ---------------------------------------------
+'
 
 # Verdict, limit, wanted, got, depth, evidence, remedy; `-` where there is none.
-# shellcheck disable=SC2016 # $ in awk
 findings() {
     fresh >"$WORK/fresh"
     boot_modules >"$WORK/boot-modules"
@@ -1396,104 +1319,25 @@ findings() {
     [ -e "$WORK/record" ] || : >"$WORK/record"
     manager=no
     ! systemd || manager=yes
-    awk -F '\t' -v command="$command" -v name="$NAME" -v systemd=$manager -v cards="$(cards | tr '\n' ' ')" "$VALUES"'
-        function out(verdict, key, wanted, got, depth, evidence, remedy) {
-            print verdict, key, wanted, got == "" ? "-" : got, depth, evidence, remedy == "" ? "-" : remedy
-        }
-        function because(kind, id) { return (kind "\t" id) in why ? why[kind "\t" id] : "" }
-        function untouched(kind, id) { return !((kind "\t" id) in before) || before[kind "\t" id] == set_to[kind "\t" id] }
-        BEGIN { OFS = "\t"; ours = "/etc/sysctl.d/99-zz-stackctl-" name ".conf"; apply = "on this host: `sh host/prepare.sh apply` in the rendered folder, or `stackctl host apply`" }
-        FILENAME ~ /\/record$/ { before[$1 "\t" $2] = norm($3); set_to[$1 "\t" $2] = norm($4); next }
-        FILENAME ~ /\/running$/ { now[$1 "\t" $2] = $3 ~ /^!/ ? $3 : norm($3); next }
-        FILENAME ~ /\/boot$/ { boot[$1] = $2; from[$1] = $3; next }
-        FILENAME ~ /\/fresh$/ { fresh[$1] = norm($2); next }
-        FILENAME ~ /\/boot-modules$/ { early[$1] = 1; next }
-        FILENAME ~ /\/logins$/ { login[$1] = norm($2); decides[$1] = $3; next }
-        FILENAME ~ /\/trouble$/ { why[$1 "\t" $2] = $3; next }
-        $1 == "sysctl" { sysctl($2, $3, norm($4), $5) }
-        $1 == "login" { logins($2, $3, norm($4), $6) }
-        $1 == "unit" { unit($2, $3, norm($4), $6) }
-
-        function sysctl(key, compare, wanted, module,   cur, seen, n, c, i, bad) {
-            cur = now["sysctl\t" key]
-            seen = "running " (cur ~ /^!/ ? "unreadable" : cur)
-            if (because("module", module) != "") { out("short", key, wanted, cur ~ /^!/ ? "" : cur, "applied", "module " module ": " because("module", module), "run a kernel that has " module ", or take limits." key " out of the stack by giving it the value this host has"); return }
-            if (cur == "" || cur ~ /^!/) { out("short", key, wanted, "", "applied", substr(cur, 2) (module != "-" ? "; its module " module " is not loaded" : ""), apply); return }
-            if (because("sysctl", key) != "") { out("short", key, wanted, cur, "applied", because("sysctl", key), "read the reason; where the kernel has a lower ceiling, set limits." key " to what it takes"); return }
-            if (!holds(compare, cur, wanted)) { out("short", key, wanted, cur, "applied", seen "; at boot " at_boot(key), command == "apply" ? other_wish(key) : apply); return }
-            if (key == "net.core.default_qdisc") {
-                n = split(cards, c, " ")
-                for (i = 1; i <= n; i++) if (now["qdisc\t" c[i]] != wanted) {
-                    bad = because("qdisc", c[i])
-                    out("short", key, wanted, cur, "effective", "card " c[i] " has " now["qdisc\t" c[i]] (bad != "" ? ": " bad : ", put there before the default was set"), bad != "" ? "tc qdisc replace dev " c[i] " root " wanted : apply); return
-                }
-                if (n) seen = seen ", and on " cards
-            }
-            if (!(key in boot)) {
-                if (key in fresh && holds(compare, fresh[key], wanted)) out(kept(compare, key, cur, wanted), key, wanted, cur, "applied", seen "; no file sets it at boot, and a new network namespace has " fresh[key] ": the kernel itself gives it", "")
-                else out("short", key, wanted, cur, "declared", seen " holds now, but no file sets it at boot", apply)
-                return
-            }
-            if (!holds(compare, boot[key], wanted)) {
-                out("short", key, wanted, cur, "declared", seen " holds now, but at boot " at_boot(key), from[key] != ours && (("file\t" ours) in before) ? "take " key " out of " from[key] ", which overrides " ours : apply); return
-            }
-            if (module != "-" && !(module in early)) { out("short", key, wanted, cur, "declared", seen " holds now, but its module " module " is not loaded at boot before sysctl.d is applied", apply); return }
-            out(kept(compare, key, cur, wanted), key, wanted, cur, "applied", seen "; at boot " at_boot(key), "")
-        }
-        function kept(compare, key, cur, wanted) { return command == "apply" && compare != "equal" && cur != wanted && untouched("sysctl", key) ? "kept" : "ok" }
-        function at_boot(key) { return key in boot ? boot[key] " from " from[key] : "whatever the kernel gives: no file sets it" }
-        function other_wish(key) { return "another stack on this host wants another value, or something set it back: look for " key " in the other limits.tsv and in what runs here" }
-
-        function logins(key, compare, wanted, item,   all, root, low, got) {
-            all = login[item "/*"]; root = login[item "/root"]
-            low = item (holds(compare, all, wanted) && (!holds(compare, root, wanted) || holds(compare, all, root)) ? "/root" : "/*")
-            got = login[low]
-            if (all == "" || root == "") out("short", key, wanted, "", "declared", "no file of /etc/security sets soft and hard " item " for both * and root", apply)
-            else if (!holds(compare, got, wanted)) out("short", key, wanted, got, "declared", "decided by " decides[low], decides[low] ~ /stackctl/ ? apply : "take " item " out of " decides[low] " if apply does not win over it")
-            else out(command == "apply" && got != wanted ? "kept" : "ok", key, wanted, got, "declared", "decided by " decides[low], "")
-        }
-
-        function unit(key, compare, wanted, extra,   w, n, i, u, p, id, live, atboot, seen, got, problem, found, same) {
-            n = split("docker.service containerd.service " extra, w, " ")
-            p = w[3]
-            same = 1
-            for (i = 1; i <= n; i++) {
-                if (i == 3 || i > 3 && (w[i] == w[1] || w[i] == w[2])) continue
-                u = w[i]; id = u "/" p
-                live = p == "TasksMax" ? now["tasks\t" id] : now["limit\t" id]
-                sub(/^[^ ]* /, "", live)
-                atboot = now["unit\t" id]
-                if (live == "" && atboot == "") { if (u ~ /^telemt/) seen = seen "; " u " is not on this host, its drop-in waits for it"; continue }
-                found += u !~ /^telemt/
-                seen = seen "; " u (live != "" ? " live " live : " does not run") (atboot != "" ? ", at its next start " atboot : "")
-                if (live != "" && (got == "" || !ge(live, got))) got = live
-                if (live != "" && !holds(compare, live, wanted)) problem = problem "; " u (because("limit", id) != "" ? ": " because("limit", id) : " runs with " live)
-                else if (atboot != "" && !holds(compare, atboot, wanted)) problem = problem "; " u " gets " atboot " at its next start"
-                if (!untouched("limit", id) || ("unit\t" id in before && before["unit\t" id] != atboot)) same = 0
-            }
-            sub(/^; /, "", seen); sub(/^; /, "", problem)
-            if (!found) out("short", key, wanted, "", "applied", "no Docker engine on this host" (seen != "" ? "; " seen : ""), "install it, then run apply again")
-            else if (systemd == "no") out("short", key, wanted, got, "applied", "no systemd on this host: what starts dockerd gives it its limits; " seen, "give dockerd " p "=" wanted " where it is started")
-            else if (problem != "") out("short", key, wanted, got, "applied", problem " (" seen ")", command == "apply" ? "systemctl cat docker.service containerd.service: a later drop-in may override; then restart the unit" : apply)
-            else out(command == "apply" && same && got != wanted ? "kept" : "ok", key, wanted, got, "applied", seen, "")
-        }' "$WORK/record" "$WORK/running" "$WORK/boot" "$WORK/fresh" "$WORK/boot-modules" "$WORK/logins" "$WORK/trouble" "$TABLE"
+    awk -F '\t' -v command="$command" -v name="$NAME" -v systemd=$manager -v cards="$(cards | tr '\n' ' ')" \
+        "$VALUES$FINDINGS" "$WORK/record" "$WORK/running" "$WORK/boot" "$WORK/fresh" "$WORK/boot-modules" \
+        "$WORK/logins" "$WORK/trouble" "$TABLE"
     hardware_findings
 }
 
 # What rollback could not put back.
 left_findings() {
-    awk -F '\t' 'BEGIN { OFS = "\t" } { print "short", $2, "-", "-", "applied", "left as it is: " $3, $1 == "module" ? "reboot, or run rollback again once nothing uses it" : "set it by hand if you want another value" }' "$WORK/left"
+    awk -F '\t' 'BEGIN { OFS = "\t" }
+        {
+            remedy = "set it by hand if you want another value"
+            if ($1 == "module") remedy = "reboot, or run rollback again once nothing uses it"
+            print "short", $2, "-", "-", "applied", "left as it is: " $3, remedy
+        }' "$WORK/left"
 }
 
 # How full the table of tracked connections is: a full one drops every new client.
 conntrack_fill() {
-    awk -v root="$ROOT/proc/sys/net/netfilter/" -v porcelain=$porcelain 'BEGIN {
-        if ((getline count < (root "nf_conntrack_count")) <= 0 || (getline most < (root "nf_conntrack_max")) <= 0 || most + 0 == 0) exit
-        share = int(count * 100 / most)
-        text = count " of " most " entries (" share " %)"
-        if (share >= 80) text = text ": nearly full, and a full table drops new clients; raise limits.net.netfilter.nf_conntrack_max, or shorten its timeouts"
-        print (porcelain == "yes" ? "advice\tconntrack\t" : "conntrack: ") text
-    }'
+    awk -v root="$ROOT/proc/sys/net/netfilter/" -v porcelain=$porcelain "$CONNTRACK_FILL"
 }
 
 # Shows $WORK/findings; fails if any is not as wanted. Not read from a pipe: there a writer that dies goes unseen.
@@ -1502,12 +1346,7 @@ show() {
         sed "s/^/finding$TAB/" "$WORK/findings"
     else
         # A remedy that many lines share is said once, below them.
-        awk -F '\t' '{
-            printf "%-6s %-52s %s%s\n", $1, $2, $4, ($4 == $3 || $3 == "-" ? "" : "  (wanted " $3 ")")
-            if ($1 != "ok" && $1 != "kept") { print "         seen: " $6; if ($7 ~ /stackctl host apply/) shared = $7; else if ($7 != "-") print "         do:   " $7 }
-            n[$1]++
-        }
-        END { if (shared != "") print "do: " shared; line = ""; for (v in n) line = line (line == "" ? "" : ", ") n[v] " " v; if (line != "") print line }' "$WORK/findings"
+        awk -F '\t' "$SHOW" "$WORK/findings"
     fi
     ! grep -q "^short$TAB" "$WORK/findings"
 }
@@ -1533,9 +1372,18 @@ check() {
 apply() {
     sound_record
     [ $dry = yes ] || { mkdir -p "$STACKS"; recover; [ -d "$BEFORE" ] || mkdir -p "$BEFORE"; }
-    if [ $dry = yes ]; then rm -rf "${STACKS:?}/$NAME"; mkdir "$STACKS/$NAME"; cp -R "$TABLE" "$HERE/etc" "$STACKS/$NAME/"; else adopt; fi
+    if [ $dry = yes ]; then
+        rm -rf "${STACKS:?}/$NAME"
+        mkdir "$STACKS/$NAME"
+        cp -R "$TABLE" "$HERE/etc" "$STACKS/$NAME/"
+    else
+        keep_hardware
+        adopt
+    fi
     # Modules first: they bring keys, which have to be read before anything is decided about them.
-    for key in $(unrecorded); do say "the record of $key is gone: what it is now counts as what was there before"; done
+    for key in $(unrecorded); do
+        say "the record of $key is gone: what it is now counts as what was there before"
+    done
     gather
     decide
     grep "^[a-z]*${TAB}module$TAB" "$WORK/actions" >"$WORK/modules" || :
@@ -1555,7 +1403,8 @@ apply() {
     act
     enable_units
     recorded | cut -f 1,2 >"$WORK/recorded"
-    [ $dry = yes ] || cmp -s "$WORK/recorded" "$STACKS/$NAME/recorded" || whole "$STACKS/$NAME/recorded" <"$WORK/recorded"
+    [ $dry = yes ] || cmp -s "$WORK/recorded" "$STACKS/$NAME/recorded" ||
+        whole "$STACKS/$NAME/recorded" <"$WORK/recorded"
     if [ ! -s "$WORK/changes" ]; then say "nothing to change"; fi
     [ $dry = no ] || finish 0
     [ ! -s "$WORK/changes" ] || gather
@@ -1568,8 +1417,11 @@ apply() {
 rollback() {
     if [ ! -d "$STATE/stacks" ] && [ ! -d "$BEFORE" ]; then
         for file in "$ROOT"/etc/sysctl.d/99-zz-stackctl-*.conf "$ROOT"/etc/modules-load.d/stackctl-*.conf; do
-            # With the record's folder there, a kill cut off an apply that had done nothing yet, or a rollback at its end.
-            [ ! -e "$file" ] || [ -d "${STATE%/*}" ] || die "there is no record on this host of what was there before, but $file is" "delete the files named *stackctl* below /etc by hand, then reboot"
+            # Where the record's folder is there, a kill ended an apply that had done nothing yet, or a rollback that
+            # had done all.
+            [ ! -e "$file" ] || [ -d "${STATE%/*}" ] ||
+                die "there is no record on this host of what was there before, but $file is" \
+                    "delete the files named *stackctl* below /etc by hand, then reboot"
         done
         say "nothing is recorded on this host: there is nothing to put back"
         [ $dry = yes ] || sweep

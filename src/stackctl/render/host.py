@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cache
@@ -15,6 +16,35 @@ from stackctl.plan import Plan, Requirement, Written
 from stackctl.render.text import environment, reason
 
 SCRIPT = "host/prepare.sh"
+HARDWARE_SCRIPT = "host/hardware.sh"
+
+PREPARE_PARTS = (
+    "start.sh",
+    "record.sh",
+    "hardware.sh",
+    "observe.sh",
+    "boot.sh",
+    "decide.sh",
+    "files.sh",
+    "act.sh",
+    "findings.sh",
+    "commands.sh",
+)
+"""The parts of prepare.sh in render/prepare/, in their order: the first reads the arguments and the
+last runs the command. hardware.sh, which finds the second script, needs the record."""
+
+HARDWARE_PARTS = (
+    "hardware/start.sh",
+    "hardware/cards.sh",
+    "hardware/wishes.sh",
+    "hardware/boot.sh",
+    "hardware/advice.sh",
+)
+"""The parts of hardware.sh, in their order."""
+
+_PROGRAM = re.compile(
+    r"^# awk program (?P<variable>[A-Z_]+): (?P<file>[a-z_]+\.awk)\n", re.MULTILINE
+)
 
 RFS_TABLE = "net.core.rps_sock_flow_entries"
 
@@ -39,6 +69,8 @@ def host_files(plan: Plan) -> dict[str, str]:
         "host/limits.tsv": limits_table(plan),
         SCRIPT: prepare_script(),
     }
+    if any(_hardware(plan)):
+        files[HARDWARE_SCRIPT] = hardware_script()
     for unit in sorted({w.where for _, w in plan.written(HOST, Place.SYSTEMD)}):
         # 99-zz: of several drop-ins the last by name wins.
         files[f"host/etc/systemd/system/{unit}.d/99-zz-stackctl-{plan.name}.conf"] = _file(
@@ -53,12 +85,32 @@ def host_files(plan: Plan) -> dict[str, str]:
 
 @cache
 def prepare_script() -> str:
-    """The text of prepare.sh: its parts in the order of their names, the same for every stack."""
-    folder = resources.files("stackctl.render") / "prepare"
-    parts = sorted(
-        (part for part in folder.iterdir() if part.name.endswith(".sh")), key=lambda p: p.name
-    )
-    return "\n".join(part.read_text() for part in parts)
+    """The text of prepare.sh, the same for every stack."""
+    return _script(PREPARE_PARTS)
+
+
+@cache
+def hardware_script() -> str:
+    """The text of hardware.sh, the same for every stack that asks for something in `host:`."""
+    return _script(HARDWARE_PARTS)
+
+
+def _script(parts: tuple[str, ...]) -> str:
+    return "\n".join(_part(part) for part in parts)
+
+
+def _part(name: str) -> str:
+    """A part of a script, with its awk programs as shell variables where comments name them."""
+    source = resources.files("stackctl.render") / "prepare"
+    folder = source / name.rpartition("/")[0]
+
+    def program(match: re.Match[str]) -> str:
+        text = (folder / match["file"]).read_text()
+        if "'" in text:
+            raise ValueError(f"{match['file']}: a single quote would end the program; write \\047")
+        return f"# shellcheck disable=SC2016 # $ in awk\n{match['variable']}='\n{text}'\n"
+
+    return _PROGRAM.sub(program, (source / name).read_text())
 
 
 def limits_table(plan: Plan) -> str:

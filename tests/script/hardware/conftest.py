@@ -181,6 +181,7 @@ class Machine:
         """
         stack = {"name": name, "connections": 1000, "network": "host", "host": host}
         made = self.folder / "render" / name
+        shutil.rmtree(made, ignore_errors=True)
         for path, text in host_files(make_plan(Stack.model_validate(stack))).items():
             (made / path).parent.mkdir(parents=True, exist_ok=True)
             kept = text if whole or path != "host/limits.tsv" else _of_hardware(text)

@@ -6,6 +6,9 @@ import shutil
 
 from .conftest import QUEUE_INTERRUPTS, Machine
 
+ASKS = {"rps": "off"}
+"""What has hardware.sh rendered and leaves this machine as it is."""
+
 
 def balanced(machine: Machine) -> None:
     """A machine there is nothing to say of: two CPUs for two queues, each with its own."""
@@ -16,18 +19,18 @@ def balanced(machine: Machine) -> None:
 
 def test_a_machine_without_fault_gets_one_line(machine: Machine) -> None:
     balanced(machine)
-    advice = machine.run("check", {}).advice()
+    advice = machine.run("check", ASKS).advice()
     assert list(advice) == ["all"]
     assert advice["all"].startswith("nothing to advise for nic0 and 2 CPUs; nic0 queues: 2 receive")
     assert "0 dropped" in advice["all"]
 
 
 def test_apply_advises_as_check_does(machine: Machine) -> None:
-    assert machine.run("apply", {}).advice() == machine.run("check", {}).advice() != {}
+    assert machine.run("apply", ASKS).advice() == machine.run("check", ASKS).advice() != {}
 
 
 def test_figures_of_the_card(machine: Machine) -> None:
-    advice = machine.run("check", {}).advice()
+    advice = machine.run("check", ASKS).advice()
     assert advice["nic0"] == "driver virtio_net, 10000 Mb/s"
     assert advice["nic0 queues"].startswith("2 receive and 2 transmit for 4 CPUs, at most 2. ")
     assert "RPS CPUs 0, RFS 0 flows and 0 a queue, XPS CPUs 0" in advice["nic0 steering"]
@@ -42,7 +45,7 @@ def test_figures_of_the_card(machine: Machine) -> None:
 
 def test_fewer_queues_than_cpus(machine: Machine) -> None:
     shutil.rmtree(machine.root / "sys/class/net/nic0/queues/rx-1")
-    text = machine.run("check", {}).advice()["nic0 queues"]
+    text = machine.run("check", ASKS).advice()["nic0 queues"]
     assert "4 CPUs but 1 receive queue: one CPU takes every packet" in text
     # This card's `ethtool -l` has a second one.
     assert "`ethtool -L nic0 combined 2`" in text
@@ -53,9 +56,9 @@ def test_fewer_queues_than_cpus(machine: Machine) -> None:
 
 def test_interrupts_on_one_cpu(machine: Machine) -> None:
     advised = "4 interrupts all go to CPU 0 of 4; `host: {irq: spread}`"
-    assert advised in machine.run("check", {}).advice()["nic0 interrupts"]
+    assert advised in machine.run("check", ASKS).advice()["nic0 interrupts"]
     machine.write("proc/700/comm", "irqbalance\n")
-    text = machine.run("check", {}).advice()["nic0 interrupts"]
+    text = machine.run("check", ASKS).advice()["nic0 interrupts"]
     assert "irqbalance runs" in text
     assert "host:" not in text
 
@@ -65,14 +68,14 @@ def test_interrupts_far_from_the_card(machine: Machine) -> None:
     machine.write("sys/devices/system/node/node0/cpulist", "0-1\n")
     machine.write("sys/devices/system/node/node1/cpulist", "2-3\n")
     machine.write("proc/irq/41/effective_affinity_list", "2\n")
-    text = machine.run("check", {}).advice()["nic0 interrupts"]
+    text = machine.run("check", ASKS).advice()["nic0 interrupts"]
     assert "NUMA node 1 with CPUs 2,3 of 2" in text
     assert "CPU 0 not on the card's node 1" in text
 
 
 def test_missed_packets_call_for_larger_rings(machine: Machine) -> None:
     machine.write("sys/class/net/nic0/statistics/rx_missed_errors", "73\n")
-    text = machine.run("check", {}).advice()["nic0 rings"]
+    text = machine.run("check", ASKS).advice()["nic0 rings"]
     assert "73 packets found 256 descriptors full, and the card has 4096" in text
     machine.run("apply", {"rings": "max"})
     assert "host:" not in machine.run("check", {"rings": "max"}).advice()["nic0 rings"]
@@ -91,11 +94,11 @@ def test_rps_without_flows(machine: Machine) -> None:
 
 def test_slow_governors_are_counted(machine: Machine) -> None:
     machine.with_cpufreq()
-    text = machine.run("check", {}).advice()["governor"]
+    text = machine.run("check", ASKS).advice()["governor"]
     assert text.startswith("4 CPUs on powersave. 4 of 4 CPUs on powersave wait")
     for cpu in range(4):
         machine.write(f"sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_driver", "intel_pstate\n")
-    assert machine.run("check", {}).advice()["governor"] == "4 CPUs on powersave"
+    assert machine.run("check", ASKS).advice()["governor"] == "4 CPUs on powersave"
 
 
 def test_softnet_is_summed_over_cpus(machine: Machine) -> None:
@@ -105,7 +108,7 @@ def test_softnet_is_summed_over_cpus(machine: Machine) -> None:
         f"{a:08x} {b:08x} {c:08x} " + "00000000 " * 9 + f"{d:08x}\n" for a, b, c, d in rows
     )
     machine.write("proc/net/softnet_stat", text)
-    said = machine.run("check", {}).advice()["softnet"]
+    said = machine.run("check", ASKS).advice()["softnet"]
     assert said.startswith("1004095 packets, 17 dropped, 2 rounds out of budget")
     assert "17 packets found the backlog of their CPU full" in said
     assert "CPU 3 of 4 took 100 % of the packets; `host: {rps: spread}`" in said
@@ -114,5 +117,12 @@ def test_softnet_is_summed_over_cpus(machine: Machine) -> None:
 def test_a_host_without_a_card_is_no_fault(machine: Machine) -> None:
     (machine.root / "proc/net/route").unlink()
     shutil.rmtree(machine.root / "sys/class/net")
-    advice = machine.run("check", {}).advice()
+    advice = machine.run("check", ASKS).advice()
     assert advice["all"].startswith("nothing to advise for no card with a default route, 4 CPUs")
+
+
+def test_a_stack_that_asks_for_nothing_has_no_second_script_and_no_advice(machine: Machine) -> None:
+    assert machine.run("check", {}).advice() == {}
+    assert not (machine.folder / "render/edge/host/hardware.sh").exists()
+    machine.run("check", ASKS)
+    assert (machine.folder / "render/edge/host/hardware.sh").exists()

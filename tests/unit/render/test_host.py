@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from stackctl.limits import TABLE, Place
 from stackctl.limits.targets import HOST
 from stackctl.limits.values import parse
 from stackctl.plan import Plan, make_plan
-from stackctl.render import render
+from stackctl.render import host, render
+from stackctl.render.host import hardware_script, host_files, prepare_script
 from stackctl.spec import Secrets, Stack
 
 NETWORKS = pytest.mark.parametrize("network", ["bridge", "host"])
@@ -111,3 +115,27 @@ def test_hardware_is_in_the_table_only_where_it_is_asked_for() -> None:
     ]
     made = lines(planned("host", host={"rfs": 4096}), SYSCTL_D)
     assert "net.core.rps_sock_flow_entries = 4096" in made
+
+
+def test_the_second_script_is_rendered_only_where_hardware_is_asked_for() -> None:
+    assert "host/hardware.sh" not in host_files(planned("host"))
+    assert "host/hardware.sh" not in host_files(planned("host", host={"rps": "keep"}))
+    assert "host/hardware.sh" in host_files(planned("host", host={"rps": "spread"}))
+
+
+@pytest.mark.parametrize("script", [prepare_script, hardware_script])
+def test_a_script_can_be_read(script: Callable[[], str]) -> None:
+    text = script()
+    assert text.startswith("#!/bin/sh\n")
+    assert [line for line in text.splitlines() if len(line) > 120] == []
+    # Each program has been put in its place.
+    assert "# awk program" not in text
+
+
+def test_every_part_and_program_is_in_a_script() -> None:
+    folder = Path(host.__file__).parent / "prepare"
+    parts = {str(path.relative_to(folder)) for path in folder.rglob("*.sh")}
+    assert parts == {*host.PREPARE_PARTS, *host.HARDWARE_PARTS}
+    rendered = prepare_script() + hardware_script()
+    for program in folder.rglob("*.awk"):
+        assert program.read_text() in rendered, program

@@ -5,7 +5,8 @@
 whole() {
     { cat >"$1.new" && { sync "$1.new" 2>/dev/null || sync; } && mv -f "$1.new" "$1"; } 2>"$WORK/why" || {
         rm -f "$1.new"
-        die "$1 cannot be written: $(tail -n 1 "$WORK/why")" "make room or make it writable, then run the same command again: it goes on where it stopped"
+        die "$1 cannot be written: $(tail -n 1 "$WORK/why")" \
+            "make room or make it writable, then run the same command again: it goes on where it stopped"
     }
 }
 
@@ -29,10 +30,13 @@ record() {
         # What was only noted, never set, may have got another value by hand since: that is what was before.
         [ "$first" != "$last" ] || first=$3
     fi
-    { [ -d "$BEFORE/$1" ] || mkdir -p "$BEFORE/$1"; } 2>"$WORK/why" || die "$BEFORE/$1 cannot be made: $(tail -n 1 "$WORK/why")" "make room in /var/lib; nothing is changed without a record"
+    { [ -d "$BEFORE/$1" ] || mkdir -p "$BEFORE/$1"; } 2>"$WORK/why" ||
+        die "$BEFORE/$1 cannot be made: $(tail -n 1 "$WORK/why")" \
+            "make room in /var/lib; nothing is changed without a record"
     { printf 'before %s\nset %s\nend\n' "$first" "$4" >"$ITEM.new" && mv -f "$ITEM.new" "$ITEM"; } 2>"$WORK/why" || {
         rm -f "$ITEM.new"
-        die "$ITEM cannot be written: $(tail -n 1 "$WORK/why")" "make room in /var/lib, then run the same command again: it goes on where it stopped"
+        die "$ITEM cannot be written: $(tail -n 1 "$WORK/why")" \
+            "make room in /var/lib, then run the same command again: it goes on where it stopped"
     }
 }
 # Before the first of the things recorded is touched.
@@ -65,7 +69,8 @@ sound_record() {
         close(file)
         if (n != 3 || good != 3) { print file; exit }
     }')
-    [ -z "$bad" ] || die "the record $bad is damaged; nothing was changed" "if it can't be mended, delete it: what it belongs to is then left as it is, and named"
+    [ -z "$bad" ] || die "the record $bad is damaged; nothing was changed" \
+        "if it can't be mended, delete it: what it belongs to is then left as it is, and named"
     if [ -n "$(ls -A "$STATE/stacks" 2>/dev/null)" ] && [ ! -d "$BEFORE" ]; then
         die "the record $BEFORE is gone, so what was there before is not known; nothing was changed" \
             "to leave the preparation: delete $STATE and the files named *stackctl* below /etc, then reboot"
@@ -102,9 +107,12 @@ adopt() {
     fi
     rm -rf "$STACKS/.$NAME.new"
     { mkdir -p "$STACKS/.$NAME.new" && cp -R "$TABLE" "$HERE/etc" "$STACKS/.$NAME.new/" &&
-        for part in unit recorded; do [ ! -e "$STACKS/$NAME/$part" ] || cp -R "$STACKS/$NAME/$part" "$STACKS/.$NAME.new/" || exit 1; done &&
+        for part in unit recorded; do
+            [ ! -e "$STACKS/$NAME/$part" ] || cp -R "$STACKS/$NAME/$part" "$STACKS/.$NAME.new/" || exit 1
+        done &&
         : >"$STACKS/.$NAME.new/complete"; } 2>"$WORK/why" ||
-        die "the record in $STACKS cannot be written: $(tail -n 1 "$WORK/why"); nothing was changed" "make room in /var/lib, then run apply again"
+        die "the record in $STACKS cannot be written: $(tail -n 1 "$WORK/why"); nothing was changed" \
+            "make room in /var/lib, then run apply again"
     sync
     retire
     mv "$STACKS/.$NAME.new" "$STACKS/$NAME"

@@ -1,7 +1,7 @@
-# Values in awk, where every decision is made: numbers are compared as text, so that 2^63-1 stays exact.
-# shellcheck disable=SC2016 # $ in awk
-VALUES='
-# As text: awk would compare two fields that look like numbers as such, and of 2^53 and more take neighbours for equal.
+# Values: each decision is made with these. Numbers are compared as text, so that 2^63-1 stays exact.
+
+# As text: awk would compare two fields that look like numbers as such, and take neighbours of 2^53 and more for
+# equal.
 function norm(v) { gsub(/[ \t]+/, " ", v); sub(/^ /, "", v); sub(/ $/, "", v); return v "" }
 function num(v) {
     if (v ~ /^0[0-9]+$/) { sub(/^0+/, "", v); if (v == "") v = "0" }
@@ -33,4 +33,3 @@ function merge(compare, a, b,   x, y, n, i, out) {
     }
     return out
 }
-'

@@ -1,5 +1,9 @@
 # --- what this host shows now ---------------------------------------------------------------------------------------
 
+# awk program SYSCTLS: sysctls.awk
+
+# awk program UNIT_PROPERTIES: unit_properties.awk
+
 path_of() {
     old=$IFS IFS=.
     # shellcheck disable=SC2086 # split at the dots
@@ -8,21 +12,6 @@ path_of() {
     SYSCTL=$ROOT/proc/sys/$*
     IFS=$old
 }
-
-# From keys, a line each, to: key, value; `!reason` where there is none. By awk, not by the shell's read: dash reads a
-# byte at a time, and of a sysctl the kernel gives a first read alone.
-# shellcheck disable=SC2016 # $ in awk
-SYSCTLS='{
-    path = $1
-    gsub(/\./, "/", path)
-    path = root "/proc/sys/" path
-    value = "!it cannot be read"
-    if ((getline value < path) >= 0) close(path)
-    else if (system("test -e \"" path "\"") != 0) value = "!this kernel has no such key"
-    # Triples are separated by tabs, as fields are here.
-    gsub(/[ \t]+/, " ", value)
-    print $1 "\t" value
-}'
 
 # Each knob's value now, as: kind, name, value; `!reason` where there is none.
 running() {
@@ -42,9 +31,11 @@ units_running() {
     daemons >"$WORK/daemons"
     while IFS="$TAB" read -r unit pid <&3; do
         [ "$pid" -gt 0 ] || continue
-        awk -v unit="$unit" 'BEGIN { OFS = "\t" }
+        awk -v unit="$unit" '
+            BEGIN { OFS = "\t" }
             /^Max open files/ { print "limit", unit "/LimitNOFILE", $4 " " $5 }
-            /^Max processes/ { print "limit", unit "/LimitNPROC", $3 " " $4 }' "$ROOT/proc/$pid/limits" 2>/dev/null || :
+            /^Max processes/ { print "limit", unit "/LimitNPROC", $3 " " $4 }
+        ' "$ROOT/proc/$pid/limits" 2>/dev/null || :
         printf 'tasks\t%s/TasksMax\t%s\n' "$unit" "$(tasks "$pid")"
     done 3<"$WORK/daemons"
     ! systemd || awk -F '\t' '$1 != "pid" { print "unit\t" $2 "/" $1 "\t" $3 }' "$WORK/units"
@@ -53,17 +44,8 @@ units_running() {
 daemons() {
     if systemd; then
         # shellcheck disable=SC2086 # a list of names
-        systemctl show -p Id -p LoadState -p MainPID -p LimitNOFILE -p LimitNPROC -p TasksMax $UNITS 2>/dev/null | awk -F = '
-            function flush(   p) {
-                if (v["LoadState"] == "loaded") {
-                    for (p in v) if (p ~ /^(Limit(NOFILE|NPROC)|TasksMax)$/) print p "\t" v["Id"] "\t" v[p]
-                    print "pid\t" v["Id"] "\t" v["MainPID"] + 0
-                }
-                split("", v)
-            }
-            $0 == "" { flush(); next }
-            { v[$1] = substr($0, length($1) + 2) }
-            END { flush() }' >"$WORK/units"
+        systemctl show -p Id -p LoadState -p MainPID -p LimitNOFILE -p LimitNPROC -p TasksMax $UNITS 2>/dev/null |
+            awk -F = "$UNIT_PROPERTIES" >"$WORK/units"
         sed -n "s/^pid$TAB//p" "$WORK/units"
         return
     fi
@@ -77,10 +59,17 @@ daemons() {
         esac
     done | sort -t "$TAB" -k 2,2n | awk '!seen[$1]++'
 }
-pid_of() { awk -F '\t' -v unit="$1" '$1 == unit { print $2; found = 1 } END { if (!found) print 0 }' "$WORK/daemons"; }
+# The main process of a unit; 0 where it does not run.
+pid_of() {
+    awk -F '\t' -v unit="$1" '$1 == unit { print $2; found = 1 } END { if (!found) print 0 }' "$WORK/daemons"
+}
 # The lowest pids.max from a process's cgroup up to the root.
 tasks() {
-    group=$(awk -F: '$1 == 0 && $2 == "" { v2 = $3 } $2 ~ /(^|,)pids(,|$)/ { v1 = $3 } END { print v1 != "" ? "/pids" v1 : v2 }' "$ROOT/proc/$1/cgroup" 2>/dev/null || :)
+    group=$(awk -F: '
+        $1 == 0 && $2 == "" { v2 = $3 }
+        $2 ~ /(^|,)pids(,|$)/ { v1 = $3 }
+        END { print v1 != "" ? "/pids" v1 : v2 }
+    ' "$ROOT/proc/$1/cgroup" 2>/dev/null || :)
     lowest=infinity
     while [ -n "$group" ] && [ "$group" != / ]; do
         if { IFS= read -r most <"$ROOT/sys/fs/cgroup$group/pids.max"; } 2>/dev/null && [ "$most" != max ]; then

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Prepares this host for a stack, and undoes it. Rendered by stackctl; reads limits.tsv and etc/ beside itself.
 #
-#   prepare.sh check                 what holds now, what will hold after the next boot, what is wanted; changes nothing
+#   prepare.sh check                 shows what runs, what the next boot gives, and what is wanted; changes nothing
 #   prepare.sh apply [--dry-run]     records what is there, puts etc/ in place, sets what is short, and reads it back
 #   prepare.sh rollback [--dry-run]  puts back what was recorded, where it still is as apply left it
 #
-#   --porcelain                      one line a finding, fields separated by tabs
+#   --dry-run                        says what would be done, and does nothing
+#   --porcelain                      prints one line for each finding, with tabs between its fields
 #
 # Exit status: 0 all as wanted; 1 something short, or not wholly put back; 2 nothing done: usage, no root, a damaged
 # record, a file that cannot be written. The record is in /var/lib/stackctl/host.
@@ -15,6 +16,8 @@ LC_ALL=C
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL PATH
 umask 022
+
+# awk program VALUES: values.awk
 
 TAB=$(printf '\t')
 ROOT=${STACKCTL_HOST_ROOT:-}
@@ -40,7 +43,8 @@ explained() { [ -z "${WORK:-}" ] || (: >"$WORK/explained") 2>/dev/null || :; }
 leave() {
     if [ ! -e "$WORK/explained" ] && [ "$1" -lt 128 ]; then
         printf 'prepare.sh: %s stopped unfinished (status %s); what it says above is why\n' "$command" "$1" >&2
-        printf '  do: %s\n' "mend that (often: no room in /tmp or /var/lib), then run the same command again: it goes on where it stopped" >&2
+        printf '  do: mend that (often: no room in /tmp or /var/lib), then run the same command again: %s\n' \
+            "it goes on where it stopped" >&2
         set -- 2
     fi
     rm -rf "$WORK"
@@ -51,7 +55,10 @@ systemd() { [ -d "$ROOT/run/systemd/system" ] && have systemctl; }
 
 for word in "$@"; do
     case $word in
-        check | apply | rollback) [ -z "$command" ] || die "two commands: $command and $word" "give one"; command=$word ;;
+        check | apply | rollback)
+            [ -z "$command" ] || die "two commands: $command and $word" "give one"
+            command=$word
+            ;;
         --dry-run) dry=yes ;;
         --porcelain) porcelain=yes ;;
         -h | --help) usage; exit 0 ;;
@@ -79,13 +86,18 @@ trap 'exit 143' TERM HUP
 trouble() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$WORK/trouble"; }
 
 if [ $dry = no ]; then
-    [ -n "$ROOT" ] || [ "$(id -u)" -eq 0 ] || die "$command changes this machine, and you are not root" "run it as root: sudo sh $HERE/prepare.sh $command"
+    [ -n "$ROOT" ] || [ "$(id -u)" -eq 0 ] ||
+        die "$command changes this machine, and you are not root" "run it as root: sudo sh $HERE/prepare.sh $command"
     if [ "$command" = apply ] || [ -d "$STATE" ]; then
-        mkdir -p "$STATE" 2>"$WORK/why" || die "$STATE cannot be made: $(tail -n 1 "$WORK/why")" "make it writable; without a record nothing is changed"
+        mkdir -p "$STATE" 2>"$WORK/why" ||
+            die "$STATE cannot be made: $(tail -n 1 "$WORK/why")" \
+                "make it writable; without a record nothing is changed"
         chmod 700 "$STATE"
         if have flock; then
             # A redirection that fails in exec would end the shell with no word on what to do.
-            (: >>"$STATE/lock") 2>"$WORK/why" || die "$STATE/lock cannot be written: $(tail -n 1 "$WORK/why")" "make it writable and make room; nothing was changed"
+            (: >>"$STATE/lock") 2>"$WORK/why" ||
+                die "$STATE/lock cannot be written: $(tail -n 1 "$WORK/why")" \
+                    "make it writable and make room; nothing was changed"
             exec 9>>"$STATE/lock"
             flock -n 9 || die "another prepare.sh is at work on this host" "wait for it to end"
         fi

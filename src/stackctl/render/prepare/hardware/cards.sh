@@ -1,33 +1,8 @@
 # --- cards, queues and processors: read and advised on; set only where stack.yaml asks ------------------------------
 
-# Lists of CPUs and their masks in awk. A mask is compared without leading zeros: 00000000,00000003 is 3.
-# shellcheck disable=SC2016 # $ in awk
-MASKS='
-function members(list, into,   part, n, i, ends, c, count) {
-    n = split(list, part, /[, ]/)
-    for (i = 1; i <= n; i++) {
-        if (part[i] !~ /^[0-9]+(-[0-9]+)?$/) continue
-        if (split(part[i], ends, "-") == 1) ends[2] = ends[1]
-        for (c = ends[1] + 0; c <= ends[2] + 0; c++) into[++count] = c
-    }
-    return count + 0
-}
-function grouped(hex,   out) {
-    while (length(hex) > 8) { out = "," substr(hex, length(hex) - 7) out; hex = substr(hex, 1, length(hex) - 8) }
-    return hex out
-}
-function canonical(mask) { gsub(/,/, "", mask); sub(/^0+/, "", mask); return grouped(mask == "" ? "0" : tolower(mask)) }
-# The mask of every step-th CPU of cpu[1..n], from the first-th on.
-function mask_of(cpu, n, first, step,   i, nibble, top, hex) {
-    for (i = first; i <= n; i += step) {
-        # Not 2 ^ n: an awk of busybox may come without powers.
-        nibble[int(cpu[i] / 4)] += substr("1248", cpu[i] % 4 + 1, 1)
-        if (int(cpu[i] / 4) > top) top = int(cpu[i] / 4)
-    }
-    for (i = top + 0; i >= 0; i--) hex = hex sprintf("%x", nibble[i] + 0)
-    return canonical(hex)
-}
-'
+# awk program MASKS: masks.awk
+
+# awk program INTERRUPTS: interrupts.awk
 
 # The first line of a file below /sys or /proc; nothing where it cannot be read.
 line_of() {
@@ -90,18 +65,10 @@ interrupts() {
                 for folder in "$ROOT/proc/irq/${file##*/}"/*/; do printf '%s\n' "$folder"; done
             done
         done
-        for folder in "$ROOT"/proc/irq/*/"$1"/ "$ROOT"/proc/irq/*/"$1"-*/ "$ROOT"/proc/irq/*/*-"$1"-*/; do printf '%s\n' "$folder"; done
-    } | awk -F / 'BEGIN { OFS = "\t" }
-        { name = $(NF - 1); number = $(NF - 2) }
-        number !~ /^[0-9]+$/ || name !~ /^[A-Za-z0-9@:._+-]+$/ || seen[name]++ { next }
-        {
-            kind = tolower(name); sub(/@.*/, "", kind)
-            other = kind ~ /config|control|event|async|misc|mgm|mbox|cmd|ptp|fdir/
-            if (!other && kind ~ /rx|tx|input|output|comp[0-9]|fp|ntfy|q[0-9]|-[0-9]+$/) print number, name
-            else if (!other) last = number OFS name
-            found += !other && kind ~ /rx|tx|input|output|comp[0-9]|fp|ntfy|q[0-9]|-[0-9]+$/
-        }
-        END { if (!found && last != "") print last }' | sort -n
+        for folder in "$ROOT"/proc/irq/*/"$1"/ "$ROOT"/proc/irq/*/"$1"-*/ "$ROOT"/proc/irq/*/*-"$1"-*/; do
+            printf '%s\n' "$folder"
+        done
+    } | awk -F / "$INTERRUPTS" | sort -n
 }
 irqbalance() { grep -qsx irqbalance "$ROOT"/proc/[0-9]*/comm; }
 
@@ -112,7 +79,10 @@ rings() {
         /^Pre-set/ { at = "max" }
         /^Current/ { at = "now" }
         /^[RT]X:/ { size[at, $1] = $2 ~ /^[0-9]+$/ ? $2 : "-" }
-        END { if (("now", "RX:") in size) print size["now", "RX:"], size["now", "TX:"], size["max", "RX:"], size["max", "TX:"]; else print "!this card shows no ring sizes" }'
+        END {
+            if (!(("now", "RX:") in size)) print "!this card shows no ring sizes"
+            else print size["now", "RX:"], size["now", "TX:"], size["max", "RX:"], size["max", "TX:"]
+        }'
 }
 
 # --- reading and setting them ---------------------------------------------------------------------------------------
@@ -121,17 +91,25 @@ rings() {
 hardware_running() {
     held=no
     [ "$command" = rollback ] || ! irqbalance || held=yes
-    cat "$WORK/wishes" "$WORK/record" | awk -F '\t' '$1 ~ /^(sysfs|irq|ring)$/ && !seen[$1, $2]++ { print $1 "\t" $2 }' |
+    cat "$WORK/wishes" "$WORK/record" |
+        awk -F '\t' '$1 ~ /^(sysfs|irq|ring)$/ && !seen[$1, $2]++ { print $1 "\t" $2 }' |
         while IFS="$TAB" read -r kind name; do
             case $kind in
                 sysfs)
                     value=$(line_of "$ROOT/sys/$name")
-                    [ -n "$value" ] || { [ -e "$ROOT/sys/$name" ] && value="!it cannot be read"; } || value="!this kernel or card has no /sys/$name"
+                    if [ -z "$value" ]; then
+                        value="!it cannot be read"
+                        [ -e "$ROOT/sys/$name" ] || value="!this kernel or card has no /sys/$name"
+                    fi
                     ;;
                 irq)
                     folder=$(irq_folder "$name")
                     value="!there is no interrupt of that name"
-                    if [ $held = yes ]; then value="!irqbalance runs"; elif [ -n "$folder" ]; then value=$(line_of "$folder/smp_affinity_list"); fi
+                    if [ $held = yes ]; then
+                        value="!irqbalance runs"
+                    elif [ -n "$folder" ]; then
+                        value=$(line_of "$folder/smp_affinity_list")
+                    fi
                     ;;
                 ring)
                     value=$(rings "$name")

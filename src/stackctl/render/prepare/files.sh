@@ -1,53 +1,36 @@
 # --- the files below /etc -------------------------------------------------------------------------------------------
 
+# awk program COMPOSE: compose.awk
+
 # Every stack's files, with the values all stacks agree on, below $WORK/new.
-# shellcheck disable=SC2016 # $ in awk
 compose_files() {
     mkdir "$WORK/new"
     for stack in "$STACKS"/*; do
         [ -d "$stack/etc" ] || continue
         (cd "$stack" && find etc -type f) | while IFS= read -r path; do
             mkdir -p "$WORK/new/${path%/*}"
-            awk -F '\t' -v path="$path" '
-                FILENAME ~ /\/targets$/ { target[$1 "\t" $2] = $3; next }
-                path ~ /^etc\/sysctl\.d\// && /^[a-z].* = / {
-                    key = $0; sub(/ = .*/, "", key)
-                    if (("sysctl\t" key) in target) { print key " = " target["sysctl\t" key]; next }
-                }
-                path ~ /^etc\/security\// && /^[^#]/ {
-                    split($0, word, " "); split(target["login\t" word[3] "/" word[1]], pair, " ")
-                    if (word[2] == "soft" || word[2] == "hard") {
-                        value = pair[word[2] == "soft" ? 1 : 2]
-                        print word[1], word[2], word[3], value == "9223372036854775807" ? "unlimited" : value
-                        next
-                    }
-                }
-                path ~ /^etc\/systemd\// && /^[A-Z][A-Za-z]*=/ {
-                    unit = path; sub(/.*\/system\//, "", unit); sub(/\.d\/.*/, "", unit)
-                    key = $0; sub(/=.*/, "", key)
-                    id = "unit\t" unit "/" key
-                    if (id in target) { print key "=" target[id]; next }
-                }
-                { print }' "$WORK/targets" "$stack/$path" >"$WORK/new/$path"
+            awk -F '\t' -v path="$path" "$COMPOSE" "$WORK/targets" "$stack/$path" >"$WORK/new/$path"
         done
     done
     boot_unit
     hardware_files
 }
 
+no_boot_unit() { say "the unit that starts the stack at boot is not put in place: $1"; }
 # The unit that starts a stack at boot belongs to the folder it is started from.
 boot_unit() {
     [ "$command" = rollback ] || [ ! -f "$HERE/stackctl-$NAME.service" ] || {
         folder=${HERE%/host}
         if [ ! -f "$folder/compose.yaml" ] || [ "$folder" = "$HERE" ]; then
-            say "the unit that starts the stack at boot is not put in place: there is no compose.yaml in $folder. Run this from the rendered folder's host/ on the server"
+            no_boot_unit "there is no compose.yaml in $folder. Run this from the rendered folder's host/ on the server"
         else
             case $folder in
-                *[!A-Za-z0-9/._-]*) say "the unit that starts the stack at boot is not put in place: systemd would misread the folder's name, $folder" ;;
+                *[!A-Za-z0-9/._-]*) no_boot_unit "systemd would misread the folder's name, $folder" ;;
                 *)
                     mkdir -p "$STACKS/$NAME/unit" "$WORK/new/etc/systemd/system"
                     sed "s|/opt/stackctl/$NAME|$folder|g" "$HERE/stackctl-$NAME.service" >"$WORK/unit"
-                    cmp -s "$WORK/unit" "$STACKS/$NAME/unit/stackctl-$NAME.service" || whole "$STACKS/$NAME/unit/stackctl-$NAME.service" <"$WORK/unit"
+                    unit=$STACKS/$NAME/unit/stackctl-$NAME.service
+                    cmp -s "$WORK/unit" "$unit" || whole "$unit" <"$WORK/unit"
                     ;;
             esac
         fi
@@ -88,7 +71,9 @@ put_files() {
     while IFS= read -r path <&3; do
         change "write $path"
         [ $dry = no ] || continue
-        mkdir -p "$ROOT${path%/*}" 2>"$WORK/why" || die "$ROOT${path%/*} cannot be made: $(tail -n 1 "$WORK/why")" "make $ROOT/etc writable, then run this again; rollback undoes what was done so far"
+        mkdir -p "$ROOT${path%/*}" 2>"$WORK/why" ||
+            die "$ROOT${path%/*} cannot be made: $(tail -n 1 "$WORK/why")" \
+                "make $ROOT/etc writable, then run this again; rollback undoes what was done so far"
         whole "$ROOT$path" <"$WORK/new$path"
         chmod 644 "$ROOT$path"
         case $path in /etc/systemd/*) : >"$WORK/reload" ;; esac
@@ -119,7 +104,8 @@ keep_copy() {
         fi
     fi
     { mkdir -p "$STATE/files" && cp -pP "$ROOT$1" "$copy.new" && mv -f "$copy.new" "$copy"; } 2>"$WORK/why" ||
-        die "$copy cannot be written: $(tail -n 1 "$WORK/why")" "make room in /var/lib; nothing is replaced without a copy"
+        die "$copy cannot be written: $(tail -n 1 "$WORK/why")" \
+            "make room in /var/lib; nothing is replaced without a copy"
 }
 
 drop_file() {
@@ -131,7 +117,8 @@ drop_file() {
         if [ "$2" = absent ]; then change "remove $1"; else change "put back $1"; fi
         [ $dry = no ] || return 0
         if [ "$2" = absent ]; then
-            rm -f "$ROOT$1" 2>"$WORK/why" || die "$1 cannot be removed: $(tail -n 1 "$WORK/why")" "make it writable, then run this again"
+            rm -f "$ROOT$1" 2>"$WORK/why" ||
+                die "$1 cannot be removed: $(tail -n 1 "$WORK/why")" "make it writable, then run this again"
         else
             { cp -pP "$copy" "$ROOT$1.new" && mv -f "$ROOT$1.new" "$ROOT$1"; } 2>"$WORK/why" ||
                 die "$1 cannot be put back: $(tail -n 1 "$WORK/why")" "make room; the file is kept as $copy"
@@ -146,6 +133,8 @@ drop_file() {
 # Folders that apply made and that are empty again. One that somebody uses by now stays, and is theirs.
 drop_folders() {
     awk -F '\t' '$1 == "dir" { print $2 }' "$WORK/record" | sort -r | while IFS= read -r path; do
-        if [ ! -d "$ROOT$path" ] || rmdir "$ROOT$path" 2>/dev/null || [ -z "$(ls -A "$STACKS" 2>/dev/null)" ]; then forget dir "$path"; fi
+        if [ ! -d "$ROOT$path" ] || rmdir "$ROOT$path" 2>/dev/null || [ -z "$(ls -A "$STACKS" 2>/dev/null)" ]; then
+            forget dir "$path"
+        fi
     done
 }

@@ -4,7 +4,13 @@
 : >"$WORK/left"
 change() {
     echo x >>"$WORK/changes"
-    if [ $porcelain = yes ]; then printf 'change\t%s\n' "$1"; elif [ $dry = yes ]; then echo "would $1"; else echo "$1"; fi
+    if [ $porcelain = yes ]; then
+        printf 'change\t%s\n' "$1"
+    elif [ $dry = yes ]; then
+        echo "would $1"
+    else
+        echo "$1"
+    fi
 }
 left() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$WORK/left"; }
 
@@ -15,11 +21,16 @@ put() {
     trouble "$1" "$2" "${why:-the kernel refused it}"
     return 1
 }
+# Whether another module needs it.
+module_is_held() {
+    holders=$ROOT/sys/module/$1/holders
+    [ -n "$(cat "$holders/"* 2>/dev/null; ls "$holders" 2>/dev/null)" ]
+}
 put_module() {
     if [ "$2" = loaded ]; then
         have modprobe || { echo "modprobe is not installed (kmod)"; return 1; }
         modprobe "$1"
-    elif [ -n "$(cat "$ROOT/sys/module/$1/holders/"* 2>/dev/null; ls "$ROOT/sys/module/$1/holders" 2>/dev/null)" ] || ! rmmod "$1"; then
+    elif module_is_held "$1" || ! rmmod "$1"; then
         echo "the module is in use; it is gone after a boot, or run rollback again once nothing uses it"
         return 1
     fi
@@ -57,7 +68,7 @@ rounded() {
     case $value in '!'* | "$3" | "$4") ;; *) record sysctl "$2" "$3" "$value" ;; esac
 }
 
-# Records each action of decide. What is as wanted already is recorded too, and before our files can be what makes it so.
+# Records each action of decide. What is as wanted already is recorded too: before our files can be the reason for it.
 record_actions() {
     [ $dry = no ] || return 0
     while IFS="$TAB" read -r deed kind name to from <&3; do
@@ -74,7 +85,12 @@ act() {
     while IFS="$TAB" read -r deed kind name to from <&3; do
         case $deed in
             set)
-                case $from in hand:*) trouble "$kind" "$name" "somebody put ${from#hand:} there; it is left alone"; continue ;; esac
+                case $from in
+                    hand:*)
+                        trouble "$kind" "$name" "somebody put ${from#hand:} there; it is left alone"
+                        continue
+                        ;;
+                esac
                 change "set $kind $name: $from -> $to"
                 [ $dry = no ] || continue
                 if put "$kind" "$name" "$to"; then rounded "$kind" "$name" "$from" "$to"; fi
@@ -128,7 +144,8 @@ disable_units() {
         [ ! -d "$STACKS/$stack" ] || continue
         change "disable $unit"
         [ $dry = no ] || continue
-        ! systemd || systemctl --quiet disable "$unit" 2>"$WORK/why" || left enabled "$unit" "$(tail -n 1 "$WORK/why")"
+        ! systemd || systemctl --quiet disable "$unit" 2>"$WORK/why" ||
+            left enabled "$unit" "$(tail -n 1 "$WORK/why")"
         forget enabled "$unit"
     done 3<"$WORK/enabled"
 }

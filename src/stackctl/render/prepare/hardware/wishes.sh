@@ -3,7 +3,8 @@
 # One word for each topic, for all stacks on this host: spread is more than off, performance than other governors.
 asked() {
     for table in "$STACKS"/*/limits.tsv; do [ ! -f "$table" ] || cat "$table"; done | awk -F '\t' '
-        $1 == "hardware" && (!($2 in word) || $4 == "spread" || $4 == "performance" || $4 + 0 > word[$2] + 0) { word[$2] = $4 }
+        $1 != "hardware" { next }
+        !($2 in word) || $4 == "spread" || $4 == "performance" || $4 + 0 > word[$2] + 0 { word[$2] = $4 }
         END { for (topic in word) print topic "\t" word[topic] }' | sort
 }
 
@@ -19,7 +20,8 @@ hardware_wishes() {
             governors "$word"
             continue
         fi
-        [ -s "$WORK/ports" ] || obstacle "$topic" "no card carries a default route" "give the host a default route, then run this again"
+        [ -s "$WORK/ports" ] ||
+            obstacle "$topic" "no card carries a default route" "give the host a default route, then run this again"
         while IFS= read -r card <&4; do "want_$topic" "$card" "$word"; done 4<"$WORK/ports"
     done 3<"$WORK/asked"
     cat "$WORK/hardware"
@@ -30,24 +32,35 @@ obstacle() { printf '%s\t%s\t%s\n' "$@" >>"$WORK/obstacles"; }
 governors() {
     for file in "$ROOT"/sys/devices/system/cpu/cpufreq/policy*/scaling_governor; do
         if [ ! -e "$file" ]; then
-            obstacle governor "there is no cpufreq on this machine: its firmware or its host sets the clock" "take host.governor out of stack.yaml"
+            obstacle governor "there is no cpufreq on this machine: its firmware or its host sets the clock" \
+                "take host.governor out of stack.yaml"
             return
         fi
         known=$(line_of "${file%/*}/scaling_available_governors")
         case " $known " in
             *" $1 "*) wanted sysfs "${file#"$ROOT"/sys/}" equal "$1" governor cpu ;;
-            *) obstacle governor "the kernel has no governor $1 for ${file#"$ROOT"/sys/devices/system/cpu/cpufreq/}; it lists: $known" "ask for one of these in host.governor" ;;
+            *)
+                policy=${file#"$ROOT"/sys/devices/system/cpu/cpufreq/}
+                obstacle governor "the kernel has no governor $1 for $policy; it lists: $known" \
+                    "ask for one of these in host.governor"
+                ;;
         esac
     done
 }
 want_rps() {
     mask=0
-    [ "$2" = off ] || mask=$(awk -v all="$(online)" "$MASKS"'BEGIN { n = members(all, c); print mask_of(c, n, 1, 1) }')
+    if [ "$2" != off ]; then
+        mask=$(awk -v all="$(online)" "$MASKS"'BEGIN { n = members(all, c); print mask_of(c, n, 1, 1) }')
+    fi
     each_queue rps "$1" rps_cpus equal "$mask"
 }
 want_rfs() {
     # The entries are shared out; the kernel rounds up to a power of two.
-    share=$(awk -v entries="$2" -v n="$(queues "$1" rx)" 'BEGIN { if (n < 1) n = 1; for (p = 1; p * n < entries; p *= 2); print p }')
+    share=$(awk -v entries="$2" -v n="$(queues "$1" rx)" 'BEGIN {
+        if (n < 1) n = 1
+        for (share = 1; share * n < entries; share *= 2);
+        print share
+    }')
     each_queue rfs "$1" rps_flow_cnt at-least "$share"
 }
 each_queue() {
@@ -66,7 +79,10 @@ want_xps() {
     awk -v all="$(online)" -v card="$1" -v queues="$(queues "$1" tx)" "$MASKS"'BEGIN {
         OFS = "\t"
         n = members(all, c)
-        for (q = 0; q < queues; q++) print "sysfs", "class/net/" card "/queues/tx-" q "/xps_cpus", "equal", mask_of(c, n, q % n + 1, queues < n ? queues : n), "xps", card
+        step = queues < n ? queues : n
+        for (q = 0; q < queues; q++)
+            print "sysfs", "class/net/" card "/queues/tx-" q "/xps_cpus", "equal", mask_of(c, n, q % n + 1, step), \
+                "xps", card
     }' >>"$WORK/hardware"
 }
 want_rings() {
@@ -83,7 +99,8 @@ want_rings() {
 want_irq() {
     if irqbalance; then
         # Still knobs, so that what is recorded of them stays; read as held, they are not set.
-        obstacle irq "irqbalance runs and places interrupts itself; they are left to it" "take host.irq out of stack.yaml, or stop it (systemctl disable --now irqbalance) and run apply again"
+        obstacle irq "irqbalance runs and places interrupts itself; they are left to it" \
+            "take host.irq out of stack.yaml, or stop it (systemctl disable --now irqbalance) and run apply again"
     fi
     interrupts "$1" >"$WORK/interrupts"
     [ -s "$WORK/interrupts" ] || obstacle irq "$1 has no interrupts of its own here" "take host.irq out of stack.yaml"

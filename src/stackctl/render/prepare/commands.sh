@@ -13,9 +13,18 @@ check() {
 apply() {
     sound_record
     [ $dry = yes ] || { mkdir -p "$STACKS"; recover; [ -d "$BEFORE" ] || mkdir -p "$BEFORE"; }
-    if [ $dry = yes ]; then rm -rf "${STACKS:?}/$NAME"; mkdir "$STACKS/$NAME"; cp -R "$TABLE" "$HERE/etc" "$STACKS/$NAME/"; else adopt; fi
+    if [ $dry = yes ]; then
+        rm -rf "${STACKS:?}/$NAME"
+        mkdir "$STACKS/$NAME"
+        cp -R "$TABLE" "$HERE/etc" "$STACKS/$NAME/"
+    else
+        keep_hardware
+        adopt
+    fi
     # Modules first: they bring keys, which have to be read before anything is decided about them.
-    for key in $(unrecorded); do say "the record of $key is gone: what it is now counts as what was there before"; done
+    for key in $(unrecorded); do
+        say "the record of $key is gone: what it is now counts as what was there before"
+    done
     gather
     decide
     grep "^[a-z]*${TAB}module$TAB" "$WORK/actions" >"$WORK/modules" || :
@@ -35,7 +44,8 @@ apply() {
     act
     enable_units
     recorded | cut -f 1,2 >"$WORK/recorded"
-    [ $dry = yes ] || cmp -s "$WORK/recorded" "$STACKS/$NAME/recorded" || whole "$STACKS/$NAME/recorded" <"$WORK/recorded"
+    [ $dry = yes ] || cmp -s "$WORK/recorded" "$STACKS/$NAME/recorded" ||
+        whole "$STACKS/$NAME/recorded" <"$WORK/recorded"
     if [ ! -s "$WORK/changes" ]; then say "nothing to change"; fi
     [ $dry = no ] || finish 0
     [ ! -s "$WORK/changes" ] || gather
@@ -48,8 +58,11 @@ apply() {
 rollback() {
     if [ ! -d "$STATE/stacks" ] && [ ! -d "$BEFORE" ]; then
         for file in "$ROOT"/etc/sysctl.d/99-zz-stackctl-*.conf "$ROOT"/etc/modules-load.d/stackctl-*.conf; do
-            # With the record's folder there, a kill cut off an apply that had done nothing yet, or a rollback at its end.
-            [ ! -e "$file" ] || [ -d "${STATE%/*}" ] || die "there is no record on this host of what was there before, but $file is" "delete the files named *stackctl* below /etc by hand, then reboot"
+            # Where the record's folder is there, a kill ended an apply that had done nothing yet, or a rollback that
+            # had done all.
+            [ ! -e "$file" ] || [ -d "${STATE%/*}" ] ||
+                die "there is no record on this host of what was there before, but $file is" \
+                    "delete the files named *stackctl* below /etc by hand, then reboot"
         done
         say "nothing is recorded on this host: there is nothing to put back"
         [ $dry = yes ] || sweep
