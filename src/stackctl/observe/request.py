@@ -35,6 +35,9 @@ AT_ONCE = 32
 EACH = 3.0
 """Seconds for one handshake, of which a healthy stack takes hundredths."""
 
+ALSO_COUNTED = ("net.ipv4.tcp_max_orphans", "net.ipv4.tcp_mem")
+"""Bounds of what the kernel counts that are no rows of the limits table."""
+
 ANY = ("0.0.0.0", "::", "")  # noqa: S104
 
 
@@ -77,7 +80,7 @@ def request_of(
     return Request(
         version=VERSION,
         # In host mode a namespace's limits are the host's own: the host is asked for every key.
-        sysctls=sysctl_keys(*Role),
+        sysctls=(*sysctl_keys(*Role), *(ALSO_COUNTED if counters else ())),
         connections=stack.connections,
         haproxy=None if haproxy is None else _haproxy(stack, haproxy),
         replicas=_replicas(stack, [c for c in running if c.is_replica]),

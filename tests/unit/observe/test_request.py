@@ -40,6 +40,8 @@ def test_targets_are_asked_for_their_roles_keys() -> None:
     request = request_of(stack(), RUNNING, counters=True)
     assert request.connections == 250_000
     assert request.counters
+    # Fills of `diagnose` whose limits are no rows of the table.
+    assert set(request.sysctls) >= {"net.ipv4.tcp_max_orphans", "net.ipv4.tcp_mem"}
     assert request.haproxy
     (first,) = request.replicas
     haproxy = request.haproxy
