@@ -120,7 +120,7 @@ def test_who_is_not_there_is_bad_input(lab: Lab, option: str) -> None:
 
 @on_unix
 def test_no_secret_is_shown_by_the_engine_or_by_a_process(lab: Lab) -> None:
-    """While it runs, whatever the engine and /proc tell of the probe is looked at."""
+    """While it runs, whatever the engine and /proc tell of the collector is looked at."""
     seen: list[str] = []
     over = threading.Event()
 
@@ -131,7 +131,7 @@ def test_no_secret_is_shown_by_the_engine_or_by_a_process(lab: Lab) -> None:
                 all=True, filters={"label": f"io.stackctl.stack={lab.name}"},
                 ignore_removed=True,
             ):  # fmt: skip
-                if "/probe:" in container.attrs["Config"]["Image"]:
+                if "/collector:" in container.attrs["Config"]["Image"]:
                     seen.append(json.dumps(container.attrs))
                     seen.append(_process(container.attrs["State"]["Pid"]))
             time.sleep(0.02)
