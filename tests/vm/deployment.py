@@ -25,7 +25,10 @@ from .ssh import HUNG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 FOLDER = "/opt/stackctl/production"
-ASKED_ONCE = {"interval": "30m", "start_interval": "20s"}
+ASKED_ONCE = {"interval": "30m", "start_period": "30m", "start_interval": "20s"}
+"""Until a container is healthy it is asked every 20 s, and then no more: each check costs processor
+time that the load needs, and the first ones may run into their timeout while all start at once."""
+
 THREADS = 2
 OVERLAY = "emulated.yaml"
 DOUBLE = "source: double"
