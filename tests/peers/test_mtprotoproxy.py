@@ -40,10 +40,10 @@ def probed(port: int, secret: Secret, timeout: float = 2) -> LinkProbe:
 
 def cause(seen: LinkProbe) -> str:
     (address,) = seen.addresses
-    assert address.explanation is not None
-    assert address.explanation.remedy
+    assert address.cause is not None
+    assert address.cause.remedy
     assert int(exit_status(seen)) == 1
-    return address.explanation.cause
+    return address.cause.word
 
 
 def test_every_mode_gets_through(mtprotoproxy: Start, datacentre: DataCentre) -> None:
@@ -122,8 +122,8 @@ def test_a_clock_that_is_off_is_observed(
         seen = probed(port, MODES[2])
     assert cause(seen) == "clock"
     (address,) = seen.addresses
-    assert address.explanation is not None
-    found = re.search(r"about (\d+) s (behind|ahead of) the proxy", address.explanation.says)
+    assert address.cause is not None
+    found = re.search(r"about (\d+) s (behind|ahead of) the proxy", address.cause.because)
     assert found is not None
     assert abs(int(found[1]) - abs(off)) <= 2
     assert found[2] == ("behind" if off < 0 else "ahead of")

@@ -43,9 +43,9 @@ def probed(port: int, secret: Secret, timeout: float = 15) -> AddressProbe:
 
 def cause(port: int, secret: Secret, timeout: float = 15) -> str:
     seen = probed(port, secret, timeout)
-    assert seen.explanation is not None
-    assert seen.explanation.remedy
-    return seen.explanation.cause
+    assert seen.cause is not None
+    assert seen.cause.remedy
+    return seen.cause.word
 
 
 def test_every_mode_gets_through(telemt: Start, datacentre: DataCentre) -> None:
@@ -91,9 +91,9 @@ def test_a_clock_that_is_off_is_observed(telemt: Start, monkeypatch: pytest.Monk
         now = time.time
         monkeypatch.setattr(time, "time", lambda: now() - 900)
         seen = probed(port, TLS)
-    assert seen.explanation is not None
-    assert seen.explanation.cause == "clock"
-    assert "s behind the proxy's" in seen.explanation.says
+    assert seen.cause is not None
+    assert seen.cause.word == "clock"
+    assert "s behind the proxy's" in seen.cause.because
     (trial,) = [trial for trial in seen.trials if trial.name == "clock"]
     assert abs(float(trial.value) - 900) <= 2
 
@@ -123,11 +123,11 @@ def test_a_wrong_secret_is_refused_where_there_is_no_mask(telemt: Start, secret:
 def test_a_wrong_domain_is_named(telemt: Start, action: str) -> None:
     with telemt(censorship={"unknown_sni_action": action}) as port:
         seen = probed(port, replace(TLS, domain="other.example.com"))
-    assert seen.explanation is not None
-    assert seen.explanation.cause == "domain"
+    assert seen.cause is not None
+    assert seen.cause.word == "domain"
     if action == "mask":
         # The certificate says which one it should have been, and that one is tried.
-        assert f"with the domain {DOMAIN} it passes" in seen.explanation.says
+        assert f"with the domain {DOMAIN} it passes" in seen.cause.because
 
 
 @pytest.mark.parametrize(
@@ -198,6 +198,6 @@ def test_a_data_centre_that_is_mute_is_named(
 def test_a_data_centre_out_of_reach_is_named(telemt: Start, datacentre: DataCentre) -> None:
     with telemt(dc_overrides={"2": f"127.0.0.1:{free_port()}"}) as port:
         seen = probed(port, TLS)
-    assert seen.explanation is not None
-    assert seen.explanation.cause == "data-centre"
-    assert "reaches data centre 3 and not 2" in seen.explanation.says
+    assert seen.cause is not None
+    assert seen.cause.word == "data-centre"
+    assert "reaches data centre 3 and not 2" in seen.cause.because
