@@ -23,7 +23,7 @@ PRODUCTION_PICTURE ?=
 SHELL_FILES = scripts/engine images/base/build .ci/run compose/production/host/prepare.sh $(wildcard scripts/*.sh tests/vm/*.sh tests/script/host/fakes/* tests/script/host/killing/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv engine up demo down clean test lint unit coverage peers browser fuzz script integration test-vm machines bench bench-vm docs lock capture next pictures
+.PHONY: help venv engine up demo down clean test lint unit coverage peers browser fuzz script integration test-vm held machines bench bench-vm docs lock capture next pictures
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -111,20 +111,22 @@ script: venv ## prepare.sh in dash and busybox, on a folder that stands for a ho
 integration: venv ## tests against a real engine, two at a time (`make engine` first)
 	$(VENV)/bin/pytest tests/integration -n 2
 
-# Each test of tests/vm runs in one of the two. Ids name the Debian release; test_held.py has a machine of its own.
+# Ids of tests name the Debian release; test_held.py has a machine of its own, and `held` runs it.
 machines: venv ## the whole machine that `make test` has, Debian 13: prepared, rebooted, proven, rolled back
 	@$(ENGINE) tools vm
 	$(VENV)/bin/pytest tests/vm -k trixie
 
-# Both machines at once: one step of prepare.sh or systemd keeps one of the two cores busy. The second one's output
-# is shown at the end.
-test-vm: venv ## the other machines: Debian 12 with every sabotage and kill, 20,000 connections held; starts an engine as `test` does
+# One machine at a time: two emulated ones on two cores make health checks run into their timeout.
+test-vm: venv ## the other machines: Debian 12 with every sabotage and kill; starts an engine as `test` does
 	@[ $$(id -u) = 0 ] || { echo "make: building the machines needs root: run this as root (sudo make test-vm)" >&2; exit 2; }
-	@# One after the other: two emulated machines on two cores make health checks run into their timeout.
 	@$(ENGINE) status >/dev/null 2>&1 || trap '$(ENGINE) down' EXIT; \
 	trap 'exit 130' INT; trap 'exit 143' TERM; \
 	$(ENGINE) up && $(ENGINE) tools vm && \
-	$(VENV)/bin/pytest tests/vm -k bookworm && $(VENV)/bin/pytest tests/vm/test_held.py
+	$(VENV)/bin/pytest tests/vm -k bookworm
+
+held: venv ## 20,000 connections held in a machine of its own, with every limit verified (`make engine` first)
+	@$(ENGINE) tools vm
+	$(VENV)/bin/pytest tests/vm/test_held.py
 
 bench: venv ## measurements on this machine (`make engine` first)
 	$(VENV)/bin/python -m benchmarks
