@@ -12,8 +12,7 @@ from stackctl.limits.rows import RECREATE, haproxy_cfg, netns_sysctl, sysctl
 
 DENSITY = "density"
 BOUND = 65536
-"""Bytes to ask for. The kernel doubles them for its bookkeeping, and a socket may fill all of
-it."""
+"""Bytes to ask for. The kernel doubles them for its bookkeeping; a socket may fill all of it."""
 
 LINK_BOUND = 32768
 """The same for what HAProxy receives on a TCP link. With 65,536 a stalled reader pinned 0.36 MiB,
