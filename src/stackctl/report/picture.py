@@ -15,7 +15,7 @@ from stackctl.report.terminal import findings_report
 WIDTH = 148
 
 _FONT = re.compile(r"@font-face \{.*?\}", re.DOTALL)
-"""Rich names fonts on a public server; a picture in a document should ask nobody."""
+"""Rich names fonts on a public server; a picture in a document must not fetch anything."""
 
 
 def findings_svg(plan: Plan, findings: Sequence[LimitFinding]) -> str:
