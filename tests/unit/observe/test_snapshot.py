@@ -20,9 +20,9 @@ from tests.unit.observe.cases import snapshot_of
     ("output", "says"),
     [
         ("", "is not JSON"),
-        ("[]", "in version None"),
-        ("{}", "in version None"),
-        ('{"version": 1}', "in version 1, not 2"),
+        ("[]", "has version None"),
+        ("{}", "has version None"),
+        ('{"version": 1}', "has version 1, not 2"),
         ('{"version": 2, "error": "x"}', "cannot be parsed"),
         ('{"version": 2}', "cannot be parsed"),
     ],

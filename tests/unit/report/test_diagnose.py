@@ -12,7 +12,7 @@ from stackctl.report.diagnose import diagnose_document, diagnose_report
 GROWS = Growth("telemt-1", "netstat.ListenDrops", 9, 4, 2.0, "a listener dropped", ("nofile",))
 STOOD = Growth("host", "conntrack.drop", 5, 0, 0.0, "the table was full", ())
 FULL = Fill("haproxy", "clients", 95, 100, "HAProxy stops accepting", ("haproxy.maxconn",))
-EMPTY = Fill("host", "files", 1, 100, "nobody can open anything", ("fs.file-max",))
+EMPTY = Fill("host", "files", 1, 100, "no process can open a file", ("fs.file-max",))
 
 
 def shown(everything: bool = False, **parts: tuple[object, ...]) -> str:
@@ -26,8 +26,8 @@ def shown(everything: bool = False, **parts: tuple[object, ...]) -> str:
 def test_all_well() -> None:
     text = shown()
     assert "nothing is being refused, and nothing is full; the fullest is files on host, 1%" in text
-    assert "nobody can open anything" not in text
-    assert "nobody can open anything" in shown(everything=True)
+    assert "no process can open a file" not in text
+    assert "no process can open a file" in shown(everything=True)
 
 
 def test_what_grows_and_what_is_full_are_told_with_their_rows() -> None:

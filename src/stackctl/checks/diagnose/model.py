@@ -12,7 +12,7 @@ NEARLY_FULL = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A counter that stands still while all goes well.
+    """A counter that does not grow while all is well.
 
     Attributes:
         where: "host", "haproxy" or "telemt-N": whose network namespace, or whose own counter.
@@ -21,7 +21,7 @@ class Growth:
         grew: by how much between the two samples.
         per_second: the same, for each second.
         means: what it says when it moves.
-        limits: keys of the rows of THE TABLE it points at there.
+        limits: keys of the rows of the limits table that it points at there.
     """
 
     where: str
@@ -41,9 +41,9 @@ class Fill:
         where: as of a Growth.
         name: what is used.
         used: in its own unit: descriptors, entries, sockets, pages, connections.
-        of: the limit in force; 0 where anything above none is too much.
+        of: the limit in force; 0 where any use is too much.
         means: what happens at the limit.
-        limits: keys of the rows of THE TABLE that set it.
+        limits: keys of the rows of the limits table that set it.
     """
 
     where: str
@@ -55,7 +55,7 @@ class Fill:
 
     @property
     def share(self) -> float:
-        """Of the limit; 1.0 where there should be none and is some."""
+        """Share of the limit in use; 1.0 where any use is too much and there is some."""
         return self.used / self.of if self.of else float(self.used > 0)
 
     @property
