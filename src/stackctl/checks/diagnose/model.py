@@ -38,7 +38,7 @@ class FillFinding(Finding):
 
     Attributes:
         used: in its own unit: descriptors, entries, sockets, pages, connections.
-        of: the limit in force; 0 where anything above none is too much.
+        of: the limit in force; 0 where any use is too much.
         means: what happens at the limit.
         limits: keys of the rows of the limits table that set it.
     """

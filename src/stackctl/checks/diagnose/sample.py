@@ -26,17 +26,17 @@ OF_THE_HOST = (
     "net.ipv4.tcp_max_orphans",
     "net.ipv4.tcp_mem",
 )
-"""Limits of fills; the last number of a triple is the one that is enforced."""
+"""Sysctls of the host that limit fills; of a triple the last number is enforced."""
 
 OF_EACH = ("net.ipv4.tcp_max_tw_buckets",)
-"""Those that each network namespace has for itself."""
+"""Sysctls that each network namespace has for itself."""
 
 OF_ALL = ("net.netfilter.nf_conntrack_max",)
-"""Those of the host that hold in every namespace, each for itself."""
+"""Sysctls of the host that limit every namespace, each for itself."""
 
 
 def roles_of(network: str, containers: Sequence[Container]) -> dict[str, Role | None]:
-    """Whose rows count in each place; None for all, where the host's namespace is shared.
+    """Role whose rows count in each place; None for all roles, where the host's is shared.
 
     Args:
         network: "bridge" or "host".
