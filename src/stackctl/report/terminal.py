@@ -20,7 +20,7 @@ from stackctl.report.words import heading, printable, shown
 PICTURE_WIDTH = 148
 
 _FONT = re.compile(r"@font-face \{.*?\}", re.DOTALL)
-"""Rich names fonts on a public server; a picture in a document should ask nobody."""
+"""Rich names fonts on a public server; a picture in a document must not fetch anything."""
 
 FEW = 4
 """Fewer limits than this are named one by one in a note, and each with its own remedy."""

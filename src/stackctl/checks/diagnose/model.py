@@ -50,7 +50,7 @@ class FillFinding(Finding):
 
     @property
     def share(self) -> float:
-        """Of the limit; 1.0 where there should be none and is some."""
+        """Share of the limit in use; 1.0 where any use is too much and there is some."""
         return _share(self.used, self.of)
 
 

@@ -106,7 +106,7 @@ def _sysctls(
 
 
 def haproxy_readings(snapshot: Snapshot, unread: list[str]) -> dict[str, dict[str, int]]:
-    """What HAProxy says of itself, and of each replica at that replica's place."""
+    """HAProxy's numbers of itself, and its numbers of each replica at that replica's place."""
     try:
         said, asked = answers(snapshot), snapshot.haproxy
         info = parse_info(said.info.get("show info"))
@@ -130,7 +130,7 @@ def haproxy_readings(snapshot: Snapshot, unread: list[str]) -> dict[str, dict[st
 
 
 def replica_readings(snapshot: Snapshot, target: str, unread: list[str]) -> dict[str, int]:
-    """What a replica has counted of refusals."""
+    """A replica's counters of refusals."""
     try:
         return refused(snapshot, target)
     except Unread as problem:
