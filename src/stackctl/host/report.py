@@ -1,4 +1,4 @@
-"""What prepare.sh says under --porcelain → findings. Pure."""
+"""Output of prepare.sh --porcelain → findings. Pure."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class HostReport:
     Attributes:
         host: where it ran: "this host", or the ssh destination.
         command: check, apply or rollback.
-        dry: nothing was changed, `changes` are what would be.
+        dry: whether nothing was changed; then `changes` lists what would be.
         findings: one for each limit the stack asks of its host; for rollback, what was left.
-        changes: what was changed, in its order.
+        changes: what was changed, in this order.
         notes: what else the operator should know.
         advice: on the hardware, as (topic, sentence).
         status: the script's own exit status, 0 or 1.
@@ -43,16 +43,16 @@ class HostReport:
 
 
 def read_report(text: str, host: str, command: str, dry: bool) -> HostReport:
-    """The report in what prepare.sh printed.
+    """Read the report from the output of prepare.sh.
 
     Args:
-        text: its standard output under --porcelain.
+        text: its standard output with --porcelain.
         host: where it ran, for messages.
-        command: what it was told.
+        command: check, apply or rollback.
         dry: whether it was told --dry-run.
 
     Raises:
-        HostError: it was cut off before its last line, or is of another form.
+        HostError: the output was cut off before its last line, or has another form.
     """
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
@@ -62,14 +62,14 @@ def read_report(text: str, host: str, command: str, dry: bool) -> HostReport:
     if len(end) != 1 or end[0] not in {"0", "1"} or not text.rstrip().endswith(f"end\t{end[0]}"):
         last = text.strip().splitlines()[-1:] or ["nothing"]
         raise HostError(
-            f"{command} on {host} did not end; the last it said: {last[0][:200]}",
+            f"{command} on {host} did not finish; its last line: {last[0][:200]}",
             "run the same command again: it goes on where it stopped",
         )
     strange = set(found) - {"finding", "change", "note", "advice"}
     if strange:
         raise HostError(
-            f"{command} on {host} said something else: {sorted(strange)[0][:200]!r}",
-            "look at what its login shell prints; it must print nothing",
+            f"{command} on {host} printed an unknown line: {sorted(strange)[0][:200]!r}",
+            "check its login shell, which must print nothing",
         )
     return HostReport(
         host=host,
@@ -110,7 +110,7 @@ def _finding(fields: Sequence[str], host: str) -> LimitFinding:
 
 
 def _value(key: str, text: str) -> Value:
-    # A value that is not of the row's kind is what the host has, and is shown as it is.
+    # The host may have a value that is not of the row's kind; it is shown as it is.
     try:
         return parse(TABLE[key].kind, text) if key in TABLE else text
     except ValueError:

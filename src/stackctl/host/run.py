@@ -20,9 +20,9 @@ CONNECT_SECONDS = 15
 """How long ssh may take to reach a host."""
 
 SSH_FAILED = 255
-"""Status of ssh itself; whatever it runs ends with less."""
+"""Exit status of ssh itself; prepare.sh ends with a smaller one."""
 
-# One connection: the folder arrives on standard input, is run, and leaves no trace.
+# One connection: the folder arrives on standard input, its script runs, and the folder is removed.
 _REMOTE = """set -e
 d=$(mktemp -d)
 trap 'rm -rf "$d"' EXIT
@@ -36,7 +36,7 @@ exit $?
 
 
 def run(command: str, files: Mapping[str, str], ssh: str = "", *, dry: bool = False) -> HostReport:
-    """Run prepare.sh and read what it says.
+    """Run prepare.sh and read its report.
 
     Args:
         command: check, apply or rollback.
@@ -47,7 +47,7 @@ def run(command: str, files: Mapping[str, str], ssh: str = "", *, dry: bool = Fa
 
     Raises:
         HostError: the host could not be reached, or the run was cut off.
-        StackError: prepare.sh refused, and changed nothing; its own words.
+        StackError: prepare.sh refused, and changed nothing; the message is its own.
     """
     words = [command, "--porcelain", *(["--dry-run"] if dry else [])]
     if ssh:
@@ -59,14 +59,14 @@ def run(command: str, files: Mapping[str, str], ssh: str = "", *, dry: bool = Fa
     if ssh and done.returncode == SSH_FAILED:
         raise HostError(
             f"{ssh} cannot be reached: {_last(done.stderr)}",
-            f"try `ssh {ssh} true`; the host's key has to be known and yours accepted there",
+            f"try `ssh {ssh} true`; the host's key must be known here, and yours accepted there",
         )
     if done.returncode == Exit.USAGE:
         raise _refusal(done.stderr, command, host)
     if done.returncode not in {Exit.OK, Exit.SHORT} or "\nend\t" not in f"\n{done.stdout}":
         raise HostError(
             f"{command} on {host} ended with status {done.returncode}: "
-            f"{_last(done.stderr) or _last(done.stdout) or 'it said nothing'}",
+            f"{_last(done.stderr) or _last(done.stdout) or 'it printed nothing'}",
             "run the same command again: it goes on where it stopped",
         )
     return read_report(done.stdout, host, command, dry)
@@ -111,7 +111,7 @@ def _remote(
 
 
 def _remote_command(words: Sequence[str]) -> str:
-    # One argument: ssh hands it to the login shell there, whichever that is, which starts sh.
+    # One argument: ssh hands it to the login shell there, which starts sh, whatever shell it is.
     return shlex.join(["sh", "-c", _REMOTE.replace("{words}", " ".join(words))])
 
 

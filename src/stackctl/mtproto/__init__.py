@@ -1,7 +1,7 @@
-"""The client side of MTProto through a proxy: up to the first answer of a data centre, no further.
+"""The client side of MTProto through a proxy, up to the first answer of a data centre.
 
-Stands alone: the standard library, `cryptography` and relative imports, so that the probe's image
-can carry a copy of this package. Bytes in, bytes out; `attempt` alone owns a socket and a clock.
+It needs only the standard library and `cryptography`, so that the collector's image can carry a
+copy of this package. Bytes in, bytes out; `attempt` alone owns a socket and a clock.
 """
 
 from __future__ import annotations

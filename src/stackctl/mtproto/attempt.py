@@ -10,7 +10,7 @@ from stackctl.mtproto.handshake import Handshake
 from stackctl.mtproto.model import Attempt, Framing, Secret
 
 LINGER = 1.0
-"""Seconds to hear a stranger out, so that the report can say who it is."""
+"""Seconds to listen to another server that answers, so that the report can say what it is."""
 _CHUNK = 2**15
 
 
@@ -23,15 +23,16 @@ def attempt(
     framing: Framing | None = None,
     unix_time: float | None = None,
 ) -> Attempt:
-    """Shake hands through a connected socket up to resPQ; closes nothing, never raises for a peer.
+    """Shake hands through a connected socket up to resPQ; never closes it, never raises for the
+    peer.
 
     Args:
-        sock: connected, of any family; what goes before the handshake (a PROXY header) is sent.
-        secret: what to show the proxy.
+        sock: connected, of any family; a PROXY header has been sent already, if there is one.
+        secret: the user's secret.
         dc: the data centre to ask for.
-        deadline: time.monotonic() value at which it is over, whatever the peer does.
-        framing: classic's, abridged unless given; the other modes have padded alone.
-        unix_time: the time to claim, seconds; now unless given.
+        deadline: time.monotonic() value at which the attempt ends, whatever the peer does.
+        framing: framing of mode classic, abridged by default; the other modes always use padded.
+        unix_time: the time that the client claims, in seconds; by default now.
 
     Returns:
         The hops passed, with milliseconds, and the failure if there was one.
@@ -86,7 +87,8 @@ def _send(sock: socket.socket, data: bytes, deadline: float) -> None:
 
 
 def _left(deadline: float) -> float:
-    """Seconds until the deadline, above zero: a timeout of zero would mean not to wait at all."""
+    """Seconds until the deadline, above zero, because a timeout of zero makes the socket
+    non-blocking."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 HELLO_BYTES = 517
-"""The record's length. Browsers pad to 512 and a head; some proxies take no other length."""
+"""The record's length. Browsers pad to 512 bytes plus the header; some proxies take no other
+length."""
 MAX_DOMAIN = 182
-"""Telegram's clients cut a longer domain out of a link."""
+"""Telegram's clients truncate a longer domain of a link."""
 DIGEST_AT = 11
 DIGEST_BYTES = 32
 _SUITES = "1301 1302 1303 c02b c02f c02c c030 cca9 cca8 c013 c014 009c 009d 002f 0035"
@@ -20,13 +21,13 @@ _SIGNATURES = "0403 0804 0401 0503 0805 0501 0806 0601"
 
 @dataclass(frozen=True, slots=True)
 class ClientHello:
-    """A hello and what its answer is held against.
+    """A ClientHello, and what its answer is checked with.
 
     Attributes:
         record: all the bytes to send.
         digest: its bytes 11..42, which the server's own digest covers.
-        private: the X25519 key of its key share, 32 bytes: should a real TLS server answer, this
-            opens what it says.
+        private: the X25519 key of its key share, 32 bytes; it decrypts the answer of a real TLS
+            server.
     """
 
     record: bytes
@@ -37,13 +38,13 @@ class ClientHello:
 def client_hello(
     key: bytes, domain: str, unix_time: int, random: Callable[[int], bytes]
 ) -> ClientHello:
-    """A hello that only who has the key can have made, at this time.
+    """A ClientHello that proves the key and the time.
 
     Args:
         key: the 16 bytes of the secret.
         domain: the site it pretends to talk to, ASCII, MAX_DOMAIN bytes at most.
-        unix_time: seconds; servers take 120 to either side of their own clock.
-        random: a source of chance.
+        unix_time: seconds; servers accept 120 s to either side of their own clock.
+        random: a source of random bytes.
 
     Raises:
         ValueError: the domain is empty or too long.
@@ -64,7 +65,7 @@ def stamped(digest: bytes, unix_time: int) -> bytes:
 
 
 def _record(domain: bytes, private: bytes, random: Callable[[int], bytes]) -> bytes:
-    """The record with zeros where the digest goes."""
+    """The record, with zeros in place of the digest."""
     grease = [bytes([16 * (byte % 16) + 10]) * 2 for byte in random(4)]
     if grease[3] == grease[2]:
         # Two extensions of one type are an error to a real server.
@@ -100,7 +101,7 @@ def _record(domain: bytes, private: bytes, random: Callable[[int], bytes]) -> by
         + _sized(grease[0] + bytes.fromhex(_SUITES))
         + b"\x01\x00"  # no compression
     )
-    # 5 of the record's head, 4 of the message's, 2 of the extensions' length, 4 of the padding's.
+    # 5 bytes of record header, 4 of message header, 2 of extensions length, 4 of padding header.
     room = HELLO_BYTES - 5 - 4 - len(head) - 2 - len(extensions) - 4
     extensions += b"\x00\x15" + _sized(bytes(room))
     message = head + _sized(extensions)

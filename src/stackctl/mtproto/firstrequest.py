@@ -14,7 +14,7 @@ _MAX_KEYS = 64
 
 
 class AnswerError(ValueError):
-    """A frame that is not the resPQ that was asked for; says what it is instead."""
+    """A frame that is not the expected resPQ; the message says what it is."""
 
 
 class DataCentreError(AnswerError):
@@ -23,7 +23,7 @@ class DataCentreError(AnswerError):
 
 @dataclass(frozen=True, slots=True)
 class ResPq:
-    """What a data centre answers: its own nonce, the product to factor, its keys' fingerprints."""
+    """A data centre's answer: its own nonce, the product to factor, its keys' fingerprints."""
 
     server_nonce: bytes
     pq: int
@@ -35,7 +35,7 @@ def req_pq_multi(nonce: bytes, unix_time: float) -> bytes:
 
     Args:
         nonce: 16 bytes that the answer has to repeat.
-        unix_time: seconds; message ids are made from it.
+        unix_time: seconds; the message id is made from it.
     """
     message_id = int(unix_time * 2**32) & ~3
     body = REQ_PQ_MULTI.to_bytes(4, "little") + nonce
@@ -43,14 +43,14 @@ def req_pq_multi(nonce: bytes, unix_time: float) -> bytes:
 
 
 def parse_res_pq(frame: bytes, nonce: bytes) -> ResPq:
-    """The answer in a frame; padding after it is let be.
+    """The answer in a frame; padding after it is ignored.
 
     Raises:
-        DataCentreError: four bytes, an error number.
-        AnswerError: anything else that is no resPQ with this nonce.
+        DataCentreError: the frame is an error number of four bytes.
+        AnswerError: anything else that is not a resPQ with this nonce.
     """
     if len(frame) < _HEADER:
-        # With padding up to 15 bytes may follow the number.
+        # With padding, up to 15 bytes may follow the number.
         number = int.from_bytes(frame[:4], "little", signed=True)
         if len(frame) >= 4 and -1000 < number < 0:
             raise DataCentreError(f"the data centre answered with its error {number}")
@@ -60,12 +60,12 @@ def parse_res_pq(frame: bytes, nonce: bytes) -> ResPq:
     length = int.from_bytes(frame[16:20], "little")
     body = frame[_HEADER : _HEADER + length]
     if len(body) != length:
-        raise AnswerError(f"its body should have {length} bytes and has {len(body)}")
+        raise AnswerError(f"its body has {len(body)} bytes instead of {length}")
     constructor = int.from_bytes(body[:4], "little")
     if length < 4 or constructor != RES_PQ:
         raise AnswerError(f"constructor {constructor:#010x} instead of resPQ {RES_PQ:#010x}")
     if body[4:20] != nonce:
-        raise AnswerError("a resPQ with another nonce than ours: an answer to somebody else")
+        raise AnswerError("a resPQ with another client's nonce")
     return _fields(body)
 
 

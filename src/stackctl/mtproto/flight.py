@@ -1,4 +1,4 @@
-"""The server's side of fake TLS: its flight bears an HMAC, or something else has answered."""
+"""The server's side of fake TLS: a flight with a valid HMAC, or an answer from another server."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from stackctl.mtproto.stranger import describe, printable
 from stackctl.mtproto.tls13 import Opener, parse_server_hello
 
 MAX_FLIGHT = 2**17
-"""Bytes: a site's whole chain of certificates, several times over."""
+"""Bytes: several times a site's whole certificate chain."""
 
 
 class Seen(Enum):
-    """What the flight is, as far as it has come."""
+    """What the flight is, as far as it has arrived."""
 
     UNFINISHED = "unfinished"
     VERIFIED = "verified"
     UNSIGNED = "unsigned"
-    """Shaped as it should be, and the HMAC fits none of its records so far."""
+    """The records are well formed, but the HMAC fits none of them so far."""
     STRANGER = "stranger"
 
 
 class Flight:
-    """Takes bytes as they arrive; bounded by MAX_FLIGHT.
+    """Takes the server's bytes as they arrive, up to MAX_FLIGHT.
 
     Args:
-        hello: what was sent.
+        hello: the ClientHello that was sent.
         key: the 16 bytes of the secret.
 
     Attributes:
         seen: the judgement so far.
-        rest: once verified: the bytes that came behind the flight.
+        rest: once verified: the bytes that came after the flight.
         received: bytes so far.
     """
 
@@ -59,12 +59,12 @@ class Flight:
 
     @property
     def verified(self) -> bool:
-        """Whether the flight is whole and bears its HMAC."""
+        """Whether the flight is complete and its HMAC valid."""
         return self.seen is Seen.VERIFIED
 
     @property
     def too_much(self) -> bool:
-        """Whether more came than any flight has."""
+        """Whether more bytes came than any flight has."""
         return self.received > MAX_FLIGHT
 
     def feed(self, data: bytes) -> None:
@@ -85,13 +85,13 @@ class Flight:
 
     @property
     def complete(self) -> bool:
-        """Whether more bytes of a stranger would tell nothing new."""
+        """Whether more bytes of another server would tell nothing new."""
         if self._opener is not None and self.seen is Seen.STRANGER:
             return self._opener.certificate() is not None
         return self.seen is Seen.STRANGER and len(self._first) >= 512
 
     def stranger(self) -> str:
-        """Who answered instead, as one clause."""
+        """Which other server answered, as one clause."""
         if self._opener is None or self.seen is not Seen.STRANGER:
             return describe(bytes(self._first))
         shown = ", ".join(printable(name.encode()) for name in self.names[:3])
@@ -100,7 +100,7 @@ class Flight:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Whom a real server's certificate names."""
+        """The names in a real server's certificate."""
         return (self._opener.certificate() if self._opener else None) or ()
 
     def _take(self, record: Record) -> None:
@@ -123,7 +123,8 @@ class Flight:
             self._judge(record)
 
     def _fits(self, record: Record) -> bool:
-        """Whether a flight may have this record here: hello, change of cipher, then data."""
+        """Whether the flight may have this record here: ServerHello, ChangeCipherSpec, then
+        data."""
         if not self._count:
             hello = parse_server_hello(record.payload) if record.kind == HANDSHAKE else None
             return hello is not None and not hello.retry
@@ -132,8 +133,8 @@ class Flight:
         return record.kind in {APPLICATION, CHANGE_CIPHER}
 
     def _judge(self, record: Record) -> None:
-        # The HMAC covers as many records as the server counts to its flight; no field says how
-        # many, so it is tried behind each.
+        # The HMAC covers all records of the flight. No field says how many there are, so the HMAC
+        # is tried after each record.
         if hmac.compare_digest(self._mac.copy().digest(), self._digest):
             self.seen = Seen.VERIFIED
             self.rest = self._records.rest

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from stackctl.mtproto.model import Framing
 
 MAX_FRAME = 4096
-"""Bytes: far above a resPQ, far below what an attacker would like us to hold."""
+"""Bytes: far more than a resPQ has, far less than an attacker would make us buffer."""
 
 MAX_PADDING = 15
 
@@ -19,18 +19,18 @@ class FrameError(ValueError):
 def encode_frame(framing: Framing, payload: bytes, random: Callable[[int], bytes]) -> bytes:
     """One message as it goes into the stream; its length is a multiple of four."""
     if len(payload) % 4 or not payload:
-        raise ValueError(f"a message of {len(payload)} bytes is no multiple of four")
+        raise ValueError(f"a message of {len(payload)} bytes is not a multiple of four")
     if framing == "abridged":
         words = len(payload) // 4
         head = bytes([words]) if words < 0x7F else b"\x7f" + words.to_bytes(3, "little")
         return head + payload
-    # 1 to 3 bytes: Telemt takes a padded length that is a multiple of four for one without padding.
+    # 1 to 3 bytes: Telemt reads a padded length that is a multiple of four as one without padding.
     padding = random(1 + random(1)[0] % 3) if framing == "padded" else b""
     return (len(payload) + len(padding)).to_bytes(4, "little") + payload + padding
 
 
 class FrameReader:
-    """Takes decrypted bytes as they arrive, gives whole frames. Holds one frame at most.
+    """Takes decrypted bytes as they arrive, and returns whole frames. Holds one frame at most.
 
     Args:
         framing: which framing the init asked for.
@@ -42,14 +42,14 @@ class FrameReader:
 
     @property
     def held(self) -> int:
-        """Bytes of a frame that is not whole yet."""
+        """Bytes of a frame that is not complete yet."""
         return len(self._held)
 
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that these bytes complete; a padded frame with its padding.
 
         Raises:
-            FrameError: a length of nothing, or above MAX_FRAME.
+            FrameError: a length of 0, or above MAX_FRAME.
         """
         self._held += data
         frames = []
@@ -64,7 +64,8 @@ class FrameReader:
         return frames
 
     def _head(self) -> tuple[int, int] | None:
-        """Where the payload of the first frame starts, and its length; None: not all there."""
+        """Where the payload of the first frame starts, and its length; None while its header is
+        incomplete."""
         held = self._held
         if not self._abridged:
             return (4, int.from_bytes(held[:4], "little")) if len(held) >= 4 else None

@@ -22,24 +22,24 @@ from stackctl.mtproto.records import (
 from stackctl.mtproto.stranger import describe, recognised
 
 MAX_ANSWER = 2**16
-"""Bytes behind the flight that may come before the answer is whole."""
+"""Bytes that may come after the flight before the answer is complete."""
 
 
 class Handshake:
-    """One attempt. `start`, then `received` or `ended` until `result` is there.
+    """One attempt. Call `start`, then `received` or `ended` until `result` is set.
 
     Args:
-        secret: what to show the proxy.
+        secret: the user's secret.
         dc: the data centre to ask for.
-        framing: how to frame inside; padded in modes secure and tls.
-        unix_time: seconds, for the hello's time stamp and the message id.
-        random: a source of chance.
-        nonce: 64 usable bytes for the init; drawn unless given. With it, and `positions`,
-            the stream can be gone on with: `Obfuscation.resumed`.
+        framing: framing of the messages; padded in modes secure and tls.
+        unix_time: seconds, for the ClientHello's time stamp and the message id.
+        random: a source of random bytes.
+        nonce: 64 usable bytes for the init, drawn by default. With the nonce and `positions` the
+            stream can be resumed: `Obfuscation.resumed`.
 
     Attributes:
         result: None until the attempt is over.
-        lingering: something else answers, and a little more of it would say what.
+        lingering: whether another server answers, and a few more bytes would show which.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Handshake:
 
     @property
     def hop(self) -> Hop:
-        """The hop that is under way."""
+        """The current hop."""
         return "tls" if self._secret.mode == "tls" and not self._steps else "answer"
 
     @property
@@ -83,20 +83,20 @@ class Handshake:
 
     @property
     def between_frames(self) -> bool:
-        """Whether all that came has been taken: nothing of a next frame or record is held."""
+        """Whether no part of a next frame or record is held."""
         return not self._frames.held and not self._records.rest
 
     def start(self, now: float) -> bytes:
-        """What to send first.
+        """The first bytes to send.
 
         Args:
-            now: seconds of a clock that only goes forward, here and in the other calls.
+            now: seconds of a monotonic clock, here and in the other calls.
         """
         self._mark = now
         return self._hello.record if self._hello else self._opening
 
     def received(self, data: bytes, now: float) -> bytes:
-        """Take what came; returns what to send in return, often nothing."""
+        """Take received bytes; returns the bytes to send, often none."""
         if self.result is not None:
             return b""
         if self._flight is None or self._steps:
@@ -110,16 +110,16 @@ class Handshake:
         if self._flight.complete:
             self._not_fake_tls()
         elif self._flight.too_much:
-            self._fail("too-much", f"{self._flight.received} bytes came and no flight was whole")
+            self._fail("too-much", f"{self._flight.received} bytes came without a complete flight")
         self.lingering = self.result is None and self._flight.seen is Seen.STRANGER
         return b""
 
     def ended(self, cause: str, how: str, now: float) -> None:
-        """No more will come.
+        """No more bytes will come.
 
         Args:
             cause: closed, reset, timeout or network, as in Failure.
-            how: the same as a clause: "the peer closed the connection".
+            how: the cause as a clause: "the peer closed the connection".
             now: see start.
         """
         if self.result is not None:
@@ -129,7 +129,7 @@ class Handshake:
             if self._flight.seen is Seen.STRANGER:
                 self._not_fake_tls()
             elif self._flight.seen is Seen.UNSIGNED:
-                detail = f"a flight of {self._flight.received} bytes bears no HMAC of this secret"
+                detail = f"a flight of {self._flight.received} bytes has no HMAC of this secret"
                 self._fail("bad-hmac", f"{detail}, and {how} {after}")
             else:
                 came = f"{self._flight.received or 'no'} bytes of its flight had come"
@@ -141,7 +141,7 @@ class Handshake:
             self._fail(cause, f"{how} {after}; {came}")
 
     def _take(self, data: bytes, now: float) -> None:
-        """Bytes of the stream behind the flight, or of all of it without one."""
+        """Take bytes of the stream: after the flight, or all of them in the other modes."""
         self._received += len(data)
         self._first += data[: 512 - len(self._first)]
         try:
@@ -157,9 +157,9 @@ class Handshake:
             if self._stranger():
                 self._not_mtproto()
             else:
-                self._fail("bad-answer", f"what came is no answer to this client: {error}")
+                self._fail("bad-answer", f"the bytes that came do not answer this client: {error}")
         if self.result is None and self._received > MAX_ANSWER:
-            self._fail("too-much", f"{self._received} bytes came and no answer among them")
+            self._fail("too-much", f"{self._received} bytes came without an answer among them")
 
     def _unwrapped(self, data: bytes) -> bytes:
         self._records.feed(data)
@@ -178,18 +178,19 @@ class Handshake:
         self._mark = now
 
     def _stranger(self) -> bool:
-        """Whether plain words of another protocol came; behind a verified flight they are data."""
+        """Whether the bytes are plainly another protocol's; after a verified flight they are
+        data."""
         return self._flight is None and recognised(bytes(self._first))
 
     def _not_fake_tls(self) -> None:
         assert self._flight is not None
-        detail = f"another answered in the proxy's place: {self._flight.stranger()}"
+        detail = f"another server answered in the proxy's place: {self._flight.stranger()}"
         failure = Failure("tls", "not-fake-tls", detail, self._flight.names)
         self.result = Attempt((), failure)
 
     def _not_mtproto(self) -> None:
         who = describe(bytes(self._first))
-        self._fail("not-mtproto", f"another answered in the proxy's place: {who}")
+        self._fail("not-mtproto", f"another server answered in the proxy's place: {who}")
 
     def _fail(self, cause: str, detail: str) -> None:
         self.result = Attempt(tuple(self._steps), Failure(self.hop, cause, detail))

@@ -20,7 +20,7 @@ _FORM = "tg://proxy?server=HOST&port=PORT&secret=SECRET"
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where a proxy is and what a user shows it. The secret's key stays out of repr."""
+    """A proxy's address, and a user's secret. The secret's key stays out of repr."""
 
     host: str
     port: int
@@ -28,7 +28,7 @@ class Link:
 
 
 class LinkError(ValueError):
-    """A link that cannot be used. Names the part; never quotes the secret.
+    """A link that cannot be used. The message names the part and never quotes the secret.
 
     Attributes:
         part: link, server, port or secret.
@@ -47,7 +47,7 @@ def parse_link(text: str) -> Link:
     """The host, port and secret of a link, tg:// or https://t.me/, secret in hex or base64url.
 
     Raises:
-        LinkError: it is no such link, or a part of it is missing or malformed.
+        LinkError: it is not such a link, or a part of it is missing or malformed.
     """
     fields = _fields(text.strip())
     return Link(_host(fields["server"]), _port(fields["port"]), parse_secret(fields["secret"]))
@@ -57,7 +57,7 @@ def parse_secret(text: str) -> Secret:
     """A secret as links carry it: 16 bytes; dd and 16 bytes; ee, 16 bytes and a domain.
 
     Raises:
-        LinkError: it is none of these.
+        LinkError: it is not one of these.
     """
     raw = _decoded(text)
     if len(raw) == KEY_BYTES:
@@ -69,7 +69,7 @@ def parse_secret(text: str) -> Secret:
         return Secret("tls", key, _domain(rest))
     raise LinkError(
         "secret",
-        f"{len(raw)} bytes of no known kind",
+        f"{len(raw)} bytes, which no kind of secret has",
         "copy the whole link: a secret is 32 hex digits, or dd and 32, or ee, 32 and the domain",
     )
 
@@ -92,14 +92,16 @@ def _fields(text: str) -> dict[str, str]:
     page = scheme in {"http", "https"} and place in _PAGES and path == "proxy"
     if not (telegram or page):
         raise LinkError("link", "it is not a link to an MTProto proxy", remedy)
-    # + is base64's own character here: links are percent-encoded, no client writes a space.
+    # + is a character of base64 here, not a space: clients percent-encode their links.
     pairs = parse_qsl(parts.query.replace("+", "%2B"), keep_blank_values=True)
     fields: dict[str, str] = {}
     for name in ("server", "port", "secret"):
         values = [value for key, value in pairs if key == name]
         if len(values) != 1 or not values[0]:
             problem = "given twice" if len(values) > 1 else "missing"
-            raise LinkError(name, problem, f"write {_FORM}, in quotes: a shell ends it at the &")
+            raise LinkError(
+                name, problem, f"write {_FORM}, in quotes, because a shell ends it at the &"
+            )
         fields[name] = values[0]
     return fields
 
@@ -135,10 +137,12 @@ def _decoded(text: str) -> bytes:
 
 
 def _domain(raw: bytes) -> str:
-    remedy = "ask for the link again: after ee and 32 digits come the domain's bytes in hex"
+    remedy = (
+        "ask for the link again: after ee and 32 digits the secret has the domain's bytes in hex"
+    )
     text = raw.decode("ascii", "replace")
     if not text:
-        raise LinkError("secret", "it begins with ee and names no domain", remedy)
+        raise LinkError("secret", "it begins with ee but has no domain", remedy)
     if len(raw) > MAX_DOMAIN:
         raise LinkError("secret", f"its domain has {len(raw)} bytes, {MAX_DOMAIN} at most", remedy)
     if not is_domain(text):

@@ -1,4 +1,4 @@
-"""What is asked of a proxy and what came back."""
+"""What a client asks of a proxy, and the result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Mode = Literal["classic", "secure", "tls"]
 """How a client hides: obfuscated only, with random padding (dd), or as TLS (ee)."""
 
 Framing = Literal["abridged", "intermediate", "padded"]
-"""How messages are told apart inside the stream. `padded` goes with secure and tls."""
+"""How messages are delimited inside the stream. `padded` goes with secure and tls."""
 
 Hop = Literal["tls", "answer"]
 
@@ -18,10 +18,10 @@ KEY_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """What a user has. Never shown by repr.
+    """A user's secret. repr never shows the key.
 
     Attributes:
-        mode: how the client is to hide.
+        mode: how the client hides.
         key: 16 bytes.
         domain: the site that mode tls pretends to talk to; empty in the other modes.
     """
@@ -39,11 +39,11 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A hop that was passed.
+    """A hop that succeeded.
 
     Attributes:
-        hop: "tls": the server's flight bears its HMAC; "answer": resPQ with our nonce.
-        ms: milliseconds since the hop before it, or since the attempt began.
+        hop: "tls": the server's flight has a valid HMAC; "answer": resPQ with our nonce.
+        ms: milliseconds since the previous hop, or since the start of the attempt.
     """
 
     hop: Hop
@@ -52,16 +52,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Where it ended.
+    """Where an attempt failed.
 
     Attributes:
-        hop: the hop that was not passed.
+        hop: the hop that failed.
         cause: "closed", "reset", "timeout", "network" (the kernel's error), "not-fake-tls" and
-            "not-mtproto" (something else answered: a mask site or another server), "bad-hmac" (fake
-            TLS of another secret), "bad-answer" (not a resPQ of ours), "dc-error" (the data
-            centre's own error number), "too-much" (it sends and sends, and nothing that counts).
-        detail: one sentence of what was seen, with numbers.
-        names: whom the certificate names, where a real TLS server answered and showed one.
+            "not-mtproto" (another server answered: a fallback site, for example), "bad-hmac" (fake
+            TLS with another secret), "bad-answer" (not a resPQ for us), "dc-error" (the data
+            centre's own error number), "too-much" (many bytes, but not the expected ones).
+        detail: one sentence about what was seen, with numbers.
+        names: names in the certificate, where a real TLS server answered with one.
     """
 
     hop: Hop
@@ -72,7 +72,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The hops passed, in order, and the failure that ended it, if one did."""
+    """The hops that succeeded, in order, and the failure, if there was one."""
 
     steps: tuple[Step, ...]
     failure: Failure | None

@@ -1,4 +1,5 @@
-"""The obfuscated transport: 64 bytes that open a connection, and AES-256-CTR in both directions."""
+"""The obfuscated transport: 64 bytes that open a connection, then AES-256-CTR in both
+directions."""
 
 from __future__ import annotations
 
@@ -21,14 +22,14 @@ TAGS: dict[Framing, bytes] = {
 """Bytes 56..59 of the init: which framing follows."""
 
 _TAKEN = (b"HEAD", b"POST", b"GET ", b"OPTI", b"\xee" * 4, b"\xdd" * 4, b"\x16\x03\x01\x02")
-"""Beginnings of other protocols: a server tells by the first four bytes what it is spoken to."""
+"""Beginnings of other protocols: a server tells the protocol by the first four bytes."""
 
 
 class Obfuscation:
-    """One connection's two ciphers. Not for reuse: a keystream is good once.
+    """One connection's two ciphers. Not for reuse: a keystream may be used only once.
 
     Args:
-        nonce: 64 bytes that `usable`; its bytes 56..61 are replaced by tag and data centre.
+        nonce: 64 bytes that `usable` accepts; bytes 56..61 are replaced by tag and data centre.
         key: the 16 bytes of the secret.
         framing: which tag to send.
         dc: number of the data centre, -32768..32767; negative ones are for media.
@@ -47,9 +48,10 @@ class Obfuscation:
 
     @classmethod
     def resumed(cls, nonce: bytes, key: bytes, sent: int, received: int) -> Obfuscation:
-        """The same connection's ciphers again, at these positions: a counter needs no history.
+        """The same connection's ciphers at these positions, which a counter mode needs no history
+        for.
 
-        Who holds many idle connections keeps two numbers of each, instead of two ciphers.
+        A load that holds many idle connections keeps two numbers for each instead of two ciphers.
         """
         resumed = cls.__new__(cls)
         resumed.init = b""
@@ -76,7 +78,7 @@ class Obfuscation:
 
 
 def usable(nonce: bytes) -> bool:
-    """Whether a server would not take these 64 bytes for another protocol's beginning."""
+    """Whether no server takes these 64 bytes for the beginning of another protocol."""
     return (
         len(nonce) == INIT_BYTES
         and nonce[0] != 0xEF
@@ -86,13 +88,13 @@ def usable(nonce: bytes) -> bool:
 
 
 def new_nonce(random: Callable[[int], bytes]) -> bytes:
-    """64 usable bytes from a source of chance."""
+    """64 usable bytes from a source of random bytes."""
     while not usable(nonce := random(INIT_BYTES)):
         pass
     return nonce
 
 
 def _cipher(seed: bytes, key: bytes, iv: bytes, position: int) -> Cipher[CTR]:
-    """The cipher from the block that holds this position on."""
+    """The cipher, from the block with this position on."""
     counter = (int.from_bytes(iv, "big") + position // BLOCK_BYTES) % 2**128
     return Cipher(AES(sha256(seed + key).digest()), CTR(counter.to_bytes(BLOCK_BYTES, "big")))

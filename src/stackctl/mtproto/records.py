@@ -1,4 +1,4 @@
-"""TLS records: five bytes of head, then the payload."""
+"""TLS records: a header of five bytes, then the payload."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ CHANGE_CIPHER_SPEC = b"\x14\x03\x03\x00\x01\x01"
 
 
 class RecordError(ValueError):
-    """Bytes that are no TLS record."""
+    """Bytes that are not a TLS record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record: its type, and all its bytes, the head included."""
+    """One record: its type, and all its bytes with the header."""
 
     kind: int
     raw: bytes
 
     @property
     def payload(self) -> bytes:
-        """What is behind the head."""
+        """The bytes after the header."""
         return self.raw[HEAD:]
 
 
 class RecordReader:
-    """Takes bytes as they arrive, gives whole records. Holds one record at most."""
+    """Takes bytes as they arrive, and returns whole records. Holds one record at most."""
 
     def __init__(self) -> None:
         self._held = bytearray()
 
     @property
     def rest(self) -> bytes:
-        """Bytes of a record that is not whole yet."""
+        """Bytes of a record that is not complete yet."""
         return bytes(self._held)
 
     def feed(self, data: bytes) -> None:
@@ -48,7 +48,7 @@ class RecordReader:
         """The next whole record, if there is one.
 
         Raises:
-            RecordError: what stands there is no record; raised at the first byte that shows it.
+            RecordError: the bytes are not a record; raised at the first byte that shows it.
         """
         held = self._held
         if held and not CHANGE_CIPHER <= held[0] <= APPLICATION:

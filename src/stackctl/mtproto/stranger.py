@@ -1,4 +1,4 @@
-"""Whose first bytes these are, when they are not a proxy's."""
+"""Which other server answered, told by its first bytes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _SHOWN = 16
 
 
 def recognised(first: bytes) -> bool:
-    """Whether these bytes are plainly another protocol's; a cipher's bytes never look so."""
+    """Whether these bytes are plainly another protocol's; encrypted bytes never look like that."""
     return first[:7] == b"HTTP/1." or first[:4] == b"SSH-" or _alert(first) is not None
 
 
 def describe(first: bytes) -> str:
-    """Who begins like this, as one clause.
+    """The server that begins like this, as one clause.
 
     Args:
         first: the first few hundred bytes that came, or fewer.
@@ -46,7 +46,7 @@ def describe(first: bytes) -> str:
         return f"a TLS server with the alert {_ALERTS.get(alert, 'number')} ({alert})"
     if first[0] == HANDSHAKE and first[1:2] == b"\x03":
         return _hello(first)
-    return f"something of no protocol known here, first bytes {first[:_SHOWN].hex(' ')}"
+    return f"an unknown protocol, first bytes {first[:_SHOWN].hex(' ')}"
 
 
 def _alert(first: bytes) -> int | None:
@@ -61,7 +61,7 @@ def _hello(first: bytes) -> str:
     if hello.retry:
         return "a real TLS 1.3 server that asks for another key share"
     tls13 = hello.suite[:1] == b"\x13"
-    return "a real TLS 1.2 server" if not tls13 else "a TLS 1.3 server that went no further"
+    return "a real TLS 1.2 server" if not tls13 else "a TLS 1.3 server that sent a ServerHello only"
 
 
 def _http(first: bytes) -> str:
@@ -72,5 +72,5 @@ def _http(first: bytes) -> str:
 
 
 def printable(raw: bytes) -> str:
-    """Up to 60 bytes as text that a terminal can be shown."""
+    """Up to 60 bytes as text that is safe for a terminal."""
     return "".join(c if c.isprintable() else "\ufffd" for c in raw[:60].decode("latin-1"))

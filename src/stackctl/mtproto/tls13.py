@@ -1,4 +1,4 @@
-"""What a real TLS 1.3 server says to our hello: opened with our key share, read, never answered."""
+"""A real TLS 1.3 server's answer: decrypted with our key share, read, never replied to."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _UNREADABLE = (
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
-"""What the library raises for certificates that are none, or that nobody should have made."""
+"""Errors of the library for bytes that are not a certificate, and for malformed certificates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class ServerHello:
 
 
 def parse_server_hello(payload: bytes) -> ServerHello | None:
-    """The payload of a handshake record as a ServerHello, or None if it is none."""
+    """The payload of a handshake record as a ServerHello, or None if it is not one."""
     if len(payload) < 40 or payload[0] != 2 or payload[4:6] != b"\x03\x03":
         return None
     after = 39 + payload[38]
@@ -80,14 +80,14 @@ class Opener:
             peer = X25519PublicKey.from_public_bytes(parsed.share)
             shared = X25519PrivateKey.from_private_bytes(private).exchange(peer)
         except ValueError:
-            return  # a fake share that is no point of use: certainly no real server
+            return  # a fake share that is not a valid point: not a real server
         said = hashlib.new(name, hello[HEAD:] + answer.payload).digest()
         traffic = _server_traffic(name, shared, said)
         self._aead = cipher(_expand(name, traffic, b"key", b"", size))
         self._iv = _expand(name, traffic, b"iv", b"", 12)
 
     def open(self, record: Record) -> bool:
-        """Whether this application record is a real server's, the next of its handshake."""
+        """Whether this application record is the next one of a real server's handshake."""
         if self._aead is None or len(self._text) > MAX_MESSAGES:
             return False
         nonce = bytes(a ^ b for a, b in zip(self._iv, self._next.to_bytes(12, "big"), strict=True))
@@ -102,7 +102,7 @@ class Opener:
         return True
 
     def certificate(self) -> tuple[str, ...] | None:
-        """Whom the server's certificate names, or None as long as it has not come whole."""
+        """The names in the server's certificate, or None while it is incomplete."""
         text = self._text
         while len(text) >= 4:
             end = 4 + int.from_bytes(text[1:4], "big")
@@ -115,7 +115,7 @@ class Opener:
 
 
 def certificate_names(message: bytes) -> tuple[str, ...]:
-    """Whom the first certificate of a TLS 1.3 Certificate message names; none if unreadable."""
+    """The names in the first certificate of a Certificate message; none if it is unreadable."""
     start = 1 + message[0] + 6 if message else 0
     size = int.from_bytes(message[start - 3 : start], "big") if start else 0
     try:

@@ -47,8 +47,6 @@ clients), with tcp 9.67 to 9.9 KB."""
 KERNEL_BYTES = {"unix": 14_000, "tcp": 20_000}
 """Kernel slab of one idle connection by link, both ends on this machine (measured 13 to 22 KB)."""
 
-"""Whose network namespace: the host's, HAProxy's, a replica's."""
-
 CONNTRACK_ENTRIES: dict[tuple[str, str], dict[str, int]] = {
     # client to HAProxy, replica to data centre
     ("host", "unix"): {HOST: 2},

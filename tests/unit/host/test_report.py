@@ -51,7 +51,7 @@ def test_changes_notes_and_advice_are_kept_apart() -> None:
 @pytest.mark.parametrize("cut", range(1, SAID.count("\n") + 1))
 def test_what_was_cut_off_is_an_error_and_never_a_shorter_report(cut: int) -> None:
     text = "".join(SAID.splitlines(keepends=True)[:-cut])
-    with pytest.raises(HostError, match="did not end"):
+    with pytest.raises(HostError, match="did not finish"):
         report(text)
 
 

@@ -65,7 +65,7 @@ def test_a_refusal_is_shown_in_the_scripts_words() -> None:
 
 @pytest.mark.parametrize("status", [0, 1, 137])
 def test_a_run_that_was_cut_off_is_no_report(status: int) -> None:
-    with pytest.raises(HostError, match=r"ended with status|did not end"):
+    with pytest.raises(HostError, match=r"ended with status|did not finish"):
         run("apply", folder(f"printf 'note\\thalf\\n'; exit {status}\n"))
 
 

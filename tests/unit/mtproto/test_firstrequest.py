@@ -47,10 +47,10 @@ def test_an_error_number_is_the_data_centres(padding: bytes) -> None:
         (b"", "too short"),
         (bytes(19), "too short"),
         (b"\1" + res_pq(NONCE)[1:], "encrypted"),
-        (res_pq(NONCE)[:-8], "should have"),
-        (bytes(16) + b"\xff\xff\xff\xff" + bytes(40), "should have"),
+        (res_pq(NONCE)[:-8], "instead of"),
+        (bytes(16) + b"\xff\xff\xff\xff" + bytes(40), "instead of"),
         (bytes(20), "constructor"),
-        (res_pq(bytes(16)), "another nonce"),
+        (res_pq(bytes(16)), "another client's nonce"),
         (res_pq(NONCE, keys=65), "malformed"),
     ],
 )

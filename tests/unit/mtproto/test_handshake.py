@@ -143,7 +143,7 @@ def answered(payload: bytes, secret: Secret = WAYS[2][0]) -> Attempt:
     ("payload", "cause", "words"),
     [
         (struct.pack("<i", -404), "dc-error", "-404"),
-        (res_pq(bytes(16)), "bad-answer", "another nonce"),
+        (res_pq(bytes(16)), "bad-answer", "another client's nonce"),
         (bytes(40), "bad-answer", "constructor"),
     ],
 )
