@@ -299,7 +299,7 @@ class TestAddress:
         for proven in self.PROVEN:
             seen = observe(response, {}, *proven)
             assert seen.got == 0
-            # Two of the collector's connections went there: an address counted once is another client's.
+            # Two of the collector's connections went there; another client's counts once.
             assert "127.0.0.1 (+2)" in seen.source
             assert "10.0.0.2" not in seen.source
 
