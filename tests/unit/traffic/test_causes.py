@@ -1,4 +1,4 @@
-"""What the cause of a failure points at."""
+"""Which limits the cause of a failure points at."""
 
 from __future__ import annotations
 
