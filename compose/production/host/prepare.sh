@@ -3,7 +3,7 @@
 #
 #   prepare.sh check                 shows what runs, what the next boot gives, and what is wanted; changes nothing
 #   prepare.sh apply [--dry-run]     records what is there, puts etc/ in place, sets what is short, and reads it back
-#   prepare.sh rollback [--dry-run]  puts back what was recorded, where it still is as apply left it
+#   prepare.sh rollback [--dry-run]  puts back what was recorded, except what somebody changed since
 #
 #   --dry-run                        says what would be done, and does nothing
 #   --porcelain                      prints one line for each finding, with tabs between its fields
@@ -19,10 +19,9 @@ umask 022
 
 # shellcheck disable=SC2016 # $ in awk
 VALUES='
-# Values: each decision is made with these. Numbers are compared as text, so that 2^63-1 stays exact.
+# Functions on values: every decision is made with these. Numbers are compared as text, so that 2^63-1 stays exact.
 
-# As text: awk would compare two fields that look like numbers as such, and take neighbours of 2^53 and more for
-# equal.
+# Returns text: awk compares fields that look like numbers as numbers, and takes neighbours above 2^53 for equal.
 function norm(v) { gsub(/[ \t]+/, " ", v); sub(/^ /, "", v); sub(/ $/, "", v); return v "" }
 function num(v) {
     if (v ~ /^0[0-9]+$/) { sub(/^0+/, "", v); if (v == "") v = "0" }
@@ -75,12 +74,12 @@ die() {
     explained
     exit 2
 }
-# Whatever ends the script without this mark is an error nobody foresaw. In a subshell a variable would not do.
+# An end of the script without this mark is an unforeseen error. A file, because a variable set in a subshell is lost.
 explained() { [ -z "${WORK:-}" ] || (: >"$WORK/explained") 2>/dev/null || :; }
 leave() {
     if [ ! -e "$WORK/explained" ] && [ "$1" -lt 128 ]; then
-        printf 'prepare.sh: %s stopped unfinished (status %s); what it says above is why\n' "$command" "$1" >&2
-        printf '  do: mend that (often: no room in /tmp or /var/lib), then run the same command again: %s\n' \
+        printf 'prepare.sh: %s stopped unfinished (status %s); the lines above say why\n' "$command" "$1" >&2
+        printf '  do: correct that (often: no room in /tmp or /var/lib), then run the same command again: %s\n' \
             "it goes on where it stopped" >&2
         set -- 2
     fi
@@ -99,13 +98,13 @@ for word in "$@"; do
         --dry-run) dry=yes ;;
         --porcelain) porcelain=yes ;;
         -h | --help) usage; exit 0 ;;
-        *) usage >&2; die "unknown word: $word" "see above" ;;
+        *) usage >&2; die "unknown argument: $word" "give one of the commands and options above" ;;
     esac
 done
 [ -n "$command" ] || { usage >&2; exit 2; }
 [ "$command" != check ] || dry=yes
 case $ROOT in '' | /*) ;; *) die "STACKCTL_HOST_ROOT is not an absolute path: $ROOT" "write it from / on" ;; esac
-[ -d "$ROOT/" ] || die "STACKCTL_HOST_ROOT is no folder: $ROOT" "correct it, or unset it to work on this machine"
+[ -d "$ROOT/" ] || die "STACKCTL_HOST_ROOT is not a folder: $ROOT" "correct it, or unset it to work on this machine"
 [ -r "$TABLE" ] || die "$TABLE is missing" "run this from the host/ folder of \`stackctl render\`, with all its files"
 NAME=$(sed -n "s/^stack$TAB//p" "$TABLE")
 case $NAME in '' | *[!a-z0-9-]*) die "$TABLE is damaged: it names no stack" "render again" ;; esac
@@ -131,7 +130,7 @@ if [ $dry = no ]; then
                 "make it writable; without a record nothing is changed"
         chmod 700 "$STATE"
         if have flock; then
-            # A redirection that fails in exec would end the shell with no word on what to do.
+            # A redirection that fails in exec would end the shell without a remedy.
             (: >>"$STATE/lock") 2>"$WORK/why" ||
                 die "$STATE/lock cannot be written: $(tail -n 1 "$WORK/why")" \
                     "make it writable and make room; nothing was changed"
@@ -140,7 +139,7 @@ if [ $dry = no ]; then
         fi
     fi
 elif [ "$command" != check ] && [ -d "$STATE" ] && [ ! -x "$STATE" ]; then
-    # Without it a preparation that is there would look like one that is not.
+    # A record that cannot be read would look as if nothing had been prepared.
     die "the record in $STATE cannot be read by you" "run it as root: sudo sh $HERE/prepare.sh $command --dry-run"
 fi
 
@@ -156,7 +155,7 @@ whole() {
     }
 }
 
-# The file of a thing: / in its name becomes %. In the shell alone: a process for each would cost seconds.
+# The file of a thing: / in its name becomes %. In the shell alone, because a process for each would cost seconds.
 item() {
     rest=$2 ITEM=$BEFORE/$1/
     while [ "$rest" != "${rest#*/}" ]; do ITEM=$ITEM${rest%%/*}% rest=${rest#*/}; done
@@ -166,14 +165,15 @@ item() {
 # What the item says, in $first and $last.
 remembered() { { read -r _ first && read -r _ last; } <"$ITEM"; }
 
-# record KIND NAME BEFORE SET: what was there first stays; what we set last is replaced. `settled` makes it lasting.
+# record KIND NAME BEFORE SET: keeps the first value from before, and replaces the last one that we set. `settled` makes
+# it durable.
 record() {
     item "$1" "$2"
     first=$3
     if [ -e "$ITEM" ]; then
         remembered
         [ "$last" != "$4" ] || return 0
-        # What was only noted, never set, may have got another value by hand since: that is what was before.
+        # A value that was noted and never set may have been changed by hand since: that is the one from before.
         [ "$first" != "$last" ] || first=$3
     fi
     { [ -d "$BEFORE/$1" ] || mkdir -p "$BEFORE/$1"; } 2>"$WORK/why" ||
@@ -185,7 +185,7 @@ record() {
             "make room in /var/lib, then run the same command again: it goes on where it stopped"
     }
 }
-# Before the first of the things recorded is touched.
+# Called before the first of the recorded things is touched.
 settled() { sync; }
 forget() { item "$1" "$2"; rm -f "$ITEM"; }
 
@@ -216,7 +216,7 @@ sound_record() {
         if (n != 3 || good != 3) { print file; exit }
     }')
     [ -z "$bad" ] || die "the record $bad is damaged; nothing was changed" \
-        "if it can't be mended, delete it: what it belongs to is then left as it is, and named"
+        "if it cannot be repaired, delete it: its thing is then left as it is, and named"
     if [ -n "$(ls -A "$STATE/stacks" 2>/dev/null)" ] && [ ! -d "$BEFORE" ]; then
         die "the record $BEFORE is gone, so what was there before is not known; nothing was changed" \
             "to leave the preparation: delete $STATE and the files named *stackctl* below /etc, then reboot"
@@ -225,7 +225,7 @@ sound_record() {
 
 # --- what each stack on this host wants: a copy of its limits.tsv and etc/ -----------------------------------------
 
-# A copy that was complete when its maker died takes its place now; one that was not is dropped.
+# A copy that was complete when its run was killed takes its place now; an incomplete one is removed.
 recover() {
     for made in "$STATE"/stacks/.*.new; do
         [ -d "$made" ] || continue
@@ -239,7 +239,7 @@ recover() {
     rm -rf "$STATE"/stacks/.*.old
 }
 
-# Takes this stack's wishes away in one step: half of them, left by a kill, would be taken for another wish.
+# Removes this stack's wishes in one step: half of them, left by a kill, would look like another wish.
 retire() {
     rm -rf "$STACKS/.$NAME.old"
     [ ! -d "$STACKS/$NAME" ] || mv "$STACKS/$NAME" "$STACKS/.$NAME.old"
@@ -295,15 +295,15 @@ elif grep -q "^hardware$TAB" "$TABLE"; then
 elif [ -r "$STATE/hardware.sh" ]; then
     # shellcheck source=/dev/null
     . "$STATE/hardware.sh"
-    # Advice is for the stacks that ask.
+    # Only a stack that asks for hardware gets advice.
     hardware_advice() { :; }
 elif [ "$command" != check ] && hardware_is_recorded; then
-    # By an older prepare.sh, which kept no copy.
+    # An older prepare.sh recorded them and kept no copy.
     die "cards or processors of this host are recorded, and there is no hardware.sh to put them back" \
         "give stack.yaml its \`host:\` again, render, and run $command from there"
 fi
 
-# Before the first wish for hardware is recorded.
+# Called before the first wish for hardware is recorded.
 keep_hardware() {
     if [ -r "$HERE/hardware.sh" ] && ! cmp -s "$HERE/hardware.sh" "$STATE/hardware.sh"; then
         whole "$STATE/hardware.sh" <"$HERE/hardware.sh"
@@ -314,8 +314,8 @@ keep_hardware() {
 
 # shellcheck disable=SC2016 # $ in awk
 SYSCTLS='
-# From keys, a line each, to: key, value; `!reason` where there is none. By awk, not by read of the shell: dash reads
-# a byte at a time, and of a sysctl the kernel answers the first read alone.
+# Reads keys, one a line. Output: key, value; `!reason` where there is none. In awk and not with read of the shell: dash
+# reads a byte at a time, and the kernel answers only the first read of a sysctl.
 
 {
     path = $1
@@ -358,7 +358,7 @@ path_of() {
 # Each knob's value now, as: kind, name, value; `!reason` where there is none.
 running() {
     awk -F '\t' '$1 == "sysctl" && !seen[$2]++ { print $2 }' "$WORK/wishes" "$WORK/record" >"$WORK/keys"
-    # mawk ends at the first key whose read fails: then each is read by one of its own.
+    # mawk ends at the first key that it cannot read: then each key gets an awk of its own.
     awk -v root="$ROOT" "$SYSCTLS" "$WORK/keys" >"$WORK/values" 2>/dev/null || while IFS= read -r key; do
         echo "$key" | awk -v root="$ROOT" "$SYSCTLS" 2>/dev/null || printf '%s\t!it cannot be read\n' "$key"
     done <"$WORK/keys" >"$WORK/values"
@@ -391,7 +391,7 @@ daemons() {
         sed -n "s/^pid$TAB//p" "$WORK/units"
         return
     fi
-    # Without systemd the daemons are known by their names; of several, the oldest.
+    # Without systemd the daemons are known by their names; the oldest of several counts.
     for file in "$ROOT"/proc/[0-9]*/comm; do
         { IFS= read -r comm <"$file"; } 2>/dev/null || continue
         file=${file%/comm}
@@ -429,7 +429,7 @@ cards() {
         awk '$1 ~ /^0+$/ && $2 == "00" && $10 != "lo" { print $10 }' "$ROOT/proc/net/ipv6_route" 2>/dev/null || :
     } | sort -u
 }
-# The queueing discipline of a card, or of all its queues; `hand:` before one that somebody put there.
+# The queueing discipline of a card, or of all its queues; `hand:` before one that somebody set by hand.
 qdisc() {
     if ! have tc; then echo '!tc is not installed (iproute2)'; return; fi
     tc qdisc show dev "$1" 2>/dev/null | awk '
@@ -443,7 +443,7 @@ qdisc() {
         }'
 }
 
-# What a network namespace has that nobody set anything in: the kernel's own defaults.
+# The kernel's own defaults, as a network namespace shows them in which nobody set anything.
 fresh() {
     [ -z "$ROOT" ] && [ "$(id -u)" -eq 0 ] && have unshare || return 0
     awk -F '\t' '$1 == "sysctl" && $6 == "netns" { print $2 }' "$TABLE" >"$WORK/netns-keys"
@@ -482,12 +482,12 @@ function members(text,   list, n, i, out) {
         sub(/=.*/, "", key)
         key = norm(key)
         sub(/^-/, "", key)
-        # Where a slash comes first, slashes separate.
+        # If a slash comes before any dot, slashes are the separators.
         if (match(key, /[.\/]/) && substr(key, RSTART, 1) == "/") gsub(/\//, ".", key)
         text = $0
         sub(/^[^=]*=/, "", text)
         text = norm(text)
-        # In a tuned profile `>` raises and never lowers.
+        # In a tuned profile `>` raises a value and never lowers it.
         if (tuned && sub(/^> */, "", text) && isnum(text) && isnum(value[key]) && ge(value[key], text)) continue
         text = members(text)
         value[key] = text
@@ -525,8 +525,8 @@ END {
 }
 '
 
-# Every file systemd reads of a folder such as sysctl.d, in its order: by name over all places, where /etc hides
-# /run, and /run /usr.
+# The files that systemd reads of a folder such as sysctl.d, in its order: by name over all places. A file in /etc hides
+# one of the same name in /run, and that one hides it in /usr.
 conf_files() {
     for folder in /etc /run /usr/local/lib /usr/lib /lib; do
         for file in "$ROOT$folder/$1"/*.conf; do
@@ -538,7 +538,7 @@ conf_files() {
 }
 sysctl_files() {
     conf_files sysctl.d
-    # What is applied later, by others: ufw's own file, and a tuned profile where tuned does not give way.
+    # Files that others apply later: ufw's own, and a tuned profile, unless tuned applies sysctl.d again after it.
     if grep -qs '^ENABLED=yes' "$ROOT/etc/ufw/ufw.conf"; then
         file=$(sed -n 's/^IPT_SYSCTL=//p' "$ROOT/etc/default/ufw" 2>/dev/null || :)
         echo "$ROOT${file:-/etc/ufw/sysctl.conf}"
@@ -547,13 +547,13 @@ sysctl_files() {
         for profile in $(cat "$ROOT/etc/tuned/active_profile" 2>/dev/null || :); do tuned_files "$profile" 8; done
     fi
 }
-# A profile's file after those it includes; at most $2 deep, for a circle has no end.
+# A profile's file, after those that it includes; at most $2 deep, because profiles may include each other.
 tuned_files() {
     for folder in /etc/tuned /etc/tuned/profiles /usr/lib/tuned /usr/lib/tuned/profiles; do
         file=$ROOT$folder/$1/tuned.conf
         [ -e "$file" ] || continue
         [ "$2" -eq 0 ] || for profile in $(sed -n 's/^ *include *= *//p' "$file" | tr ',' ' '); do
-            # In a subshell, for these variables are global.
+            # In a subshell, because these variables are global.
             (tuned_files "$profile" $(($2 - 1)))
         done
         echo "$file"
@@ -579,7 +579,7 @@ boot_modules() {
 has_module() { [ -d "$ROOT/sys/module/$1" ]; }
 
 # What a login gets, by the files PAM reads, as: item/domain, soft and hard, the file that decides. `all` shows only
-# what is set on both sides; `others` leaves our files out, and a side that they do not set is 0.
+# items whose soft and hard limit are set; `others` leaves our files out, and shows a limit that is not set as 0.
 logins() {
     for file in "$ROOT/etc/security/limits.conf" "$ROOT"/etc/security/limits.d/*.conf; do
         case $file in */99-stackctl-*) [ "$1" = all ] || continue ;; esac
@@ -591,7 +591,7 @@ logins() {
 
 # shellcheck disable=SC2016 # $ in awk
 WISHES='
-# What all stacks on this host want together, from their limits.tsv. Of two wishes for one thing the greater wins.
+# What all stacks on this host want together, from their limits.tsv. Of two wishes for one thing the greater value wins.
 # Output: kind, name, compare, value.
 
 function wish(kind, name, compare, value,   id) {
@@ -629,8 +629,8 @@ END { for (id in want) print id "\t" rule[id] "\t" want[id] }
 
 # shellcheck disable=SC2016 # $ in awk
 DECIDE='
-# From the gathered facts to what files say, and what is done.
-# Writes targets (kind, name, value) and prints actions (action, kind, name, to, from).
+# From the gathered facts to the values that files get, and to the actions. Writes targets (kind, name, value) and
+# prints actions (action, kind, name, to, from).
 
 BEGIN { OFS = "\t" }
 
@@ -653,7 +653,7 @@ FILENAME ~ /\/wishes$/ {
 END {
     for (id in wish) {
         cur = now[id]
-        # What the host has without us: where the value is still ours, what was there before.
+        # What the host has without us: where our value is still in force, the one from before it.
         base = cur
         if (known[id] && (cur == set_to[id] || id ~ /^unit/)) base = before[id]
         target = wish[id]
@@ -666,9 +666,9 @@ END {
     for (id in known) if (!(id in wish) && id !~ /^(file|dir|enabled)\t/) unwished(id)
 }
 
-# What is done about a thing that a stack wants.
+# The action for a thing that a stack wants.
 function wished(id, cur, target) {
-    # The limit of a login is a matter of files. What cannot be read is not set, but for a module: it is absent.
+    # Files alone set a login limit. What cannot be read is not set, except for a module, which is absent then.
     if (id ~ /^login/) return
     if ((cur == "" || cur ~ /^!/) && id !~ /^module/) return
     if (id ~ /^unit/) {
@@ -681,7 +681,7 @@ function wished(id, cur, target) {
         print "note", id, cur, cur
 }
 
-# What is done about a thing that is recorded and that no stack wants any more.
+# The action for a thing that is recorded and that no stack wants any more.
 function unwished(id,   cur) {
     cur = now[id]
     if (id ~ /^module/ && cur == "") cur = "absent"
@@ -717,7 +717,7 @@ BEGIN {
 }
 '
 
-# What all stacks on this host want together, as: kind, name, compare, value. The greater wins.
+# What all stacks on this host want together, as: kind, name, compare, value. The greater value wins.
 wishes() {
     {
         for table in "$STACKS"/*/limits.tsv; do [ ! -f "$table" ] || cat "$table"; done
@@ -738,8 +738,9 @@ gather() {
     done <"$WORK/asked-modules" >>"$WORK/running"
 }
 
-# From the gathered facts to `targets` (what files say: kind, name, value) and `actions` (do, kind, name, to, from).
-# A limit is never lowered: what runs now, and what other files give at boot, count as wishes where more is better.
+# From the gathered facts to `targets` (the values that files get: kind, name, value) and `actions` (action, kind, name,
+# to, from). A limit is never lowered: what runs now, and what other files give at boot, count as wishes where more is
+# better.
 decide() {
     awk -F '\t' -v command="$command" -v work="$WORK" "$VALUES$DECIDE" \
         "$WORK/record" "$WORK/running" "$WORK/boot" "$WORK/logins-others" "$WORK/wishes" >"$WORK/actions.unsorted"
@@ -752,7 +753,7 @@ decide() {
 
 # shellcheck disable=SC2016 # $ in awk
 COMPOSE='
-# One rendered file of a stack, with the values that all stacks agree on. Input: targets, then the file.
+# Rewrites one rendered file of a stack with the values that all stacks on the host get. Input: targets, then the file.
 
 FILENAME ~ /\/targets$/ { target[$1 "\t" $2] = $3; next }
 path ~ /^etc\/sysctl\.d\// && /^[a-z].* = / {
@@ -802,7 +803,7 @@ compose_files() {
 }
 
 no_boot_unit() { say "the unit that starts the stack at boot is not put in place: $1"; }
-# The unit that starts a stack at boot belongs to the folder it is started from.
+# The unit that starts a stack at boot names the folder that the stack is started from.
 boot_unit() {
     [ "$command" = rollback ] || [ ! -f "$HERE/stackctl-$NAME.service" ] || {
         folder=${HERE%/host}
@@ -825,16 +826,16 @@ boot_unit() {
     done
 }
 
-# A symlink is what it points to, not what is in there: put back, it is a symlink again.
+# The sum of a symlink is its target, not the content: put back, it is a symlink again.
 sum() { if [ -L "$1" ]; then echo "link $(readlink "$1")"; elif [ -e "$1" ]; then cksum <"$1"; else echo absent; fi; }
 
-# Folders a file needs are recorded, so that rollback takes away what apply made.
+# Records the folders that a file needs, so that rollback removes those that apply made.
 record_folders() {
     [ -d "$ROOT$1" ] || { record_folders "${1%/*}"; record dir "$1" absent made; }
 }
 
-# Files of `new` that differ: copied and recorded first, all of them, then put in place. Recorded ones that nobody
-# wants any more go back.
+# Puts files of `new` that differ in place, after all of them are copied and recorded. Puts recorded files back that no
+# stack wants any more.
 put_files() {
     (cd "$WORK/new" && find etc -type f 2>/dev/null | sort) >"$WORK/wanted-files"
     : >"$WORK/changed-files"
@@ -870,16 +871,17 @@ put_files() {
     done 3<"$WORK/recorded-files"
 }
 
-# What stood in a file before, with mode and owner; a later hand's edit is kept too, under another name. $2: its sum.
+# Keeps a copy of a file from before, with mode and owner. A later edit by hand is kept too, under another name. $2: the
+# file's sum.
 keep_copy() {
     item file "$1"
     copy=$STATE/files/$(printf %s "$1" | tr / %)
     if [ -e "$ITEM" ]; then
         remembered
-        # Where both are the same we never wrote it: it stood there already, as it was rendered.
+        # Where both are the same we never wrote the file: it was there already, as rendered.
         if [ "$first" != "$last" ]; then
             [ "$2" != "$last" ] || return 0
-            # Recorded, and killed before it was written; or put back, and killed before that was forgotten.
+            # A kill came between the record and the write, or between putting back and forgetting.
             if [ "$2" = "$first" ]; then
                 if [ -e "$copy" ] || [ -L "$copy" ]; then return 0; fi
             else
@@ -896,7 +898,7 @@ keep_copy() {
 drop_file() {
     cur=$(sum "$ROOT$1")
     copy=$STATE/files/$(printf %s "$1" | tr / %)
-    # What a kill left of a file that was being written.
+    # Left by a kill while the file was written.
     [ $dry = yes ] || rm -f "$ROOT$1.new"
     if [ "$cur" = "$3" ] && [ "$cur" != "$2" ]; then
         if [ "$2" = absent ]; then change "remove $1"; else change "put back $1"; fi
@@ -915,7 +917,7 @@ drop_file() {
     [ $dry = yes ] || { forget file "$1"; rm -f "$copy"; }
 }
 
-# Folders that apply made and that are empty again. One that somebody uses by now stays, and is theirs.
+# Removes folders that apply made and that are empty again. A folder that somebody uses by now stays.
 drop_folders() {
     awk -F '\t' '$1 == "dir" { print $2 }' "$WORK/record" | sort -r | while IFS= read -r path; do
         if [ ! -d "$ROOT$path" ] || rmdir "$ROOT$path" 2>/dev/null || [ -z "$(ls -A "$STACKS" 2>/dev/null)" ]; then
@@ -940,7 +942,7 @@ change() {
 }
 left() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$WORK/left"; }
 
-# put KIND NAME VALUE: what goes wrong is the reason of the row it belongs to, and nothing else stops.
+# put KIND NAME VALUE: sets one thing. A failure becomes the reason shown with its row, and the others go on.
 put() {
     if why=$("put_$1" "$2" "$3" 2>&1); then return 0; fi
     why=$(printf %s "$why" | tail -n 1)
@@ -957,7 +959,7 @@ put_module() {
         have modprobe || { echo "modprobe is not installed (kmod)"; return 1; }
         modprobe "$1"
     elif module_is_held "$1" || ! rmmod "$1"; then
-        echo "the module is in use; it is gone after a boot, or run rollback again once nothing uses it"
+        echo "the module is in use: reboot, or run rollback again once nothing uses it"
         return 1
     fi
 }
@@ -966,7 +968,7 @@ put_sysctl() {
     [ -e "$SYSCTL" ] || { echo "this kernel has no such key"; return 1; }
     into "$SYSCTL" "$2"
 }
-# Writes a value into a file of the kernel's; its refusal in a few words.
+# Writes a value into a file of the kernel, or prints the kernel's refusal in a few words.
 into() {
     if ! (printf '%s\n' "$2" >"$1") 2>"$WORK/why"; then
         sed 's/^[^:]*: *[0-9]*: *//; s/^.*: //' "$WORK/why" | tail -n 1 | sed "s/^/the kernel refused it: /"
@@ -980,21 +982,22 @@ put_limit() {
     prlimit --pid "$pid" "$flag=$(printf %s "$2" | tr ' ' :)"
 }
 put_qdisc() {
-    # Replaced by one with a handle and taken away again: the kernel then puts its default there, on every queue.
+    # Replaces the qdisc by one with a handle and deletes that: the kernel then puts its default on every queue.
     tc qdisc replace dev "$1" root pfifo && tc qdisc del dev "$1" root
     got=$(qdisc "$1")
     [ "$got" = "$2" ] || { echo "the card has $got"; return 1; }
 }
 put_unit() { :; }
 
-# The kernel may round what it is given (nf_conntrack_buckets to whole pages): what it made of it is what we set.
+# The kernel may round a value (nf_conntrack_buckets to whole pages): the rounded value is recorded as what we set.
 rounded() {
     [ "$1" = sysctl ] || return 0
     value=$(echo "$2" | awk -v root="$ROOT" "$SYSCTLS" | cut -f 2)
     case $value in '!'* | "$3" | "$4") ;; *) record sysctl "$2" "$3" "$value" ;; esac
 }
 
-# Records each action of decide. What is as wanted already is recorded too: before our files can be the reason for it.
+# Records each action of decide. A value that is as wanted already is recorded too, before our files can be the reason
+# for it.
 record_actions() {
     [ $dry = no ] || return 0
     while IFS="$TAB" read -r deed kind name to from <&3; do
@@ -1006,14 +1009,14 @@ record_actions() {
     settled
 }
 
-# Does what is recorded.
+# Carries out the recorded actions.
 act() {
     while IFS="$TAB" read -r deed kind name to from <&3; do
         case $deed in
             set)
                 case $from in
                     hand:*)
-                        trouble "$kind" "$name" "somebody put ${from#hand:} there; it is left alone"
+                        trouble "$kind" "$name" "somebody set ${from#hand:} by hand; it is left alone"
                         continue
                         ;;
                 esac
@@ -1297,7 +1300,7 @@ END {
 
 # shellcheck disable=SC2016 # $ in awk
 CONNTRACK_FILL='
-# How full the table of tracked connections is.
+# How full the conntrack table is.
 
 BEGIN {
     if ((getline count < (root "nf_conntrack_count")) <= 0) exit
@@ -1325,7 +1328,7 @@ findings() {
     hardware_findings
 }
 
-# What rollback could not put back.
+# One finding for each thing that rollback could not put back.
 left_findings() {
     awk -F '\t' 'BEGIN { OFS = "\t" }
         {
@@ -1335,12 +1338,13 @@ left_findings() {
         }' "$WORK/left"
 }
 
-# How full the table of tracked connections is: a full one drops every new client.
+# How full the conntrack table is: a full table drops every new client.
 conntrack_fill() {
     awk -v root="$ROOT/proc/sys/net/netfilter/" -v porcelain=$porcelain "$CONNTRACK_FILL"
 }
 
-# Shows $WORK/findings; fails if any is not as wanted. Not read from a pipe: there a writer that dies goes unseen.
+# Shows $WORK/findings; fails if any is not as wanted. It reads a file, because in a pipe nobody sees a writer that
+# dies.
 show() {
     if [ $porcelain = yes ]; then
         sed "s/^/finding$TAB/" "$WORK/findings"
@@ -1380,9 +1384,9 @@ apply() {
         keep_hardware
         adopt
     fi
-    # Modules first: they bring keys, which have to be read before anything is decided about them.
+    # Modules first: they bring keys, and a key has to be read before anything is decided about it.
     for key in $(unrecorded); do
-        say "the record of $key is gone: what it is now counts as what was there before"
+        say "the record of $key is gone: its value now counts as the value from before"
     done
     gather
     decide
@@ -1417,10 +1421,10 @@ apply() {
 rollback() {
     if [ ! -d "$STATE/stacks" ] && [ ! -d "$BEFORE" ]; then
         for file in "$ROOT"/etc/sysctl.d/99-zz-stackctl-*.conf "$ROOT"/etc/modules-load.d/stackctl-*.conf; do
-            # Where the record's folder is there, a kill ended an apply that had done nothing yet, or a rollback that
-            # had done all.
+            # If the record's folder exists, a kill ended an apply that had done nothing yet, or a rollback that had
+            # done everything.
             [ ! -e "$file" ] || [ -d "${STATE%/*}" ] ||
-                die "there is no record on this host of what was there before, but $file is" \
+                die "this host has no record of what was there before, but it has $file" \
                     "delete the files named *stackctl* below /etc by hand, then reboot"
         done
         say "nothing is recorded on this host: there is nothing to put back"
@@ -1429,7 +1433,7 @@ rollback() {
     fi
     sound_record
     [ $dry = yes ] || recover
-    # They stay as they are, and are named.
+    # These keys stay as they are, and are named.
     for key in $(unrecorded); do left sysctl "$key" "its record is gone, so what it was before is not known"; done
     retire
     rm -rf "$STACKS/.$NAME.old"
@@ -1438,7 +1442,7 @@ rollback() {
     compose_files
     record_actions
     act
-    # Before its file goes: systemctl knows no unit without one.
+    # Before its file is removed: systemctl knows no unit without a file.
     disable_units
     put_files
     reload_systemd
@@ -1458,10 +1462,10 @@ unrecorded() {
     done
 }
 
-# With nothing left to undo the record goes too.
+# Removes the record when nothing is left to undo.
 sweep() {
     [ -z "$(ls -A "$STACKS" 2>/dev/null)" ] || return 0
-    # Items that a kill left half written keep their folders from being empty.
+    # Items that a kill left half written would keep their folders from being empty.
     rm -f "$BEFORE"/*/*.new
     rmdir "$BEFORE"/* "$BEFORE" 2>/dev/null || :
     [ ! -d "$BEFORE" ] || return 0

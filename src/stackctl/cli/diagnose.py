@@ -27,7 +27,7 @@ def diagnose(
 
     Two samples of the engine's machine and of every namespace of the stack that runs on it.
     """
-    from stackctl.checks.diagnose.judge import diagnose as judge
+    from stackctl.checks.diagnose.judge import judge
     from stackctl.checks.diagnose.sample import roles_of, sample_of
     from stackctl.engine import Engine
     from stackctl.observe.look import look, running_haproxy

@@ -119,7 +119,7 @@ def verify(
         )
     proof = prove(stack, engine, sources)
     if svg:
-        from stackctl.report.picture import findings_svg
+        from stackctl.report.terminal import findings_svg
 
         write_file(svg, findings_svg(proof.plan, proof.findings))
     _report(proof, json, junit, verbose)

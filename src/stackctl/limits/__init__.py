@@ -1,8 +1,8 @@
-"""THE TABLE: every knob of Telemt's high-load guide, one frozen row each.
+"""The limits table: every knob of Telemt's high-load guide, one frozen row each.
 
-Everything else is driven by these rows: what stack.yaml may override, what the plan requires,
-what the renderers write and what verification reads. A new limit is one row in the file of the
-guide's section it belongs to.
+These rows drive everything else: what stack.yaml may override, what the plan requires, what the
+renderers write and what verification reads. A new limit is one row, in the file of its section of
+the guide.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What `buffers: density` bounds: the memory one client may pin by not reading. Not the guide's.
+"""The rows of `buffers: density`: they bound the memory that one client pins by not reading.
 
-Under the guide's 16 MB a client that stops reading holds megabytes in HAProxy's socket to it, in
-HAProxy's socket to the replica and in the replica's own. Each is bounded here, the two that carry
-the other direction too: a replica that stalls does so for all of its clients at once.
+They are not in the guide. Under its 16 MB a client that stops reading holds megabytes in three
+sockets: HAProxy's to the client, HAProxy's to the replica, and the replica's own. Each is bounded
+here, in both directions, because a replica that stalls does so for all of its clients at once.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from stackctl.limits.rows import RECREATE, haproxy_cfg, netns_sysctl, sysctl
 
 DENSITY = "density"
 BOUND = 65536
-"""Bytes asked for; the kernel doubles them for its bookkeeping, and a socket may fill all of it."""
+"""Bytes to ask for. The kernel doubles them for its bookkeeping; a socket may fill all of it."""
 
 LINK_BOUND = 32768
-"""The same, for what HAProxy takes of a TCP link. With 65,536 a stalled reader had 0.36 MiB, with
-this 0.29; one reader got 468 and 343 MB/s, 16 of them 656 and 517 (medians of five, in turns): many
-times what the bound to the client lets one have across a network."""
+"""The same for what HAProxy receives on a TCP link. With 65,536 a stalled reader pinned 0.36 MiB,
+with this 0.29. One reader got 468 and 343 MB/s, 16 readers 656 and 517 (medians of five, by turns):
+many times what the bound towards the client allows across a network."""
 
 NOT_SENT = 32768
-"""Bytes a replica may queue in a TCP link before HAProxy's side has room for them. With this
-and with 131,072 one reader and 16 of them got as many bytes a second, in turns."""
+"""Bytes that a replica may queue in a TCP link before HAProxy has room for them. One reader, and 16
+readers, were as fast with this as with 131,072 (by turns)."""
 
 
 def _bound(buffer: str, side: str, why: str, wanted: int = BOUND, link: str = "") -> Limit:
@@ -34,13 +34,13 @@ def _bound(buffer: str, side: str, why: str, wanted: int = BOUND, link: str = ""
         guide="",
         wanted=wanted,
         why=why,
-        departs="Not in the guide: with `buffers: density` alone; without it the socket autotunes "
-        "up to the guide's 16 MB",
+        departs="Not in the guide: set with `buffers: density` alone; otherwise the socket "
+        "autotunes up to the guide's 16 MB",
         on=(Role.HAPROXY,),
         settings=haproxy_cfg("global", f"tune.{buffer}.{side} {{}}"),
         reads=(Read(Reader.HAPROXY_SOCKET, f"{side}.{buffer}", Depth.EFFECTIVE),),
         remedy="render and start again (`stackctl up`): the live process does not run the plan's "
-        "value; a size above net.core.wmem_max or rmem_max is cut to that",
+        "value; the kernel cuts a size down to net.core.wmem_max or rmem_max",
         link=link,
         buffers=DENSITY,
     )
@@ -50,26 +50,26 @@ ROWS = (
     _bound(
         "sndbuf",
         "client",
-        "bytes kept for a client that does not read; a connection moves one to two times this in a "
-        "round trip, and no more",
+        "bytes kept for a client that does not read; a connection moves at most one to two times "
+        "as many in a round trip",
     ),
     _bound(
         "rcvbuf",
         "client",
-        "bytes a client may send ahead while its replica stalls, which a replica does for all of "
-        "its clients at once",
+        "bytes a client may send ahead while its replica stalls; a replica stalls for all of its "
+        "clients at once",
     ),
     _bound(
         "sndbuf",
         "server",
-        "bytes kept for a replica that does not read; a unix link's, too, which would otherwise "
-        "have net.core.wmem_default",
+        "bytes kept for a replica that does not read; without it a unix link has "
+        "net.core.wmem_default",
     ),
     _bound(
         "rcvbuf",
         "server",
         "bytes taken from a replica for a client that does not read; a unix link has no such "
-        "buffer, there the replica's send buffer holds them",
+        "buffer: there the replica's send buffer holds them",
         LINK_BOUND,
         link="tcp",
     ),
@@ -81,11 +81,11 @@ ROWS = (
         scope=Scope.NETNS,
         guide="",
         wanted=NOT_SENT,
-        why="bytes a replica queues in a TCP link beyond what HAProxy has room for: without it its "
-        "own send buffer took megabytes for each client that does not read, however small "
-        "HAProxy's are",
-        departs="Not in the guide: with `buffers: density` and TCP links alone; it bounds what "
-        "waits and not what is on its way, so it costs no speed",
+        why="bytes a replica queues in a TCP link beyond what HAProxy has room for; without this "
+        "bound its send buffer held megabytes for each client that did not read, however small "
+        "HAProxy's buffers were",
+        departs="Not in the guide: set with `buffers: density` and TCP links alone; it bounds "
+        "bytes that wait, not bytes in flight, so it costs no speed",
         on=(Role.TELEMT,),
         settings=netns_sysctl("net.ipv4.tcp_notsent_lowat"),
         reads=(sysctl("net.ipv4.tcp_notsent_lowat"),),

@@ -34,8 +34,8 @@ def _timeout(key: str, wanted: int, why: str) -> Limit:
         guide=str(wanted),
         wanted=wanted,
         why=why,
-        # The host's own entries for published ports follow the host's value, a container's
-        # follow the container's: all three namespaces count.
+        # The host's entries for published ports follow the host's value, a container's entries the
+        # container's: all three namespaces count.
         on=(Role.HOST, Role.HAPROXY, Role.TELEMT),
         settings=(
             Setting(Place.MODULES_LOAD, "nf_conntrack"),
@@ -52,25 +52,25 @@ ROWS = (
         "net.netfilter.nf_conntrack_max",
         2097152,
         "2097152",
-        "the table of tracked connections; full, the kernel drops the packets of new ones. Every "
-        "network namespace counts its own entries against it",
+        "entries of the conntrack table; when it is full, the kernel drops the packets of new "
+        "connections. Every network namespace counts its own entries against this number",
     ),
     _table(
         "net.netfilter.nf_conntrack_buckets",
         524288,
         "",
-        "hash chains of the table; left at its default a table of two million is searched "
-        "dozens of entries deep",
+        "hash chains of the conntrack table; with the default number, a lookup among two million "
+        "entries searches dozens of them",
         departs="Not in the guide: a quarter of nf_conntrack_max",
     ),
     _timeout(
         "net.netfilter.nf_conntrack_tcp_timeout_established",
         3600,
-        "an entry whose two ends vanished stays this long (5 days by default)",
+        "how long the entry of a connection stays after both ends vanished (5 days by default)",
     ),
     _timeout(
         "net.netfilter.nf_conntrack_tcp_timeout_time_wait",
         12,
-        "entries of closed connections (120 s by default)",
+        "how long the entry of a closed connection stays (120 s by default)",
     ),
 )

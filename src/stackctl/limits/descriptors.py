@@ -40,8 +40,8 @@ ROWS = (
         scope=Scope.HOST,
         guide="2097152",
         wanted=2097152,
-        why="the highest hard nofile any process can be given; a container asking for more "
-        "does not start",
+        why="the highest hard nofile that a process can have; a container that asks for more does "
+        "not start",
         on=(Role.HOST,),
         settings=host_sysctl("fs.nr_open"),
         reads=(sysctl("fs.nr_open"),),
@@ -55,7 +55,7 @@ ROWS = (
         scope=Scope.HOST,
         guide="* and root: soft and hard 1048576",
         wanted=(1048576, 1048576),
-        why="reaches PAM logins only: an operator's shell and what is started from it by hand, "
+        why="applies to PAM logins only: an operator's shell and what is started from it by hand, "
         "never a container or a systemd service",
         on=(Role.HOST,),
         settings=(Setting(Place.LIMITS_D, "nofile"),),
@@ -105,7 +105,7 @@ ROWS = (
         scope=Scope.HOST,
         guide="TasksMax=infinity",
         wanted=INFINITY,
-        why="the pids cgroup of the engine itself; systemd's default is 15 % of the machine's",
+        why="tasks in the engine's own pids cgroup; systemd's default is 15 % of the machine's",
         on=(Role.HOST,),
         settings=(
             Setting(Place.SYSTEMD, "docker.service", "TasksMax={}"),
@@ -139,8 +139,8 @@ ROWS = (
         scope=Scope.PROCESS,
         guide="65535",
         wanted=(65535, 65535),
-        why="counted per real uid over all containers of the machine; a thread that cannot be "
-        "made is a replica that does not start",
+        why="processes and threads of one real uid, over all containers of the machine; a replica "
+        "that cannot create a thread does not start",
         on=BOTH,
         settings=(Setting(Place.COMPOSE_ULIMIT, "nproc"),),
         reads=(Read(Reader.RLIMIT, "Max processes", Depth.APPLIED),),
@@ -154,8 +154,8 @@ ROWS = (
         scope=Scope.PROCESS,
         guide="TasksMax=infinity",
         wanted=4096,
-        departs="an explicit number: with none the systemd cgroup driver may apply its own "
-        "default unseen, and a thread bomb in one replica must not take the machine",
+        departs="an explicit number: without one the systemd cgroup driver may apply its own "
+        "default unnoticed, and a thread bomb in one replica must not take down the machine",
         why="tasks in the container's pids cgroup; far above HAProxy's threads and Telemt's pool",
         on=BOTH,
         settings=(Setting(Place.COMPOSE_PIDS, "pids_limit"),),

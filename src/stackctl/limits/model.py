@@ -1,4 +1,4 @@
-"""The form of a row in THE TABLE: one knob, where it is set, and how it is seen to work."""
+"""The form of a row of the limits table: one knob, where it is set, and how it is seen to work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INFINITY = 2**63 - 1
 
 
 class Kind(StrEnum):
-    """What a value is; decides how stack.yaml spells it and how it is printed."""
+    """What a value is. It decides how stack.yaml spells the value and how it is printed."""
 
     COUNT = "count"
     BYTES = "bytes"
@@ -35,11 +35,11 @@ class Compare(StrEnum):
     COVERS = "covers"
     """The observed range contains the wanted one."""
     WITHIN = "within"
-    """The observed range lies inside the one that the limit's first reading shows."""
+    """The observed range lies inside the range that the limit's first reading shows."""
 
 
 class Scope(StrEnum):
-    """What one value of the knob governs."""
+    """How far one value of the knob reaches."""
 
     HOST = "host"
     NETNS = "netns"
@@ -51,7 +51,7 @@ class Scope(StrEnum):
 
 
 class Role(StrEnum):
-    """What a requirement can be declared on. LINK is HAProxy's server line for one replica."""
+    """What a requirement can apply to. LINK is HAProxy's server line for one replica."""
 
     HOST = "host"
     HAPROXY = "haproxy"
@@ -157,17 +157,17 @@ class Limit:
         section: the section of Telemt's high-load guide that asks for it.
         guide: the guide's literal value, as text; empty where the guide is silent.
         wanted: the value the stack delivers; None where `derive` computes it.
-        derive: attribute of capacity.Sizes that gives the value, for numbers that follow
-            from `connections`.
+        derive: attribute of plan.sizes.Sizes that gives the value, for numbers that follow from
+            `connections`.
         why: what goes wrong without it.
-        own_number: derived, and stack.yaml may give a number of its own all the same.
+        own_number: stack.yaml may give another number, although the value is derived.
         departs: why `wanted` differs from `guide`; empty where it does not.
-        on: what it is declared on in bridge mode. A netns limit of a stack on the host's
-            network is declared on the host instead.
+        on: what it is required on in bridge mode. On the host's network a netns limit is required
+            on the host instead.
         link: only for this kind of link ("unix" or "tcp"); empty for both.
         network: only in this network mode ("bridge" or "host"); empty for both.
         buffers: only with this `buffers` of stack.yaml; empty for any.
-        ceiling: key of the limit that caps this one, in the namespace it is declared on.
+        ceiling: key of the limit that caps this one in the same namespace.
         settings: every place it is written.
         reads: every way it is observed, shallow first.
         remedy: what an operator does when it is short.

@@ -91,7 +91,7 @@ ROWS = (
     _netns(
         "net.ipv4.tcp_syncookies",
         1,
-        "a SYN flood fills the queue and real clients are refused without cookies",
+        "without cookies a SYN flood fills the SYN queue, and real clients are refused",
         kind=Kind.FLAG,
         compare=Compare.EQUAL,
     ),
@@ -107,7 +107,7 @@ ROWS = (
     _netns(
         "net.ipv4.tcp_fin_timeout",
         15,
-        "how long an orphaned FIN-WAIT-2 socket stays; TIME-WAIT stays 60 s whatever it says",
+        "how long an orphaned FIN-WAIT-2 socket stays; TIME-WAIT always lasts 60 s",
         fresh_socket("linger2"),
         kind=Kind.SECONDS,
         compare=Compare.EQUAL,
@@ -122,8 +122,8 @@ ROWS = (
     _netns(
         "net.ipv4.tcp_max_tw_buckets",
         2000000,
-        "TIME-WAIT sockets kept; above it they are destroyed at once and late segments hit "
-        "strangers",
+        "TIME-WAIT sockets kept; above this number they are destroyed at once, and late segments "
+        "reach other connections",
     ),
     _netns(
         "net.ipv4.tcp_keepalive_time",
@@ -185,7 +185,7 @@ ROWS = (
         fresh_socket("rcvbuf", part=1),
         kind=Kind.TRIPLE,
         guide="4096 87380 16777216",
-        departs="the guide's 87380 is below what kernels have used since 4.20; it would lower it",
+        departs="kernels have used 131072 since 4.20; the guide's 87380 would lower it",
     ),
     _netns(
         "net.ipv4.tcp_wmem",
@@ -203,8 +203,8 @@ ROWS = (
         scope=Scope.HOST,
         guide="fq",
         wanted="fq",
-        why="paces what leaves the card; bbr paces by itself since 4.13, and veth and loopback "
-        "have no queue whatever it says",
+        why="paces the packets that leave the card; bbr paces by itself since kernel 4.13, and "
+        "veth and loopback never have a queue",
         on=(Role.HOST,),
         settings=(
             Setting(Place.MODULES_LOAD, "sch_fq"),
@@ -224,10 +224,10 @@ ROWS = (
         scope=Scope.NETNS,
         guide="bbr",
         wanted="bbr",
-        why="keeps throughput on lossy mobile paths; reaches only sockets made afterwards",
-        departs="for the side that faces clients: HAProxy's namespace. HAProxy 3.0 has no `cc` for "
-        "a bind or server line, so what it sends to a replica over TCP uses it too",
-        # On the host too: a container is only given what the host itself allows.
+        why="keeps throughput on lossy mobile paths; it applies only to sockets made afterwards",
+        departs="set in HAProxy's namespace, which faces the clients. HAProxy 3.0 has no `cc` for "
+        "a bind or server line, so it also sends to replicas over TCP with bbr",
+        # On the host too: a container can only have what the host itself allows.
         on=(Role.HOST, Role.HAPROXY),
         settings=(
             Setting(Place.MODULES_LOAD, "tcp_bbr"),
@@ -248,10 +248,10 @@ ROWS = (
         scope=Scope.TELEMT,
         guide="",
         wanted="reno",
-        why="a replica inherits the host's, and the hop to HAProxy has no loss and no distance: "
-        "there bbr cost 1.8 to 2.4 times the bandwidth",
-        departs="Not in the guide, which sets bbr for the whole machine; reno is what every "
-        "container may use",
+        why="a replica would inherit the host's bbr; on the hop to HAProxy, which has no loss and "
+        "no distance, bbr divided the bandwidth by 1.8 to 2.4",
+        departs="Not in the guide, which sets bbr for the whole machine; every container may use "
+        "reno",
         on=(Role.TELEMT,),
         settings=(Setting(Place.COMPOSE_SYSCTL, "net.ipv4.tcp_congestion_control"),),
         reads=(

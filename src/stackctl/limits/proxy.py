@@ -84,8 +84,8 @@ def _keepalive(side: str, part: str, prop: str, wanted: int, why: str) -> Limit:
         Read(Reader.HAPROXY_SOCKET, f"{'client' if client else 'server'}.{prop}", Depth.EFFECTIVE),
         guide=f"option {side}tcpka",
         wanted=wanted,
-        departs="the guide leaves the number to the kernel, and its 300 + 5 x 30 is 450 s where it "
-        "promises under five minutes: 120 + 5 x 30 is 270 s"
+        departs="the guide leaves the number to the kernel: 300 + 5 x 30 is 450 s, and the guide "
+        "promises less than five minutes; 120 + 5 x 30 is 270 s"
         if part == "idle"
         else "",
         kind=Kind.COUNT if part == "cnt" else Kind.SECONDS,
@@ -96,7 +96,7 @@ def _keepalive(side: str, part: str, prop: str, wanted: int, why: str) -> Limit:
 ROWS = (
     _haproxy(
         "haproxy.maxconn",
-        "connections the whole process takes; left out, HAProxy derives it from nofile",
+        "connections the whole process takes; without it HAProxy derives the number from nofile",
         haproxy_cfg("global", "maxconn {}"),
         _info("Maxconn"),
         _info("Hard_maxconn"),
@@ -106,7 +106,7 @@ ROWS = (
     ),
     _haproxy(
         "haproxy.maxsock",
-        "the descriptors HAProxy computes it needs; above its soft nofile it would drop clients "
+        "descriptors that HAProxy computes it needs; above its soft nofile it drops clients that "
         "it has accepted",
         (),
         _info("Maxsock"),
@@ -116,17 +116,18 @@ ROWS = (
     ),
     _haproxy(
         "haproxy.maxpipes",
-        "pipes for splicing, two descriptors each; left out, `option splice-auto` takes as many as "
-        "maxconn/4 and a full process is short of descriptors",
+        "pipes for splicing, two descriptors each; without it `option splice-auto` takes up to "
+        "maxconn/4, and a full process runs out of descriptors",
         haproxy_cfg("global", "maxpipes {}"),
         _info("Maxpipes"),
         derive="pipes",
-        departs="Not in the guide: none, or one for every fourth connection with `splice: auto`",
+        departs="Not in the guide: 0, or one for every fourth connection with `splice: auto`",
         link="tcp",
     ),
     _haproxy(
         "haproxy.nbthread",
-        "threads follow CPU affinity, not a cgroup's quota: said explicitly",
+        "HAProxy's threads; by default they follow CPU affinity, not a cgroup's quota, so the "
+        "number is explicit",
         haproxy_cfg("global", "nbthread {}"),
         _info("Nbthread"),
         derive="threads",
@@ -144,7 +145,7 @@ ROWS = (
     ),
     _haproxy(
         "haproxy.maxaccept",
-        "connections taken from the queue in one go",
+        "connections taken from the accept queue in one go",
         haproxy_cfg("global", "tune.maxaccept {}"),
         haproxy_file("tune.maxaccept"),
         guide="64",
@@ -152,7 +153,7 @@ ROWS = (
     ),
     _haproxy(
         "haproxy.frontend_maxconn",
-        "at this number HAProxy stops accepting and the listen queue fills",
+        "at this number HAProxy stops accepting, and the accept queue fills",
         haproxy_cfg("frontend", "maxconn {}"),
         Read(Reader.HAPROXY_STAT, "frontend.slim", Depth.EFFECTIVE),
         guide="250000",
@@ -161,8 +162,8 @@ ROWS = (
     ),
     _haproxy(
         "haproxy.backlog",
-        "a burst of clients waits here; each listener's own queue, clamped by somaxconn at "
-        "listen()",
+        "a burst of clients waits in the accept queue; each listener has its own, clamped to "
+        "somaxconn at listen()",
         haproxy_cfg("defaults", "backlog {}"),
         Read(Reader.LISTENER, "client", Depth.EFFECTIVE),
         wanted=65535,
@@ -185,11 +186,15 @@ ROWS = (
         "server",
         "1h",
         3600,
-        "an idle replica side is closed after this",
+        "an idle connection to a replica is closed after this",
         Read(Reader.HAPROXY_SESSION, "server", Depth.EFFECTIVE),
     ),
-    _timeout("client-fin", "10s", 10, "a client that is gone after a half-close is purged"),
-    _timeout("server-fin", "10s", 10, "a replica side that is gone after a half-close is purged"),
+    _timeout(
+        "client-fin", "10s", 10, "a client that vanished after a half-close is closed after this"
+    ),
+    _timeout(
+        "server-fin", "10s", 10, "a replica that vanished after a half-close is closed after this"
+    ),
     _keepalive("cli", "idle", "keepidle", 120, "idle seconds before a dead client is probed"),
     _keepalive("cli", "intvl", "keepintvl", 30, "seconds between probes of a silent client"),
     _keepalive("cli", "cnt", "keepcnt", 5, "unanswered probes before a client is dropped"),
@@ -198,8 +203,8 @@ ROWS = (
     _keepalive("srv", "cnt", "keepcnt", 5, "unanswered probes before a replica link is dropped"),
     _haproxy(
         "haproxy.server_maxconn",
-        "connections one replica is given; below Telemt's max_connections, so that a full replica "
-        "is HAProxy's decision and not a silent drop",
+        "connections one replica is given; below Telemt's max_connections, so that HAProxy decides "
+        "about a full replica, and Telemt drops nobody silently",
         haproxy_cfg("default-server", "maxconn {}"),
         Read(Reader.HAPROXY_STAT, "server.slim", Depth.EFFECTIVE),
         guide="250000",
@@ -219,13 +224,13 @@ ROWS = (
     ),
     _haproxy(
         "haproxy.check",
-        "a replica whose admission gate is closed still accepts TCP: only an answer of 200 from "
-        "/v1/health/ready tells",
+        "a replica whose admission gate is closed still accepts TCP: only a 200 from "
+        "/v1/health/ready shows that it serves",
         haproxy_cfg("default-server", "check"),
         Read(Reader.HAPROXY_STAT, "server.check_status", Depth.EFFECTIVE),
         guide="check",
         wanted="L7OK",
-        departs="a plain check proves layer 4 only; it asks Telemt's readiness over HTTP",
+        departs="a plain check proves layer 4 only; ours asks for Telemt's readiness over HTTP",
         kind=Kind.WORD,
         on=Role.LINK,
         scope=Scope.LINK,
@@ -287,7 +292,8 @@ ROWS = (
         (Setting(Place.TELEMT_TOML, "server", "max_connections"),),
         Read(Reader.TELEMT_CONFIG, "server.max_connections", Depth.DECLARED),
         derive="telemt_max_connections",
-        # A replica may be kept below its share, for its memory: the plan says what that holds.
+        # A replica may be kept below its share, for its memory: the plan says how many connections
+        # that holds.
         own_number=True,
         departs="Not in the guide",
         on=Role.TELEMT,
@@ -295,9 +301,8 @@ ROWS = (
     ),
     _haproxy(
         "telemt.listen_backlog",
-        "Telemt's default is 1024, so somaxconn 65535 alone does nothing; on a unix link "
-        "somaxconn alone decides. A full TCP queue delays a client, a full unix queue fails it "
-        "at once",
+        "Telemt's default is 1024, so somaxconn 65535 alone does nothing; on a unix link somaxconn "
+        "alone decides. A full TCP queue delays a client, a full unix queue refuses it at once",
         (Setting(Place.TELEMT_TOML, "server", "listen_backlog"),),
         Read(Reader.LISTENER, "replica", Depth.EFFECTIVE),
         wanted=65535,
@@ -321,8 +326,8 @@ ROWS = (
     ),
     _haproxy(
         "telemt.link_ports",
-        "a port that HAProxy spreads clients to and the replica does not listen on refuses its "
-        "share of them",
+        "HAProxy spreads clients over these ports; one that the replica does not listen on refuses "
+        "its share of them",
         (),
         Read(Reader.LISTENER, "ports", Depth.EFFECTIVE),
         derive="link_ports",
@@ -334,7 +339,8 @@ ROWS = (
     ),
     _haproxy(
         "telemt.ready",
-        "a closed admission gate still accepts TCP; only readiness tells that users get through",
+        "a replica whose admission gate is closed still accepts TCP; only readiness shows that "
+        "users get through",
         (),
         Read(Reader.TELEMT_READY, "", Depth.EFFECTIVE),
         wanted="ready",

@@ -1,4 +1,4 @@
-"""Short forms for the rows of THE TABLE that only differ in a key."""
+"""Short forms for rows of the limits table that differ in a key alone."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ PREPARE_HOST = (
     "host/prepare.sh apply` in the folder of `stackctl render`; then recreate the containers"
 )
 RECREATE = (
-    "recreate the container (`stackctl up`): a value poked into a namespace by hand, or a listener "
-    "made before it changed, keeps the old one"
+    "recreate the container (`stackctl up`): that undoes what was set in its namespace by hand, "
+    "and makes its listeners anew, which keep the value they were made with"
 )
 
 
@@ -27,7 +27,7 @@ def netns_sysctl(key: str) -> tuple[Setting, ...]:
 
 
 def sysctl(key: str) -> Read:
-    """The key as read inside the target's own network namespace."""
+    """The key as it reads inside the target's own network namespace."""
     return Read(Reader.SYSCTL, key, Depth.APPLIED)
 
 

@@ -1,4 +1,4 @@
-"""Stack + THE TABLE + host facts → Plan."""
+"""Stack + limits table + host facts → Plan."""
 
 from __future__ import annotations
 

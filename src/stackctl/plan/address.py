@@ -1,4 +1,4 @@
-"""Addresses: one private /24 for each stack, picked by its name, free on this machine."""
+"""Addresses: one private /24 for each stack, picked by its name and free on this machine."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ FIRST_REPLICA = 10
 
 
 def subnet_of(stack: Stack, facts: HostFacts | None) -> IPv4Network:
-    """The stack's subnet: given, already in use by this stack, or the first free candidate.
+    """The stack's subnet: the given one, the one this stack already uses, or the first free
+    candidate.
 
-    In host mode there is no network to make: replicas' APIs live in a /24 of loopback of the
-    stack's own, so that two stacks on one host do not meet on a port.
+    In host mode there is no network to make. The replicas' APIs listen in a /24 of loopback that is
+    the stack's own, so two stacks on one host never share a port.
 
     Raises:
         PlanError: the given subnet overlaps one in use, or no candidate is free.
     """
     if stack.network == "host":
-        # 127.0.0.0/16 stays free for what the machine itself binds there.
+        # 127.0.0.0/16 stays free for the machine's own listeners.
         return IPv4Network(f"127.{1 + _seed(stack.name) % 250}.{_seed(stack.name, 7) % 250}.0/24")
     taken = [IPv4Network(text) for text in (facts.subnets_taken if facts else ())]
     if stack.subnet:
@@ -34,7 +35,7 @@ def subnet_of(stack: Stack, facts: HostFacts | None) -> IPv4Network:
         if clash:
             raise PlanError(
                 "subnet",
-                f"{given} overlaps {clash}, in use on this machine",
+                f"{given} overlaps {clash}, which is in use on this machine",
                 "choose a free private network, or leave the key out",
             )
         return given

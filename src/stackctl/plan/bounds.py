@@ -1,4 +1,4 @@
-"""What one client may do, and what has to be divided because each replica counts on its own."""
+"""Bounds on one client, divided where each replica counts on its own."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from stackctl.plan.sizes import fair_share
 from stackctl.spec import Stack
 
 RELAY_SHARE = 4
-"""Telemt takes a quarter of the memory it sees for relay buffers; all replicas see the same."""
+"""Telemt takes a quarter of the memory that it sees for relay buffers; all replicas see the
+same."""
 
 RELAY_LEAST, RELAY_MOST, PAGE = 16 << 20, 2 << 30, 4096
-"""Bytes that Telemt 3.4.25 takes, in multiples of a page; with others it does not start."""
+"""Bytes that Telemt 3.4.25 accepts, in multiples of a page; with other numbers it does not
+start."""
 
 
 def bounds(stack: Stack) -> Bounds:
     """The bounds in force in HAProxy and in each replica.
 
-    HAProxy sees every connection, so its bounds are whole. A replica sees its own alone: clients
-    that `leastconn` spreads over all replicas get a share of each; under `source` an address stays
-    on one replica, which then needs the whole number.
+    HAProxy sees every connection, so it has the whole number. A replica sees only its own.
+    `leastconn` spreads a client's connections over all replicas, so each gets a share of the
+    number. With `source` an address stays on one replica, which needs the whole number.
     """
     whole = stack.balance == "source"
 
@@ -35,7 +37,7 @@ def bounds(stack: Stack) -> Bounds:
 
 
 def relay_buffer_bytes(stack: Stack, facts: HostFacts | None) -> int:
-    """One replica's relay buffers, so that all of them together take a quarter of the memory."""
+    """Bytes of one replica's relay buffers: all replicas together take a quarter of the memory."""
     if stack.replicas == 1 or not facts or not facts.memory_bytes:
         return 0
     share = facts.memory_bytes // RELAY_SHARE // stack.replicas

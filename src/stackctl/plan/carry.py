@@ -1,4 +1,4 @@
-"""What a plan carries: its granted limits, handed to the arithmetic of capacity."""
+"""From a plan's granted limits to its ceilings, and what raises the first one."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from stackctl.plan.sizes import ADMIN_RESERVE, TELEMT_FIXED_DESCRIPTORS, Sizes, 
 from stackctl.spec import Stack
 
 MEMORY_SHARE = 0.8
-"""Of the machine's: beyond it the page cache and what else runs have no room."""
+"""Share of the machine's memory. The rest is for the page cache and other processes."""
 
 
 def granted_of(
     stack: Stack, sizes: Sizes, required: Sequence[Requirement], facts: HostFacts | None
 ) -> Granted:
-    """What the stack is given, as planned; for what only the host has, as it runs now.
+    """What the stack is granted: as planned, and for what only the host has, as it runs now.
 
-    A host that is not known has what the table wants of it, and as much memory as it takes.
+    A host that is not known is taken to have what the limits table wants of it, and enough memory.
     """
     wanted = {(r.target, r.limit): r.wanted for r in required}
     replica = next(r.target for r in required if r.target.startswith("telemt-"))
@@ -57,7 +57,7 @@ def granted_of(
 
 def _number(value: Value) -> int:
     if not isinstance(value, int):
-        raise TypeError(f"{value!r} is no number")
+        raise TypeError(f"{value!r} is not a number")
     return value
 
 
@@ -72,7 +72,7 @@ def _ports(
     target: str,
     facts: HostFacts | None,
 ) -> int:
-    """Source ports in a target's namespace; a namespace of its own has what it is given."""
+    """Source ports in a target's namespace: as planned, or the host's own on its network."""
     pair = wanted[HOST if stack.network == "host" else target, PORTS]
     running = facts.sysctls.get(PORTS, "").split() if facts and stack.network == "host" else []
     if len(running) == 2 and all(word.isdigit() for word in running):
@@ -85,7 +85,7 @@ def _ports(
 def _host_number(
     wanted: dict[tuple[str, str], Value], key: str, facts: HostFacts | None
 ) -> int | None:
-    """A host's key as it runs, or as it is wanted where the host is not known; None for none."""
+    """A host's key as it runs, or as wanted where the host is not known; None for no limit."""
     if facts is not None:
         text = facts.sysctls.get(key, "")
         return int(text) if text.isdigit() and int(text) < INFINITY else None
@@ -101,8 +101,8 @@ def shortfall(stack: Stack, ceilings: Sequence[Ceiling]) -> Ceiling | None:
 def shortfall_sentence(stack: Stack, low: Ceiling) -> str:
     """A ceiling below the stack's number, for people."""
     return (
-        f"holds {low.holds} of {stack.connections} connections: {low.limit} of {low.where} comes "
-        f"first. Of the next client: {low.cause}"
+        f"holds {low.holds} of {stack.connections} connections: {low.limit} of {low.where} is "
+        f"reached first. The next client: {low.cause}"
     )
 
 
@@ -118,19 +118,20 @@ def remedy(stack: Stack, low: Ceiling) -> str:
             wider = f"widen limits.{PORTS}, or set {more}"
             return wider if stack.network == "bridge" else f"{PREPARE_HOST}, or set network: bridge"
         case ("net.ipv4.ip_local_port_range", where) if where == LINK:
-            return f"set `link: unix`, which has no ports, more `link_ports`, or {more}"
+            return f"set `link: unix`, which takes no source ports, more `link_ports`, or {more}"
         case _:
             return f"raise limits.{low.limit}, set {more}, or lower `connections`"
 
 
 def refuse_shortfall(stack: Stack, ceilings: Sequence[Ceiling]) -> None:
-    """Strict mode starts nothing that cannot hold its number.
+    """Strict mode starts nothing that cannot hold its `connections`.
 
-    What the host is short of is said by its own requirements, and its memory by a warning. The way
-    to the lab's data centre, one address for all, is no server's: the plan warns of its ceiling.
+    The host's own requirements say what the host is short of, and a warning says so of its memory.
+    The lab's data centre is one address for all replicas, which no server has: the plan only warns
+    of that ceiling.
 
     Raises:
-        StrictError: a limit of the stack's own ends it below `connections`.
+        StrictError: a limit of the stack itself is reached below `connections`.
     """
     low = shortfall(stack, [ceiling for ceiling in ceilings if ceiling.where != OUTWARD])
     if low and low.where not in {HOST, DATACENTRE} and low.limit != TABLE_SIZE:

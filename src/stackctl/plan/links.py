@@ -1,7 +1,7 @@
-"""TCP links: how many ports a replica listens on, and whether its pairs carry the stack's number.
+"""TCP links: how many ports a replica listens on, and whether they carry the stack's connections.
 
-HAProxy has one address, so what it can open to a replica is its range of source ports for each port
-the replica listens on. connect() takes a free one at once while less than half are taken; then it
+HAProxy has one address, so it can open one range of source ports to each port that a replica
+listens on. While less than half of a range is taken, connect() finds a free port at once. Then it
 has to search (66 to 100 µs became 1,300 to 1,800), and at the end it fails.
 """
 
@@ -24,10 +24,10 @@ def port_range(stack: Stack) -> tuple[int, int]:
 
 
 def link_ports(stack: Stack) -> int:
-    """Ports each replica listens on: given, or enough for it to carry a lost neighbour's share.
+    """Ports that each replica listens on: as given, or enough for a lost replica's share too.
 
-    It follows from stack.yaml alone: verification asks the probe about them before it knows the
-    host.
+    The number follows from stack.yaml alone, because verification asks the collector about these
+    ports before it knows the host.
     """
     if stack.link == "unix":
         return 1
@@ -42,7 +42,7 @@ def check_links(stack: Stack, sizes: Sizes) -> None:
     """Refuse TCP links that would use more than `port_share` percent of their ports.
 
     Raises:
-        PlanError: with every key that would make it fit.
+        PlanError: more would be used; the remedy names every key that makes it fit.
     """
     if stack.link == "unix":
         return
@@ -52,7 +52,7 @@ def check_links(stack: Stack, sizes: Sizes) -> None:
         return
     used = each * 100 / sizes.ports_per_link
     ways = [
-        "set `link: unix`, which has no ports",
+        "set `link: unix`, which takes no source ports",
         f"`replicas: {-(-stack.connections * 100 // allowed)}` or more",
     ]
     pair = sizes.ports_per_link // sizes.link_ports
@@ -61,7 +61,7 @@ def check_links(stack: Stack, sizes: Sizes) -> None:
         ways.append(f"`link_ports: {needed}` or more")
     if used <= 100:
         share = -(-each * 100 // sizes.ports_per_link)
-        ways.append(f"`port_share: {share}` to search all the same")
+        ways.append(f"`port_share: {share}`, and connect() searches")
     raise PlanError(
         "link",
         f"tcp: {each} connections to each of {stack.replicas} "

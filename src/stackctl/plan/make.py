@@ -1,4 +1,4 @@
-"""Stack + THE TABLE + host facts → Plan. All decisions are made here."""
+"""Stack + limits table + host facts → Plan. All decisions are made here."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def make_plan(
         stack: the validated file.
         facts: the host and engine, where known; without them nothing is fitted or refused.
         sources: which images run; without them `auto` means the official ones.
-        starting: the plan is made to start the stack, so strict mode refuses what cannot be had.
-            For a stack that runs, it is wanted all the same and verification shows it short.
+        starting: the plan is made to start the stack, so strict mode refuses what cannot be
+            granted. For a running stack the plan still wants it, and verification shows it short.
 
     Raises:
         PlanError: the topology or the machine cannot carry what the file asks for.
@@ -123,7 +123,7 @@ def _mask(stack: Stack, subnet: IPv4Network) -> tuple[str, int] | None:
 
 
 def default_sources(stack: Stack) -> Sources:
-    """What `auto` means where no engine was asked: the official images."""
+    """What `auto` means when no engine was asked: the official images."""
     return Sources(
         telemt="official" if stack.telemt.source == "auto" else stack.telemt.source,
         haproxy="official" if stack.haproxy.source == "auto" else stack.haproxy.source,
@@ -173,7 +173,7 @@ def _row_value(stack: Stack, key: str) -> Value:
 
 
 def sizes_of(stack: Stack, facts: HostFacts | None) -> Sizes:
-    """The stack's numbers, with the descriptors this engine can grant where that is known."""
+    """The stack's sizes, with the descriptors that this engine can grant where that is known."""
     nofile = _row_value(stack, "nofile")
     if not isinstance(nofile, tuple):
         raise TypeError("nofile is a pair")
@@ -192,7 +192,7 @@ def sizes_of(stack: Stack, facts: HostFacts | None) -> Sizes:
 
 
 def _check_overrides(stack: Stack, facts: HostFacts | None) -> None:
-    """A ulimit the operator wrote above what the kernel can ever give is a mistake in the file."""
+    """A ulimit in stack.yaml above what the kernel can grant is a mistake in the file."""
     nr_open = facts.sysctls.get("fs.nr_open", "") if facts else ""
     if not nr_open.isdigit():
         return
@@ -225,16 +225,17 @@ def _check_descriptors(stack: Stack, sizes: Sizes, required: tuple[Requirement, 
         if granted is not None and granted < needed:
             raise PlanError(
                 "connections",
-                f"{stack.connections} need {needed} descriptors in {requirement.target}, which "
-                f"can have {granted}" + (f" ({requirement.fitted})" if requirement.fitted else ""),
+                f"{stack.connections} connections need {needed} descriptors in "
+                f"{requirement.target}, which can have "
+                f"{granted}" + (f" ({requirement.fitted})" if requirement.fitted else ""),
                 ("lower `connections`" if haproxy else "add `replicas`, lower `connections`")
                 + " or raise nofile (`stackctl host apply` prepares a host for it)",
             )
     if sizes.server_maxconn * stack.replicas < stack.connections:
         raise PlanError(
             "replicas",
-            f"{stack.replicas} of up to {sizes.server_maxconn} connections each cannot carry "
-            f"{stack.connections}",
+            f"{stack.replicas} replicas of up to {sizes.server_maxconn} connections each cannot "
+            f"carry {stack.connections}",
             f"set `replicas: {-(-stack.connections // sizes.server_maxconn)}` or more, or raise "
             "nofile",
         )
@@ -245,5 +246,5 @@ def _refuse(refused: tuple[Refusal, ...]) -> StrictError:
     return StrictError(
         "strict mode: nothing was started\n  " + "\n  ".join(lines),
         "; ".join(dict.fromkeys(r.remedy for r in refused))
-        + "; or `limits.mode: fit` (--fit) to run lowered",
+        + "; or `limits.mode: fit` (--fit) to run with lowered limits",
     )

@@ -16,7 +16,7 @@ from stackctl.plan.stalled import Stalled
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """What is known of the machine and engine before planning; read by the probe.
+    """What is known of the machine and engine before planning; the collector reads it.
 
     Attributes:
         ceilings: highest hard limit the engine can grant, by ulimit name.
@@ -27,8 +27,8 @@ class HostFacts:
         engine: the engine's version.
         kernel: the kernel's release.
         memory_bytes: the machine's memory.
-        tracked: whether the host's own connections are in its conntrack table, as tried; None
-            where that is not known.
+        tracked: whether the host's own connections are in its conntrack table, as the collector
+            tried; None where that is not known.
         conntrack_used: entries in the host's conntrack table, this stack's own included.
     """
 
@@ -51,7 +51,8 @@ class Sources:
     Attributes:
         telemt: "official", "binary" or "double".
         haproxy: "official" or "build".
-        telemt_reference: an image to take in place of Telemt's official one; "" for that.
+        telemt_reference: an image to take in place of Telemt's official one; "" for the official
+            one.
     """
 
     telemt: str
@@ -81,13 +82,14 @@ class Requirement:
     """One limit wanted on one target.
 
     Attributes:
-        limit: key of the row in THE TABLE.
+        limit: key of the row in the limits table.
         target: "host", "haproxy", "telemt-N", or "haproxy/telemt-N" for a link.
         wanted: the value to be in force.
         written: every place it is set for this target.
         fitted: why it was lowered from the row's value; empty where it was not.
-        left: why it is left alone if the host does not have it; empty where short is short.
-        way_out: what to do where it is not as wanted; empty for the row's own remedy.
+        left: why it is left alone where the host does not have it; empty where that counts as
+            short.
+        way_out: the remedy where it is not as wanted; empty for the row's own.
         chosen: true where stack.yaml overrides the row's value.
     """
 
@@ -116,14 +118,14 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What is asked of the host's processors and network cards, in words of stack.yaml.
+    """What stack.yaml asks of the host's processors and network cards, in its own words.
 
-    Only the host knows its cards and queues, so host/prepare.sh makes values of it there.
+    Only the host knows its cards and queues, so host/prepare.sh turns the words into values there.
 
     Attributes:
-        governor: the kernel's word for a CPU frequency governor, or "keep".
+        governor: name of a CPU frequency governor, or "keep".
         rps: "keep", "spread" or "off".
-        rfs: flows remembered on the whole host; 0 where they are kept.
+        rfs: flows remembered on the whole host; 0 keeps what the host has.
         xps: "keep" or "spread".
         rings: "keep" or "max".
         irq: "keep" or "spread".
@@ -152,7 +154,7 @@ class Datacentre:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one client may do; 0 is no bound.
+    """Bounds on one client; 0 is no bound.
 
     Attributes:
         address_connections: connections one address may hold, over all replicas.
@@ -175,14 +177,15 @@ class Plan:
 
     Attributes:
         modes: what clients may speak: classic, secure, tls.
-        mask: host and TCP port that strangers are passed on to; None where they are closed.
+        mask: host and TCP port of the fallback site; None where connections that are not MTProto
+            are closed.
         datacentre: the lab's, or None where Telegram's own are used.
-        metrics: host and TCP port where metrics can be read; None where nowhere.
-        bounds: what one client may do.
-        stalled: what a client that stops reading may pin.
-        relay_buffer_bytes: each replica's share of memory for relay buffers; 0 where the machine
-            is not known, and each takes a quarter of what it sees.
-        ceilings: where each limit ends the stack, the first to be hit first.
+        metrics: host and TCP port where metrics can be read; None where they are off.
+        bounds: bounds on one client.
+        stalled: memory that a client may pin by not reading.
+        relay_buffer_bytes: each replica's memory for relay buffers; 0 where the machine is not
+            known: then each takes a quarter of what it sees.
+        ceilings: how many connections each limit allows, the lowest first.
     """
 
     name: str
@@ -220,7 +223,7 @@ class Plan:
 
     @property
     def project(self) -> str:
-        """The compose project: one for each stack name on an engine."""
+        """The compose project; each stack's name has its own on an engine."""
         return f"stackctl-{self.name}"
 
     def written(self, target: str, place: Place) -> tuple[tuple[Requirement, Written], ...]:

@@ -1,16 +1,16 @@
-"""Fixed ports and paths inside the stack; none of the ports is published."""
+"""Fixed ports and paths inside the stack. None of the ports is published."""
 
 from __future__ import annotations
 
 TELEMT_PORT = 9443
-"""Telemt's first listener on TCP links, others follow it (`link_ports`); below the local port
-range, so nothing takes them first."""
+"""Port of Telemt's first listener on TCP links; further ones follow it (`link_ports`). They lie
+below the local port range, so that no outgoing connection takes them first."""
 
 API_PORT = 9091
 METRICS_PORT = 9090
 HEALTH_PORT = 8404
 SCRAPE_PORT = 8405
-"""Metrics of everything, as HAProxy hands them out; published where stack.yaml says so."""
+"""HAProxy serves all metrics here; it is published where stack.yaml says so."""
 
 HARD_STOP_SECONDS = 30
 """HAProxy's hard-stop-after."""
@@ -22,31 +22,32 @@ TELEMT_GRACE_SECONDS = 30
 """Telemt takes up to 12 s to cancel its sessions."""
 
 HEALTH_INTERVAL_SECONDS = 2
-"""From the end of a health check to the next one: a lab is up as soon as it can be."""
+"""Seconds between two health checks: short, so that a lab is up as soon as it can be."""
 
 LARGE = 20_000
-"""Connections above which a stack is up for long rather than soon."""
+"""Above so many connections a stack is built to run long, not to be up soon."""
 
 HEALTH_INTERVAL_SECONDS_LARGE = 10
 """The same for a large stack. The engine starts three processes for each check, 65 ms of a core
-(measured, Docker 20.10): every 2 s in ten containers is a third of a core for good."""
+(measured, Docker 20.10): with ten containers and a check every 2 s that is a third of a core,
+always."""
 
 HEALTH_TIMEOUT_SECONDS = 30
-"""Long enough for a machine that is busy with everyone who reconnects after a boot. HAProxy's own
-checks, and not these, take a replica out."""
+"""Long enough for a machine that is busy with clients reconnecting after a boot. HAProxy's own
+checks take a replica out, not these."""
 
 DATACENTRE_PORT = 8888
 """The lab data centre's obfuscated transport."""
 
 SITE_PORT = 8443
-"""The lab's site, which fake TLS pretends to be and strangers are passed on to."""
+"""The lab's fallback site, which fake TLS pretends to be."""
 
 STATUS_PORT = 8080
-"""The lab data centre's count of sessions."""
+"""The lab data centre's status page, with its count of sessions."""
 
 STATE_PATH = "/home/nonroot"
-"""Where a replica keeps state. A new volume takes its owner from the image's own folder there, and
-Telemt's official image has no other that belongs to its user."""
+"""Where a replica keeps state. A new volume takes its owner from the image's folder at this path,
+and Telemt's official image has no other folder that belongs to its user."""
 
 SOCKET_PATH = "/run/telemt/telemt.sock"
 """Telemt's listener on unix links, as its own container sees it."""

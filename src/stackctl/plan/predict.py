@@ -1,7 +1,7 @@
-"""From what a stack has been granted to the connections it holds: every ceiling, and the first.
+"""From what a stack is granted to the connections that it holds: every ceiling, the lowest first.
 
-A budget is a number of things of one kind (descriptors, ports, entries, bytes) in one place; a
-client takes so many of them there. That is the whole model: `(size - own) // each`, times the
+A budget is a number of things of one kind (descriptors, ports, entries, bytes) in one place, and a
+client takes a known number of them. That is the whole model: `(size - own) // each`, times the
 places that share the clients. All functions are pure.
 """
 
@@ -19,40 +19,43 @@ OUTWARD = "telemt/datacentre"
 PORTS = "net.ipv4.ip_local_port_range"
 TABLE_SIZE = "net.netfilter.nf_conntrack_max"
 MEMORY = "memory"
-"""Of the machine; no row of THE TABLE."""
+"""The machine's memory, which is not a row of the limits table."""
 
 FILES_EACH = 4
-"""Open files of the machine for a client: two in HAProxy, two in Telemt."""
+"""Open files of the machine for one client: two in HAProxy, two in Telemt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What a stack has been given, in numbers; None is no limit, or one that is not known.
+    """What a stack is granted, in numbers; None is no limit, or one that is not known.
 
     Attributes:
         network: "bridge" or "host".
         link: "unix" or "tcp".
         replicas: how many share the clients.
-        even: clients go to the emptiest replica; else by a hash of their address.
-        middle_proxy: Telemt goes through middle proxies, whose connections many clients share.
-        lab: the data centre is the lab's: one address and port for all replicas.
-        frontend_maxconn: of HAProxy's client frontend.
-        global_maxconn: of HAProxy's process; `haproxy_own_connections` of it are not clients'.
-        server_maxconn: of one replica in HAProxy.
+        even: whether clients go to the emptiest replica; otherwise a hash of their address decides.
+        middle_proxy: whether Telemt goes through middle proxies, whose connections many clients
+            share.
+        lab: whether the data centre is the lab's: one address and port for all replicas.
+        frontend_maxconn: maxconn of HAProxy's client frontend.
+        global_maxconn: maxconn of HAProxy's process, with `haproxy_own_connections` for health
+            checks and metrics.
+        server_maxconn: HAProxy's maxconn for one replica.
         max_connections: Telemt's own cap in one replica.
-        haproxy_nofile: descriptors HAProxy may have, its soft limit; the plan wants it to do.
-        haproxy_own: descriptors HAProxy counts for itself, with no client.
-        telemt_nofile: descriptors one replica may have: the soft limit, which it never raises.
-        telemt_own: descriptors of a replica with no client.
+        haproxy_nofile: HAProxy's soft limit on descriptors, as planned.
+        haproxy_own: descriptors that HAProxy needs without any client.
+        telemt_nofile: one replica's soft limit on descriptors, which Telemt never raises.
+        telemt_own: descriptors that a replica needs without any client.
         link_ports: source ports from HAProxy towards one replica.
         outward_ports: source ports towards the lab's data centre in one network namespace.
-        conntrack_max: entries that each namespace's table may have.
-        conntrack_used: entries of others in the host's.
+        conntrack_max: entries that each namespace's conntrack table may have.
+        conntrack_used: entries that are in the host's table already.
         tracked: whether the host's own connections are tracked; a bridge's always are.
         file_max: open files of the whole machine.
         memory: bytes of the machine that connections may take.
         client_bytes: bytes the machine spends on an idle client.
-        haproxy_memory: bytes that clients may take of HAProxy's container; a plan sets no limit.
+        haproxy_memory: bytes that clients may take in HAProxy's container; a plan sets no such
+            limit.
     """
 
     network: str
@@ -86,13 +89,13 @@ class Budget:
     """Things of one kind in one place.
 
     Attributes:
-        limit: key of THE TABLE, or "memory".
-        where: whose they are; "telemt" and "haproxy/telemt" are each replica's and each link's.
+        limit: key of the limits table, or "memory".
+        where: the place; "telemt" is each replica, "haproxy/telemt" each link.
         size: how many there are.
-        own: of these, taken with no client connected.
-        each: a client takes so many, 1 or more.
-        places: such places that share the clients evenly, 1 or more.
-        cause: what the first client that finds none left sees.
+        own: how many of them are taken without any client.
+        each: how many a client takes, 1 or more.
+        places: how many such places share the clients evenly, 1 or more.
+        cause: what happens to the first client for which none is left.
     """
 
     limit: str
@@ -105,21 +108,22 @@ class Budget:
 
     @property
     def holds(self) -> int:
-        """Clients of one place."""
+        """Clients that one place holds."""
         return max(0, self.size - self.own) // self.each
 
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """Where one limit ends a stack.
+    """How many connections one limit allows.
 
     Attributes:
-        limit: key of THE TABLE, or "memory".
+        limit: key of the limits table, or "memory".
         where: "host", "haproxy", "telemt" (each replica), "haproxy/telemt" (each link),
             "telemt/datacentre" or "datacentre".
-        holds: clients of the whole stack that get in; the next one does not.
-        least: the same where a hash of addresses gives one replica more than its share.
-        cause: what the next client sees.
+        holds: clients that the whole stack holds; the next one does not get in.
+        least: the same in the worst case, where the hash of addresses gives one replica more than
+            its share.
+        cause: what happens to the next client.
     """
 
     limit: str
@@ -130,10 +134,10 @@ class Ceiling:
 
 
 def predict(granted: Granted) -> tuple[Ceiling, ...]:
-    """Every ceiling of a stack, the first to be hit first.
+    """Every ceiling of a stack, the lowest first.
 
-    Idle clients, held; how fast they may come is another question (backlogs). Bounds on single
-    addresses and users (`per_address`, `per_user`) are none of the stack as a whole.
+    They count idle clients that are held, not how fast clients may connect (the backlogs limit
+    that). Bounds on one address or user (`per_address`, `per_user`) do not bound the whole stack.
     """
     found = [ceiling(budget, even=granted.even) for budget in budgets(granted)]
     return tuple(sorted(found, key=lambda c: (c.holds, c.least)))
@@ -144,7 +148,8 @@ def ceiling(budget: Budget, *, even: bool) -> Ceiling:
 
     Args:
         budget: the budget.
-        even: its places share the clients evenly; else one has up to SKEW times its share.
+        even: whether its places share the clients evenly; otherwise one has up to SKEW times its
+            share.
     """
     one, all_of_them = budget.holds, budget.holds * budget.places
     least = all_of_them if even else max(one, int(all_of_them / SKEW))
@@ -152,7 +157,7 @@ def ceiling(budget: Budget, *, even: bool) -> Ceiling:
 
 
 def budgets(g: Granted) -> tuple[Budget, ...]:
-    """Everything a client takes a part of, in the order of its way through the stack."""
+    """Every budget that a client takes from, in the order of its path through the stack."""
     return tuple(
         budget for part in (_haproxy(g), _replica(g), _ports(g), _machine(g)) for budget in part
     )
@@ -164,14 +169,14 @@ def _haproxy(g: Granted) -> Iterator[Budget]:
         HAPROXY,
         g.frontend_maxconn,
         1,
-        "HAProxy accepts no more: it waits in the listen queue, connected and unanswered",
+        "HAProxy accepts no more: the client waits in the accept queue, connected and unanswered",
     )
     yield Budget(
         "haproxy.maxconn",
         HAPROXY,
         g.global_maxconn,
         1,
-        "HAProxy accepts no more on any listener, its health page's and metrics' neither",
+        "HAProxy accepts no more on any listener, not even for its health page and metrics",
         own=g.haproxy_own_connections,
     )
     if g.haproxy_nofile is not None:
@@ -180,7 +185,7 @@ def _haproxy(g: Granted) -> Iterator[Budget]:
             HAPROXY,
             g.haproxy_nofile,
             2,
-            "HAProxy does not start with a maxconn for more",
+            "HAProxy does not start with a larger maxconn",
             own=g.haproxy_own,
         )
     yield Budget(
@@ -188,7 +193,7 @@ def _haproxy(g: Granted) -> Iterator[Budget]:
         LINK,
         g.server_maxconn,
         1,
-        "it waits in HAProxy's queue for `timeout connect`, then is closed",
+        "the client waits in HAProxy's queue for `timeout connect` and is then closed",
         places=g.replicas,
     )
 
@@ -198,7 +203,7 @@ def _haproxy(g: Granted) -> Iterator[Budget]:
             HAPROXY,
             g.haproxy_memory,
             HAPROXY_CHARGED_BYTES[g.link],
-            "the kernel ends HAProxy for memory, and every client with it",
+            "the kernel kills HAProxy (out of memory), and every client with it",
         )
 
 
@@ -208,7 +213,7 @@ def _replica(g: Granted) -> Iterator[Budget]:
         TELEMT,
         g.max_connections,
         1,
-        "Telemt keeps it waiting for a place (250 ms), then closes it",
+        "Telemt keeps the client waiting for a permit (250 ms), then closes it",
         places=g.replicas,
     )
     if g.telemt_nofile is not None:
@@ -217,8 +222,8 @@ def _replica(g: Granted) -> Iterator[Budget]:
             TELEMT,
             g.telemt_nofile,
             1 if g.middle_proxy else 2,
-            "Telemt can accept no more, or not reach the data centre for it (EMFILE): it is not "
-            "answered, or closed",
+            "Telemt cannot accept the client, or cannot reach the data centre for it (EMFILE): the "
+            "client gets no answer, or is closed",
             own=g.telemt_own,
             places=g.replicas,
         )
@@ -231,7 +236,7 @@ def _ports(g: Granted) -> Iterator[Budget]:
             LINK,
             g.link_ports,
             1,
-            "HAProxy has no source port left towards the replica: it is closed",
+            "HAProxy has no source port left towards the replica, and closes the client",
             places=g.replicas,
         )
     if g.lab and not g.middle_proxy:
@@ -240,18 +245,18 @@ def _ports(g: Granted) -> Iterator[Budget]:
             OUTWARD,
             g.outward_ports,
             1,
-            "Telemt has no source port left towards the lab's data centre: it is closed",
+            "Telemt has no source port left towards the lab's data centre, and closes the client",
             # On the host's network all replicas have one address, and one range.
             places=g.replicas if g.network == "bridge" else 1,
         )
 
 
 def conntrack_each(network: str, link: str, *, middle_proxy: bool) -> dict[str, int]:
-    """Entries a client makes in the table of each namespace; a replica's for its own clients."""
+    """Conntrack entries of a client in each namespace; in a replica's, of its own clients."""
     entries = CONNTRACK_ENTRIES[(network, link)]
     if not middle_proxy:
         return entries
-    # All but HAProxy's have the leg to the data centre in them.
+    # All namespaces but HAProxy's see the leg to the data centre.
     return {where: n if where == HAPROXY else n - 1 for where, n in entries.items()}
 
 
@@ -267,7 +272,8 @@ def _machine(g: Granted) -> Iterator[Budget]:
                     where,
                     g.conntrack_max,
                     entries,
-                    "the kernel drops its first packet: connect() hangs, here or behind HAProxy",
+                    "the kernel drops the client's first packet, so connect() hangs: the client's, "
+                    "or one behind HAProxy",
                     own=g.conntrack_used if where == HOST else 0,
                     places=g.replicas if where == TELEMT else 1,
                 )
@@ -285,12 +291,12 @@ def _machine(g: Granted) -> Iterator[Budget]:
             HOST,
             g.memory,
             g.client_bytes,
-            "the kernel ends a process for memory, and all of its clients with it",
+            "the kernel kills a process (out of memory), and all of its clients with it",
         )
 
 
 def first(ceilings: Iterable[Ceiling]) -> Ceiling:
-    """The one that is hit first.
+    """The lowest ceiling.
 
     Raises:
         ValueError: there is none.

@@ -1,4 +1,4 @@
-"""From a row of THE TABLE to the requirements of a stack."""
+"""From a row of the limits table to the requirements of a stack."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ LEFT_ALONE = "a lab leaves the host as it is"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What the host or engine cannot grant: the key, the ceiling in words, and the way out."""
+    """A limit that the host or engine cannot grant: key, ceiling in words, and remedy."""
 
     key: str
     problem: str
     remedy: str
     absent: bool = False
-    """There is no such knob: it is not set at all, and not fitted but left."""
+    """Whether the kernel has no such knob: then it is left alone, not fitted."""
 
 
 def wanted_of(limit: Limit, stack: Stack, sizes: Sizes) -> Value:
@@ -77,11 +77,11 @@ def ulimit_of(limit: Limit) -> str:
 def requirements(
     stack: Stack, sizes: Sizes, replicas: tuple[Replica, ...], facts: HostFacts | None
 ) -> tuple[tuple[Requirement, ...], tuple[Refusal, ...]]:
-    """Every row of THE TABLE resolved for a stack, in the table's order.
+    """Every row of the limits table resolved for a stack, in the table's order.
 
     Returns:
-        the requirements as fitted to the host where it is known, and what was refused: in
-        strict mode a refusal stops everything.
+        the requirements, fitted to the host where it is known, and the refusals. In strict mode a
+        refusal stops everything.
     """
     required: list[Requirement] = []
     refused: dict[str, Refusal] = {}
@@ -140,7 +140,7 @@ def _way_out(refusal: Refusal | None, in_container: bool) -> str:
 def _granted(
     limit: Limit, wanted: Value, stack: Stack, facts: HostFacts | None
 ) -> tuple[Value, Refusal | None]:
-    """What the engine can grant a container of `wanted`, and the refusal where it is less."""
+    """What the engine can grant a container, and the refusal where that is less than `wanted`."""
     if limit.ceiling:
         cap = stack.limits.overrides.get(limit.ceiling, TABLE[limit.ceiling].wanted)
         if isinstance(cap, int) and isinstance(wanted, int):
@@ -151,7 +151,7 @@ def _granted(
         if setting.place is Place.COMPOSE_SYSCTL and setting.where not in facts.sysctls:
             return wanted, Refusal(
                 limit.key,
-                "this host's kernel has no such key, so no container can be given it",
+                "this host's kernel has no such key, so no container can have it",
                 f"load its module on the host and run again; {PREPARE_HOST}",
                 absent=True,
             )
@@ -160,7 +160,7 @@ def _granted(
         if running.isdigit() and isinstance(wanted, int) and int(running) < wanted:
             return int(running), Refusal(
                 limit.key,
-                f"this host's {limit.ceiling} is {running}, which caps it",
+                f"this host's {limit.ceiling} is {running} and caps it",
                 PREPARE_HOST,
             )
     ulimit = ulimit_of(limit)
@@ -200,7 +200,7 @@ def _write(setting: Setting, limit: Limit, value: Value, facts: HostFacts | None
 
 
 def _never_lower(limit: Limit, value: Value, running: str) -> Value:
-    """What the host has already, and what a new namespace inherits, is raised and never lowered."""
+    """A value that the host has, or that a new namespace inherits, is raised and never lowered."""
     if limit.compare is not Compare.AT_LEAST or (
         limit.scope is Scope.NETNS and (limit.kind is not Kind.TRIPLE)
     ):
@@ -217,7 +217,7 @@ def _never_lower(limit: Limit, value: Value, running: str) -> Value:
 
 
 def granted_descriptors(requirement: Requirement) -> int | None:
-    """The soft nofile a container is given by this requirement; None if it sets none."""
+    """The soft nofile that this requirement gives a container; None if it sets none."""
     for written in requirement.written:
         if written.place is Place.COMPOSE_ULIMIT and written.where == "nofile":
             return written.value[0] if isinstance(written.value, tuple) else None

@@ -1,4 +1,4 @@
-"""From the connections to carry to descriptors, ports, table entries and memory.
+"""From `connections` to descriptors, ports, conntrack entries and memory.
 
 Every constant says where it comes from. All functions are pure.
 """
@@ -11,39 +11,41 @@ from math import ceil
 from stackctl.limits.targets import HAPROXY, HOST, TELEMT
 
 ADMIN_RESERVE = 64
-"""Connections HAProxy keeps beyond the clients, for health checks of itself and metrics."""
+"""Connections of HAProxy beyond the clients', for its own health page and for metrics."""
 
 HAPROXY_FIXED_DESCRIPTORS = 20
 """HAProxy's own: 10 for logs, pipes and pollers, 10 for the stats socket's default maxconn."""
 
 HAPROXY_LISTENERS = 4
-"""The client listener, those of health and of metrics, and the admin socket."""
+"""The listeners for clients, health and metrics, and the admin socket."""
 
 HAPROXY_MASTER_DESCRIPTORS = 3
 """The worker's pipe and listener for its master, counted by HAProxy under -W."""
 
 HAPROXY_FORMER_WORKERS = 8
-"""One descriptor towards each worker of before a reload that the master still knows."""
+"""One descriptor for each worker from before a reload that the master still knows."""
 
 TELEMT_FIXED_DESCRIPTORS = 2000
-"""Beside two for each client: middle-proxy pool, API, metrics, log, caches (Telemt's documents)."""
+"""Besides two for each client: middle-proxy pool, API, metrics, log, caches (Telemt's
+documents)."""
 
 SKEW = 1.25
-"""How far one replica's share may lie above the mean when clients are hashed by address."""
+"""How far one replica's share may exceed the mean when clients are hashed by address."""
 
 PORT_SHARE = 0.45
-"""Above this share of a port range connect() has to search: 66 µs became 1,300 µs and more."""
+"""Above this share of a port range, connect() has to search: 66 µs became 1,300 µs and more."""
 
 HAPROXY_BYTES = 3_700
 """Resident bytes of HAProxy for one idle connection (measured 3.4 to 4.0 KB)."""
 
 HAPROXY_CHARGED_BYTES = {"unix": 8_820, "tcp": 9_700}
-"""Bytes that one idle client adds to HAProxy's memory cgroup, by link: its own, and the kernel's
-that are charged to it. Measured on cgroup v1; with unix 3.53 KB and 5.29, at 1,000 and at 4,000
-clients (8.6 in all where HAProxy's heap has room from earlier ones), with tcp 9.67 to 9.9."""
+"""Bytes that one idle client adds to HAProxy's memory cgroup, by link: HAProxy's own, and the
+kernel's that are charged to it. Measured on cgroup v1 at 1,000 and at 4,000 clients: with unix 3.53
+KB of its own and 5.29 KB of the kernel's (8.6 KB in all where HAProxy's heap has room from earlier
+clients), with tcp 9.67 to 9.9 KB."""
 
 KERNEL_BYTES = {"unix": 14_000, "tcp": 20_000}
-"""Kernel slab for one idle connection by link, both ends on this machine (measured 13 to 22 KB)."""
+"""Kernel slab of one idle connection by link, both ends on this machine (measured 13 to 22 KB)."""
 
 """Whose network namespace: the host's, HAProxy's, a replica's."""
 
@@ -56,11 +58,11 @@ CONNTRACK_ENTRIES: dict[tuple[str, str], dict[str, int]] = {
     ("bridge", "unix"): {HOST: 2, HAPROXY: 1, TELEMT: 1},
     ("bridge", "tcp"): {HOST: 3, HAPROXY: 2, TELEMT: 2},
 }
-"""Entries a client makes in each namespace's table, by network mode and link.
+"""Entries that a client makes in each namespace's conntrack table, by network mode and link.
 
-Counted in /proc/net/nf_conntrack with 1,000 held on a Docker host: 1,000 of each leg named above,
-none of a unix link. A replica's are for each client of its own. The leg to the data centre is in it
-(`datacentre_entries`); through middle proxies many clients share one.
+Counted in /proc/net/nf_conntrack on a Docker host that held 1,000 clients: 1,000 for each leg named
+above, none for a unix link. In a replica's namespace only its own clients count. The leg to the
+data centre is included; through middle proxies many clients share one.
 """
 
 
@@ -69,18 +71,18 @@ class Sizes:
     """Every number that follows from `connections`.
 
     Attributes:
-        frontend_maxconn: clients the frontend takes; the stack's number.
+        frontend_maxconn: clients that the frontend takes: the stack's `connections`.
         global_maxconn: HAProxy's process-wide maxconn.
         threads: HAProxy's nbthread.
         pipes: HAProxy's maxpipes, for splicing; 0 where nothing is spliced.
-        haproxy_descriptors: the most HAProxy may compute as Maxsock.
+        haproxy_descriptors: the largest Maxsock that HAProxy may compute.
         server_maxconn: connections one replica is given.
         telemt_max_connections: Telemt's own cap in one replica, above server_maxconn.
         telemt_descriptors: descriptors one replica needs at that cap.
         ports_per_link: usable source ports from HAProxy to one replica, over all its ports.
         link_ports: ports that a replica listens on for TCP links; 1 on unix links.
-        conntrack_entries: tracked entries with all clients connected, in the fullest namespace;
-            every namespace counts its own against the one nf_conntrack_max.
+        conntrack_entries: conntrack entries with all clients connected, in the fullest namespace;
+            every namespace counts its own entries against nf_conntrack_max.
         haproxy_bytes: HAProxy's resident memory with all clients connected and idle.
         kernel_bytes: kernel memory for the same.
     """
@@ -106,7 +108,7 @@ def threads_for(connections: int) -> int:
 
 
 CONNECTIONS_PER_PIPE = 4
-"""HAProxy's own rule. One that finds no pipe free is copied, as without splicing."""
+"""HAProxy's own rule. A connection that finds no free pipe is copied, as without splicing."""
 
 
 def pipes_for(maxconn: int, splice: str) -> int:
@@ -115,7 +117,7 @@ def pipes_for(maxconn: int, splice: str) -> int:
 
 
 def haproxy_descriptors(maxconn: int, threads: int, replicas: int, pipes: int = 0) -> int:
-    """The Maxsock HAProxy computes for `maxconn`: two a connection, two a pipe, and its own.
+    """The Maxsock that HAProxy computes: two for each connection and pipe, and its own.
 
     The formula is HAProxy 3.0's: 2·maxconn + 2·maxpipes + 3·nbthread + fixed + listeners + one
     per check, with room for reloads.
@@ -135,9 +137,9 @@ def telemt_descriptors(max_connections: int) -> int:
 
 
 def replica_share(connections: int, replicas: int) -> int:
-    """Connections one replica must be able to take: all of them, shared by one replica fewer.
+    """Connections that one replica must be able to take when another one is lost.
 
-    With room for the skew of hashing by address; never more than the whole number.
+    The number has room for the skew of hashing by address, and never exceeds `connections`.
     """
     if replicas == 1:
         return connections
@@ -150,7 +152,7 @@ def fair_share(connections: int, replicas: int) -> int:
 
 
 def telemt_cap(server_maxconn: int) -> int:
-    """Telemt's max_connections above a server maxconn: 5 % and 64, for checks and closing ones."""
+    """Telemt's max_connections: server maxconn, plus 5 % and 64 for checks and closing clients."""
     return ceil(server_maxconn * 1.05) + 64
 
 
@@ -166,7 +168,7 @@ def usable_ports(low: int, high: int) -> int:
 
 
 def link_ports_for(share: int, pair: int, percent: int) -> int:
-    """Ports a replica needs, for `share` connections to take `percent` of each one's `pair`.
+    """Ports that a replica needs so that `share` connections take `percent` of each port's `pair`.
 
     Args:
         share: connections one replica must be able to take.
@@ -188,20 +190,20 @@ def size(
     link_ports: int = 1,
     splice: str = "off",
 ) -> Sizes:
-    """All numbers for a stack.
+    """All sizes of a stack.
 
     Args:
-        connections: clients to carry at once, at least 1.
+        connections: clients that the stack carries at once, at least 1.
         replicas: Telemt replicas, at least 1.
         threads: HAProxy threads; 0 derives them.
         network: "bridge" or "host".
         link: "unix" or "tcp".
         port_range: ip_local_port_range of HAProxy's namespace, inclusive.
-        nofile: soft descriptors a process gets; caps what one replica is given.
+        nofile: a process's soft limit on descriptors; it caps the connections of one replica.
         link_ports: ports that a replica listens on for TCP links.
         splice: "off" or "auto"; unix links are never spliced.
 
-    The result is arithmetic only: whether it fits is the plan's decision.
+    The result is arithmetic only. The plan decides whether it fits.
     """
     nbthread = threads or threads_for(connections)
     maxconn = connections + ADMIN_RESERVE

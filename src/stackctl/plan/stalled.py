@@ -1,7 +1,7 @@
-"""What a client that stops reading pins in this machine's memory, and what a bound on that costs.
+"""Memory that a client pins when it stops reading, and what a bound on that costs.
 
 Such a client fills, one after the other, HAProxy's socket to it, HAProxy's own buffer, the link and
-the replica's socket. A few thousand of them fill a machine under the guide's 16 MB.
+the replica's socket. With the guide's 16 MB a few thousand such clients fill a machine.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from stackctl.limits import TABLE
 from stackctl.spec import Stack
 
 OVERRUN = 40960
-"""Bytes by which a socket may overrun its send buffer, as its last segment is taken whole (seen:
-164,480 where 131,072 were allowed)."""
+"""Bytes by which a socket may overrun its send buffer, because the last segment is taken whole
+(seen: 164,480 where 131,072 were allowed)."""
 
 DOUBLED = 2
-"""The kernel takes twice what a program asks for as a socket buffer (socket(7))."""
+"""The kernel gives a socket buffer twice the size that a program asks for (socket(7))."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stalled:
-    """The most one stalled client may pin, and what one client may get; all in bytes.
+    """The most that one stalled client may pin, and what one client can get; all in bytes.
 
     Attributes:
         client: in HAProxy's socket to the client.
         haproxy: in HAProxy's own buffer.
         link: in HAProxy's socket to the replica; 0 on unix links, which have no such buffer.
-        replica: in the replica's socket, if the replica does not bound it itself.
-        window: what one connection gets for certain in one round trip to its client.
+        replica: in the replica's socket, where the replica does not bound it itself.
+        window: what one connection can send for certain in one round trip to its client.
     """
 
     client: int
@@ -44,17 +44,17 @@ class Stalled:
 
 
 def stalled(stack: Stack) -> Stalled:
-    """The bounds of a stack, from its rows of THE TABLE as stack.yaml has them.
+    """The bounds of a stack, from its rows of the limits table and stack.yaml.
 
-    With `buffers: throughput` these are ceilings of autotuning, which a connection that has been
-    fast comes near: 4.6 to 5.7 MiB were measured for each of 200 that stopped at once.
+    With `buffers: throughput` these are ceilings of autotuning. A connection that has been fast
+    comes near them: 4.6 to 5.7 MiB were measured for each of 200 that stopped at the same time.
     """
     bounded = stack.buffers == "density"
     largest_sent = _largest(stack, "net.ipv4.tcp_wmem")
     sndbuf = _largest(stack, "haproxy.sndbuf_client")
     link = replica = 0
     if stack.link == "unix":
-        # Nothing but this governs the send buffer of a replica's unix socket.
+        # Nothing else bounds the send buffer of a replica's unix socket.
         replica = _largest(stack, "net.core.wmem_default") + OVERRUN
     elif bounded:
         link = DOUBLED * _largest(stack, "haproxy.rcvbuf_server")
@@ -76,7 +76,7 @@ def speed(window: int, round_trip_ms: int) -> int:
 
 
 def per_gib(each: int) -> int:
-    """How many of `each` bytes go into a GiB."""
+    """How many times `each` bytes fit into a GiB."""
     return (1 << 30) // each
 
 

@@ -1,4 +1,4 @@
-"""What the operator should know before starting: costs of the topology, in figures."""
+"""What the operator should know before starting: what the topology costs, in figures."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def _shortfall(stack: Stack, low: Ceiling | None) -> Iterator[str]:
 
 def _sources(stack: Stack, sources: Sources) -> Iterator[str]:
     if sources.telemt == "double":
-        yield ("telemt: the lab DOUBLE runs in place of Telemt, for labs and tests alone")
+        yield ("telemt: the lab DOUBLE runs in place of Telemt; it is for labs and tests alone")
     elif stack.telemt.source == "auto":
         yield (
-            "telemt.source auto: planned with the official image; where it cannot be pulled, "
-            "`up` runs the lab double and says so"
+            "telemt.source auto: the plan has the official image; where it cannot be pulled, `up` "
+            "runs the lab double and says so"
         )
 
 
@@ -64,8 +64,8 @@ def _digests(stack: Stack, sources: Sources) -> Iterator[str]:
     loose = [name for name, source, part in pairs if source == "official" and not part.digest]
     if loose:
         yield (
-            f"{' and '.join(f'{name}.digest' for name in loose)} not given: a tag can be moved to "
-            "another image; after a pull `docker image inspect --format "
+            f"{' and '.join(f'{name}.digest' for name in loose)} not set: a tag can move to "
+            "another image, a digest cannot; after a pull `docker image inspect --format "
             "'{{index .RepoDigests 0}}' IMAGE` shows the digest"
         )
 
@@ -77,7 +77,7 @@ def _ports(stack: Stack, sizes: Sizes) -> Iterator[str]:
             f"link tcp: {each} connections to each replica are "
             f"{each * 100 // sizes.ports_per_link} % of the {sizes.ports_per_link} ports of a "
             f"link, as port_share allows; above {PORT_SHARE:.0%} every connect() has to search for "
-            "a port. `link: unix` has no ports to run out of"
+            "a port. `link: unix` takes no source ports"
         )
 
 
@@ -91,19 +91,19 @@ def _spare(stack: Stack, sizes: Sizes) -> Iterator[str]:
 
 
 def _conntrack(stack: Stack, facts: HostFacts | None) -> Iterator[str]:
-    # A published port is translated, and what is translated is tracked, whatever the host does.
+    # A published port is translated, and translated connections are always tracked.
     if facts and facts.tracked is False and stack.network == "host":
         yield (
             "conntrack: not in the way: no rule tracks the connections of this host, so they take "
-            "no entry in its table; a stateful firewall loaded later would change that"
+            "no entries; a stateful firewall that is loaded later would change that"
         )
 
 
 def _addresses(stack: Stack) -> Iterator[str]:
     if stack.network == "bridge":
         yield (
-            "network bridge: a client on this machine's 127.0.0.1 passes the userland proxy and "
-            "arrives with the bridge's address; others keep their own"
+            "network bridge: a client that connects to this machine's 127.0.0.1 passes the "
+            "userland proxy and arrives with the bridge's address; other clients keep their own"
         )
 
 
@@ -111,8 +111,8 @@ def _inner_hop(stack: Stack) -> Iterator[str]:
     if stack.link == "tcp" and stack.network == "host":
         yield (
             "link tcp on the host's network: one namespace has one congestion control, so the hop "
-            "between HAProxy and its replicas uses the clients' bbr, at about half its bandwidth; "
-            "`link: unix` has none"
+            "between HAProxy and its replicas uses the clients' bbr, at about half the bandwidth; "
+            "`link: unix` needs no congestion control"
         )
 
 
@@ -124,8 +124,8 @@ def _traffic(stack: Stack) -> Iterator[str]:
         )
     if "classic" in stack.telemt.modes:
         yield (
-            "telemt.modes classic: its traffic is easily told from other traffic, and blocked; "
-            "links of the other modes work in every current client"
+            "telemt.modes classic: censors easily recognise and block its traffic; links of the "
+            "other modes work in every current client"
         )
 
 
@@ -133,18 +133,18 @@ def _replicas(stack: Stack, sizes: Sizes) -> Iterator[str]:
     if stack.replicas == 1:
         return
     yield (
-        f"replicas {stack.replicas}: replay caches, quotas and per-user limits are kept by each "
-        f"Telemt on its own; each replica takes up to {sizes.server_maxconn}"
+        f"replicas {stack.replicas}: each Telemt keeps replay caches, quotas and per-user limits "
+        f"on its own; each replica takes up to {sizes.server_maxconn} connections"
     )
     if stack.balance == "source":
         yield (
-            "balance source: a client's address stays on one replica; many clients behind one "
-            "address all land on the same one"
+            "balance source: a client's address stays on one replica, so many clients behind one "
+            "address all go to the same replica"
         )
     else:
         yield (
-            "balance leastconn: even load, but a client that reconnects may reach another "
-            "replica, which does not know its session or its limits"
+            "balance leastconn: the load is even, but a client that reconnects may reach another "
+            "replica, which does not know its session and limits"
         )
 
 
@@ -154,17 +154,18 @@ def _bounds(stack: Stack) -> Iterator[str]:
     if n > 1 and any((user.connections, user.addresses, user.quota_mib)):
         if stack.balance == "source":
             yield (
-                "per_user: each replica grants the whole number, because a client's address stays "
-                f"on one; a user with addresses on several replicas gets up to {n} times as much"
+                "per_user: each replica allows the whole number, because a client's address stays "
+                f"on one replica; a user whose addresses are on several replicas gets up to {n} "
+                "times as much"
             )
         else:
             yield (
-                f"per_user: divided by {n} replicas, because leastconn spreads a user's "
-                "connections; one whose connections happen to meet on one replica gets less"
+                f"per_user: the numbers are divided by {n} replicas, because leastconn spreads a "
+                "user's connections; a user whose connections meet on one replica gets less"
             )
     address = stack.per_address
     if not (address.connections or address.rate):
         yield (
             "per_address: no bound, so one address can take every connection of the stack; set "
-            "`per_address: {connections: N}` above the largest crowd behind one address"
+            "`per_address: {connections: N}` above the largest group behind one address"
         )

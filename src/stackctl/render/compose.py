@@ -31,8 +31,8 @@ def compose_yaml(plan: Plan, digests: Mapping[str, str]) -> str:
 
     Args:
         plan: the stack, decided.
-        digests: a digest of each service's configuration; as a label it makes compose recreate
-            a container whose mounted files have changed.
+        digests: a digest of each service's configuration. It is a label, so compose recreates a
+            container whose mounted files have changed.
     """
     return (
         environment()
@@ -112,7 +112,7 @@ def _limits(plan: Plan, target: str) -> str:
             raise TypeError(f"{requirement.limit}: a ulimit is a pair, soft and hard")
         soft, hard = written.value
         lines.append(reason(requirement, " " * 6))
-        # Soft and hard, always: one number alone has meant different things to engines.
+        # Always soft and hard: engines have read a single number in different ways.
         lines.append(f"      {written.where}: {{soft: {soft}, hard: {hard}}}")
     for requirement, written in plan.written(target, Place.COMPOSE_PIDS):
         lines.append(reason(requirement, " " * 4))

@@ -17,8 +17,8 @@ USERS_FILE = "secrets/telemt/users.toml"
 API_FILE = f"secrets/haproxy/{API_MAP}"
 
 MODES = {"secrets": 0o700, "secrets/telemt": 0o755, "secrets/haproxy": 0o755}
-"""Directory modes other than 0755. The outer one keeps others on the host out; inside it the files
-are readable, because containers run as other uids and the mounts begin at the inner ones."""
+"""Directory modes other than 0755. The outer directory keeps other users of the host out. The files
+inside are readable, because containers run as other uids and mount the inner directories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ def render(plan: Plan, secrets: Secrets) -> dict[str, File]:
     digests = {
         "haproxy": _digest(configs["haproxy/haproxy.cfg"] + api),
         DATACENTRE: _digest(""),
-        # With the users: a replica reads its file at the start, so a changed user is a new
-        # container, also when an earlier run was cut off between writing and starting.
+        # With the users: a replica reads their file when it starts, so a changed user needs a new
+        # container, also when an earlier run was interrupted between writing and starting.
         **{r.name: _digest(configs[f"telemt/{r.name}/telemt.toml"] + users) for r in plan.replicas},
     }
     texts = {"compose.yaml": compose_yaml(plan, digests), **configs, **host_files(plan)}

@@ -1,4 +1,4 @@
-"""Plan → haproxy.cfg. Every line that carries a limit comes from THE TABLE."""
+"""Plan → haproxy.cfg. Every line that carries a limit comes from the limits table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ API_MAP = "api.map"
 
 
 def api_map(secrets: Secrets) -> str:
-    """The text of secrets/haproxy/api.map: what the health check shows to Telemt's API."""
+    """The text of secrets/haproxy/api.map: what the health check sends to Telemt's API."""
     return f"authorization {authorization(secrets)}\n"
 
 
@@ -36,7 +36,7 @@ def needs_root_to_bind(plan: Plan) -> bool:
 
 
 def limit_lines(plan: Plan) -> tuple[tuple[Requirement, Written], ...]:
-    """Every directive of the table, once; links share one default-server."""
+    """Every directive of the limits table, once; links share one default-server."""
     first_link = f"{HAPROXY}/{plan.replicas[0].name}"
     return plan.written(HAPROXY, Place.HAPROXY_CFG) + plan.written(first_link, Place.HAPROXY_CFG)
 
@@ -80,7 +80,7 @@ def _metrics_bind(plan: Plan) -> str:
 
 
 def bind_address(plan: Plan) -> str:
-    """The client listener. In bridge mode the published address is the engine's business."""
+    """The client listener. In bridge mode the engine publishes the address."""
     if plan.network == "bridge" or not plan.listen_host:
         return f":{plan.listen_port}" if plan.network == "bridge" else f"*:{plan.listen_port}"
     host = f"[{plan.listen_host}]" if ":" in plan.listen_host else plan.listen_host

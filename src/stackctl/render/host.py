@@ -1,4 +1,4 @@
-"""Plan → host/: what only the machine itself can give, and the script that puts it in place."""
+"""Plan → host/: settings that only the machine can have, and the script that puts them in place."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ RFS_TABLE = "net.core.rps_sock_flow_entries"
 
 INHERITED = frozenset({Kind.TRIPLE, Kind.WORD})
 """Kinds of namespaced keys that a new namespace copies from the host (tcp_rmem, tcp_wmem and the
-congestion control): what one shows says nothing of the kernel's own default."""
+congestion control): such a value says nothing about the kernel's own default."""
 
 _RULES = {
     Compare.EQUAL: "equal",
@@ -100,7 +100,7 @@ def _script(parts: tuple[str, ...]) -> str:
 
 
 def _part(name: str) -> str:
-    """A part of a script, with its awk programs as shell variables where comments name them."""
+    """A part of a script. Comments that name an awk program become shell variables with it."""
     source = resources.files("stackctl.render") / "prepare"
     folder = source / name.rpartition("/")[0]
 
@@ -114,13 +114,13 @@ def _part(name: str) -> str:
 
 
 def limits_table(plan: Plan) -> str:
-    """limits.tsv, what prepare.sh works from: a line for each limit wanted of the host.
+    """limits.tsv, which prepare.sh works from: a line for each limit that is required of the host.
 
     Its fields, separated by tabs: how it is set (sysctl, login, unit, hardware), the row's key,
-    how values compare, the wanted value, the kernel module it needs or "-", and what the way needs
-    beside: for a sysctl whether a new namespace shows the kernel's default, for a login the item,
-    for units the property and the units that get it. A hardware line asks for something of the
-    processors or cards in a word; the script makes values of it there.
+    how values compare, the wanted value, the kernel module it needs or "-", and one field more: for
+    a sysctl whether a new namespace shows the kernel's default, for a login the item, for a unit
+    the property and the units that get it. A hardware line says in one word what is asked of
+    processors or cards; the script turns it into values on the machine.
     """
     lines = [
         "\t".join(_row(requirement))
@@ -164,7 +164,7 @@ def _file(plan: Plan, lines: Iterator[str] | list[str]) -> str:
     head = (
         f"# {plan.project}. Rendered by stackctl {__version__}. "
         "host/prepare.sh puts it below /etc,\n"
-        "# with the greatest value any stack on the host asks for.\n"
+        "# with the greatest value that any stack on the host asks for.\n"
     )
     return head + "\n".join(lines) + "\n"
 
@@ -179,7 +179,7 @@ def _sysctls(plan: Plan) -> Iterator[str]:
 
 
 def _modules(plan: Plan) -> Iterator[str]:
-    # systemd loads these before it applies sysctl.d, whose keys they bring.
+    # systemd loads these before it applies sysctl.d: the modules bring keys that sysctl.d sets.
     yield from sorted({written.where for _, written in plan.written(HOST, Place.MODULES_LOAD)})
 
 
@@ -188,7 +188,7 @@ def _limits(plan: Plan) -> Iterator[str]:
         yield reason(requirement, "")
         if not isinstance(written.value, tuple):
             raise TypeError(f"{requirement.limit}: a login limit is a pair, soft and hard")
-        # `*` does not cover root: pam_limits wants it by name.
+        # `*` does not cover root: pam_limits needs root by name.
         for domain in ("*", "root"):
             for kind, value in zip(("soft", "hard"), written.value, strict=True):
                 yield f"{domain} {kind} {written.where} {value}"

@@ -1,4 +1,4 @@
-"""Plan → one telemt.toml for each replica; the users stand in a file of their own."""
+"""Plan → one telemt.toml for each replica; the users have a file of their own."""
 
 from __future__ import annotations
 
@@ -22,34 +22,36 @@ from stackctl.plan.ports import (
 from stackctl.spec import Secrets
 
 DATACENTRES = ("1", "2", "3", "4", "5", "203")
-"""Telegram's numbers of data centres; a client asks for one of them, media ones with a minus."""
+"""Telegram's data centre numbers. A client asks for one, with a minus for its media side."""
 
 
 def telemt_toml(plan: Plan, replica: Replica) -> str:
     """The text of telemt/<replica>/telemt.toml; holds no secret."""
     server: dict[str, Any] = {
-        # Telemt's defaults, said: a changed default must not change the stack.
+        # Telemt's own default, written out: if the default changes, the stack must not.
         "accept_permit_timeout_ms": 250,
-        # A burst makes HAProxy's header wait; Telemt's 500 ms drops clients then.
+        # In a burst HAProxy's header is late, and with Telemt's 500 ms clients are dropped.
         "proxy_protocol_header_timeout_ms": 1000,
         "proxy_protocol_trusted_cidrs": [_haproxy_source(plan)],
         "metrics_listen": f"{_inside(plan, replica)}:{METRICS_PORT}",
         "metrics_whitelist": _readers(plan),
         **_listener(plan, replica),
         **_limits(plan, replica),
-        # Needs NET_ADMIN and nft, which a distroless container has not.
+        # Needs NET_ADMIN and nft, which a distroless container lacks.
         "conntrack_control": {"inline_conntrack_control": False},
     }
     document: dict[str, Any] = {
         "general": {
             "config_strict": True,
             "use_middle_proxy": plan.middle_proxy,
-            # A volume of this replica's own: two that shared one quota file would lose data.
+            # Each replica has a volume of its own: two replicas that shared a quota file would lose
+            # data.
             "data_path": STATE_PATH,
             "quota_state_path": f"{STATE_PATH}/quota.json",
             "proxy_secret_path": f"{STATE_PATH}/proxy-secret",
             "rst_on_close": "errors",
-            # Failed handshakes by address: where verification sees its own connections arrive.
+            # Failed handshakes by address. Verification sees there which address its connections
+            # had.
             "beobachten": True,
             "beobachten_minutes": 10,
             "modes": {mode: mode in plan.modes for mode in ("classic", "secure", "tls")},
@@ -78,7 +80,7 @@ def telemt_toml(plan: Plan, replica: Replica) -> str:
         "enabled": True,
         "listen": f"{_inside(plan, replica)}:{API_PORT}",
         "whitelist": _readers(plan),
-        # A replica that rewrites its own file would no longer be what was planned.
+        # A replica that rewrote its own file would differ from the plan.
         "read_only": True,
     }
     return (
@@ -86,7 +88,7 @@ def telemt_toml(plan: Plan, replica: Replica) -> str:
         + tomli_w.dumps(document)
         + "\n"
         + tomli_w.dumps({"server": {"api": api}})
-        + "# Goes on with auth_header of [server.api], then the users: this line must come last.\n"
+        + "# This line must be last: the file begins with [server.api]'s auth_header, then users.\n"
         + f'include = "{USERS_PATH}"\n'
     )
 
@@ -99,13 +101,13 @@ def authorization(secrets: Secrets) -> str:
 def users_toml(plan: Plan, secrets: Secrets) -> str:
     """The text of secrets/telemt/users.toml: the API's secret, then the users'.
 
-    Telemt puts an included file in the place of its line, so the first key here belongs to the
-    section that the line stands in.
+    Telemt puts an included file in the place of its `include` line, so the first key here belongs
+    to the section of that line.
     """
     header = tomli_w.dumps({"auth_header": authorization(secrets)})
     access: dict[str, Any] = {"users": dict(secrets.users)}
     if plan.bounds.user_quota_bytes:
-        # Telemt knows no quota for everybody: each user has a line.
+        # Telemt has no quota for all users: each user has a line.
         access["user_data_quota"] = dict.fromkeys(secrets.users, plan.bounds.user_quota_bytes)
     return header + "\n" + tomli_w.dumps({"access": access})
 
@@ -134,7 +136,7 @@ def _access(plan: Plan) -> dict[str, Any]:
 
 def _listener(plan: Plan, replica: Replica) -> dict[str, Any]:
     if plan.link == "unix":
-        # 0660 in a directory of group 99: HAProxy connects, nobody else.
+        # 0660 in a directory of group 99: only HAProxy can connect.
         return {
             "listen_unix_sock": SOCKET_PATH,
             "listen_unix_sock_perm": "0660",
@@ -163,7 +165,7 @@ def _inside(plan: Plan, replica: Replica) -> str:
 
 
 def _haproxy_source(plan: Plan) -> str:
-    """Where HAProxy's PROXY headers come from; peers on a unix socket count as 127.0.0.1."""
+    """Where PROXY headers are trusted from: HAProxy. Peers on a unix socket count as 127.0.0.1."""
     if plan.link == "unix":
         return "127.0.0.1/32"
     return "127.0.0.0/8" if plan.network == "host" else f"{plan.haproxy_address}/32"

@@ -1,4 +1,4 @@
-"""The template environment, and the table's rows as commented lines."""
+"""The template environment, and rows of the limits table as comments."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def environment() -> jinja2.Environment:
 
 
 def reason(requirement: Requirement, indent: str) -> str:
-    """The comment above a line: why it is there, and why it is not the guide's value."""
+    """The comment above a line: why it is there, and why it differs from the guide."""
     limit = TABLE[requirement.limit]
     text = limit.why[0].upper() + limit.why[1:] + "."
     if requirement.fitted:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -14,6 +16,11 @@ from stackctl.checks.finding import LimitFinding, Verdict, exit_status, summary
 from stackctl.plan import Plan
 from stackctl.report.group import lines
 from stackctl.report.words import heading, printable, shown
+
+PICTURE_WIDTH = 148
+
+_FONT = re.compile(r"@font-face \{.*?\}", re.DOTALL)
+"""Rich names fonts on a public server; a picture in a document must not fetch anything."""
 
 FEW = 4
 """Fewer limits than this are named one by one in a note, and each with its own remedy."""
@@ -98,3 +105,12 @@ def _notes(console: Console, findings: Sequence[LimitFinding]) -> None:
         what = ", ".join(names) if len(names) < FEW else f"{len(names)} limits"
         console.print(Text(f"{verdict.value}: {what}: {reason}", STYLES[verdict]))
         console.print(Text(f"  do:   {remedy}", STYLES[verdict]))
+
+
+def findings_svg(plan: Plan, findings: Sequence[LimitFinding]) -> str:
+    """SVG of the report of these findings, as a terminal of 148 columns shows it."""
+    console = Console(
+        file=io.StringIO(), record=True, width=PICTURE_WIDTH, highlight=False, force_terminal=True
+    )
+    findings_report(console, plan, findings)
+    return _FONT.sub("", console.export_svg(title=f"stackctl verify ({plan.name})"))

@@ -1,4 +1,4 @@
-"""The door to the operator's files: small UTF-8 text or a clear refusal."""
+"""Reads the operator's files: small UTF-8 text, or a clear refusal."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_text(path: Path, what: str) -> str:
             f"there is no such {what}", "write one with `stackctl init`, or correct the path"
         ) from None
     except (OSError, ValueError) as caused:
-        why = caused.strerror if isinstance(caused, OSError) else "no file can be called that"
+        why = caused.strerror if isinstance(caused, OSError) else "no file can have this name"
         raise error(f"cannot be read: {why}", "check the path and its permissions") from None
     if len(data) > MAX_BYTES:
         raise error("is larger than 256 KiB", f"give the path of a {what}; none is that long")
@@ -53,5 +53,5 @@ def read_text(path: Path, what: str) -> str:
 
 
 def _open(path: str, flags: int) -> int:
-    # Without O_NONBLOCK a named pipe would be waited for, for ever.
+    # Without O_NONBLOCK, opening a named pipe would wait for ever.
     return os.open(path, flags | os.O_NONBLOCK)

@@ -11,16 +11,16 @@ from stackctl.errors import SpecError
 from stackctl.spec.file import read_text
 
 MOST_FILES = 500
-"""YAML files that are looked into; a folder with more is no place of stack files."""
+"""YAML files that are looked into; a folder with more is not a place for stack files."""
 
 _NAME = re.compile(r"""^name:[ \t]+["']?([a-z][a-z0-9-]*)["']?[ \t]*(?:#.*)?$""", re.MULTILINE)
 _CONNECTIONS = re.compile(r"^connections:[ \t]", re.MULTILINE)
 
 
 def stack_files(folder: Path, below: bool = True) -> dict[Path, str]:
-    """The stack files in a folder, and in the folders in it unless told otherwise: path → name.
+    """The stack files in a folder and, if `below`, in its subfolders: path → name.
 
-    A file with a wrong value is one, too: whoever loads it says what is wrong.
+    A file with a wrong value counts, too: loading it says what is wrong.
     """
     found = {}
     for path in islice(_yaml(folder, below), MOST_FILES):

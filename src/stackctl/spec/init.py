@@ -20,25 +20,25 @@ IGNORE_FILE = ".gitignore"
 OWN_DIRECTORY = ".stackctl"
 SCHEMA_FILE = f"{OWN_DIRECTORY}/stack.schema.json"
 IGNORED = (SECRETS_FILE, f"{OWN_DIRECTORY}/")
-"""Lines of .gitignore: what must not, and what need not, be committed."""
+"""Lines of .gitignore: secrets must not be committed, stackctl's own folder need not be."""
 
 
 def init(directory: Path, name: str, connections: int, replicas: int) -> tuple[Path, ...]:
-    """Write a new stack into a directory; a directory that is not there is made.
+    """Write a new stack into a directory, which is made if it does not exist.
 
-    Everything is checked before anything is written, and what was written is taken back when a
-    later file fails.
+    Everything is checked before anything is written. If a file fails, those written before it are
+    removed.
 
     Returns:
         The files written or added to, in the order of writing.
 
     Raises:
-        SpecError: a value is out of range, or a file is there already.
+        SpecError: a value is out of range, or a file exists already.
         OutputError: the directory or a file could not be written; nothing is left behind.
     """
     values: dict[str, object] = {"name": name, "connections": connections, "replicas": replicas}
     parse(Document(values=values))
-    # Made here, not read from the package: a schema of this very version.
+    # Made here and not read from the package, so that the schema is of this version.
     from stackctl.spec.schema import schema_text
 
     stack, secret = directory / STACK_FILE, directory / SECRETS_FILE
@@ -48,7 +48,7 @@ def init(directory: Path, name: str, connections: int, replicas: int) -> tuple[P
         _make(directory, undo)
         _make(schema.parent, undo)
         _replace(schema, schema_text(), undo)
-        # Ignored before it exists: no moment in which `git add` could take the secrets.
+        # Ignored before it exists, so that `git add` can never take the secrets.
         wrote_ignore = _ignore(ignore, undo)
         _create(secret, secrets_text(new_secret(), new_api_secret()), 0o600, undo)
         text = stack_text(starter(name, connections, replicas), SCHEMA_FILE)
@@ -61,7 +61,7 @@ def init_secrets(path: Path) -> Path:
     """Write a secrets file with one user, mode 0600.
 
     Raises:
-        SpecError: it is there already.
+        SpecError: it exists already.
         OutputError: it could not be written; nothing is left behind.
     """
     if _there(path):
@@ -100,7 +100,7 @@ def _there(path: Path) -> bool:
 
 def _exists(path: Path) -> SpecError:
     remedy = "it is never overwritten: keep it, or move it away first"
-    return SpecError(named(path), "is there already", remedy)
+    return SpecError(named(path), "exists already", remedy)
 
 
 def _make(directory: Path, undo: ExitStack) -> None:
@@ -114,7 +114,7 @@ def _create(path: Path, text: str, mode: int, undo: ExitStack) -> None:
     """A new file that has its mode from the first byte on."""
 
     def write() -> None:
-        # O_EXCL also refuses a symbolic link somebody has put there since the check.
+        # O_EXCL also refuses a symbolic link that somebody has put there since the check.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         undo.callback(path.unlink, missing_ok=True)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -124,7 +124,7 @@ def _create(path: Path, text: str, mode: int, undo: ExitStack) -> None:
 
 
 def _replace(path: Path, text: str, undo: ExitStack) -> None:
-    """stackctl's own file: renewed where it is there."""
+    """Write stackctl's own file, over an older one if there is one."""
     if not path.exists():
         _create(path, text, 0o644, undo)
         return
@@ -133,7 +133,7 @@ def _replace(path: Path, text: str, undo: ExitStack) -> None:
 
 
 def _ignore(path: Path, undo: ExitStack) -> bool:
-    """Add the lines .gitignore lacks; whether there were any."""
+    """Add the lines that .gitignore lacks. Returns whether it lacked any."""
     if not path.exists():
         _create(path, "".join(f"{line}\n" for line in IGNORED), 0o644, undo)
         return True

@@ -1,4 +1,4 @@
-"""Every key of stack.yaml, as the model describes it. Template, docs and schema come from this."""
+"""Every key of stack.yaml as the model describes it. Template, docs and schema come from this."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Key:
     """One key of a stack file.
 
     Attributes:
-        path: names from the top of the file, such as ("telemt", "domain"). Of a limit that is
-            overridden it is ("limits", "overrides"): each of its examples is a key of its own.
-        description: what it is for, in plain sentences.
+        path: names from the top of the file, such as ("telemt", "domain"). Limits that are
+            overridden have ("limits", "overrides"): each of its examples is a key of its own.
+        description: what the key is for, in plain sentences.
         examples: values as a file has them.
-        required: there is no default.
+        required: whether it has no default.
         default: the default as a file has it; None for no value.
-        part: it is a mapping; its keys follow it.
+        part: whether it is a mapping; its keys follow it.
         schema: the JSON Schema of its value; empty for a mapping.
     """
 

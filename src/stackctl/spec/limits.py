@@ -1,4 +1,4 @@
-"""`limits:` of stack.yaml: the mode, and single rows of the limits table overridden by key."""
+"""`limits:` of stack.yaml: the mode, and rows of the limits table overridden by key."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FOLLOWS = {
     "link_ports": "link_ports",
     "pipes": "splice",
 }
-"""Attribute of the capacity arithmetic → the keys of stack.yaml it follows from."""
+"""Attribute of plan.sizes.Sizes → the keys of stack.yaml that it follows from."""
 
 
 class Limits(Part):
@@ -60,8 +60,8 @@ class Limits(Part):
 def overridable(row: Limit) -> bool:
     """Whether stack.yaml may give this row another value.
 
-    Rows that follow from other keys may not, except where they say so; nor may the flags and words
-    of section 4: those are what the stack is made of, not numbers to tune.
+    It may not for rows that follow from other keys, unless the row allows it. Nor for the flags and
+    words of section 4: the stack is built on them, they are no numbers to tune.
     """
     return (not row.derive or row.own_number) and not _made_of(row)
 
@@ -90,7 +90,7 @@ def _limits(raw: object) -> Limits:
             problems += [problem.below(key) for problem in refusal.problems]
     if problems:
         raise RefusedError(*problems)
-    # Not validated once more: pydantic would copy the read-only mapping into a plain dict.
+    # Not validated again, because pydantic would copy the read-only mapping into a plain dict.
     return Limits.model_construct(mode=cast("Mode", mode), overrides=MappingProxyType(values))
 
 
@@ -98,8 +98,8 @@ def _row(key: str) -> Limit:
     row = TABLE.get(key)
     if row is None:
         known = ["mode", *(key for key, row in TABLE.items() if overridable(row))]
-        remedy = nearest(key, known, "see `stackctl limits` for the keys there are")
-        raise refused("no limit is called that", remedy)
+        remedy = nearest(key, known, "`stackctl limits` lists the keys")
+        raise refused("there is no such limit", remedy)
     if row.derive and not row.own_number:
         follows = FOLLOWS.get(row.derive, "connections")
         raise refused(f"follows from {follows}", f"set {follows}, and remove this key")

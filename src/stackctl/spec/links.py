@@ -14,7 +14,7 @@ class Link:
     """One way in for one user.
 
     Attributes:
-        user: name in the secrets file.
+        user: the user's name in the secrets file.
         mode: classic, secure (random padding) or tls (pretends to be `telemt.domain`).
         url: `tg://proxy?...`, with the secret; kept out of repr.
     """

@@ -59,7 +59,8 @@ def parse(document: Document) -> Stack:
     try:
         stack = Stack.model_validate(document.values)
     except ValidationError as error:
-        # What YAML readers disagree about is kept as text: its type is not wrong a second time.
+        # A value that YAML readers disagree about is kept as text, so its type is not reported as
+        # well.
         known = {problem.at for problem in problems}
         found = [one for detail in error.errors(include_url=False) for one in _problems(detail)]
         problems += [problem for problem in found if problem.at not in known]
@@ -115,12 +116,12 @@ def _unknown(at: tuple[str | int, ...]) -> Problem:
     key = str(at[-1])
     fields = _PARTS[at[:-1]].model_fields
     if key in TABLE or key == "mode":
-        return Problem(at, "is a limit, out of place", "write it below limits:")
+        return Problem(at, "is a limit in the wrong place", "write it below limits:")
     if key in Stack.model_fields:
-        return Problem(at, "is out of place here", f"write {key} at the left margin")
+        return Problem(at, "is in the wrong place", f"write {key} at the left margin")
     if spaced := missing_space(key):
         return Problem(at, "lacks a space after the colon", f"write {spaced}")
     for name, part in (("haproxy", Haproxy), ("telemt", Telemt), ("per_user", PerUser)):
         if len(at) == 1 and key in part.model_fields:
-            return Problem(at, "is out of place here", f"write it below {name}:")
-    return Problem(at, "no key is called that", nearest(key, fields, f"known: {', '.join(fields)}"))
+            return Problem(at, "is in the wrong place", f"write it below {name}:")
+    return Problem(at, "there is no such key", nearest(key, fields, f"known: {', '.join(fields)}"))

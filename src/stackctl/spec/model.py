@@ -49,8 +49,8 @@ class Haproxy(Part):
     )
     version: Annotated[str, TAG] = Field(
         default="3.0",
-        description="HAProxy's version, as the image's tag spells it. Write it in quotes: YAML "
-        "would read a fraction.",
+        description="HAProxy's version, as the image's tag spells it. Write it in quotes: without "
+        "quotes YAML reads a fraction.",
         examples=["3.0"],
     )
     digest: Annotated[str, DIGEST] = Field(
@@ -69,8 +69,8 @@ class Telemt(Part):
     ] = Field(
         default="auto",
         description="official: Telemt's official image. binary: an executable of yours. double: a "
-        "stand-in for labs and tests, which is not Telemt. auto: the official image where it can "
-        "be pulled, else the double.",
+        "stand-in for Telemt in labs and tests. auto: the official image where it can be pulled, "
+        "else the double.",
         examples=["official"],
     )
     binary: Annotated[str, BINARY] = Field(
@@ -96,8 +96,8 @@ class Telemt(Part):
     )
     public_host: Annotated[str, HOST] = Field(
         default="127.0.0.1",
-        description="IP address or DNS name by which clients reach the stack. It is part of every "
-        "link; 127.0.0.1 serves this machine alone.",
+        description="IP address or DNS name that clients connect to. It is part of every link; "
+        "127.0.0.1 serves this machine alone.",
         examples=["proxy.example.com"],
     )
     public_port: Annotated[int, PUBLIC_PORT] = Field(
@@ -118,8 +118,8 @@ class Telemt(Part):
     )
     datacentre: Annotated[Literal["telegram", "lab"], one_of("telegram", "lab")] = Field(
         default="telegram",
-        description="telegram: Telegram's data centres. lab: a stand-in inside the stack, with "
-        "which the whole path is proven without the internet; it serves no user.",
+        description="telegram: Telegram's data centres. lab: a stand-in inside the stack, which "
+        "proves the whole path without the internet; it serves no user.",
         examples=["lab"],
     )
     mask: Annotated[Mask, MASK] = Field(
@@ -149,7 +149,8 @@ class Telemt(Part):
 class Host(Part):
     """What host preparation sets on processors and network cards. The default is nothing.
 
-    The cards are those with a default route, or the ports below such a bond, VLAN or bridge.
+    The cards are those that carry a default route. Where a bond, VLAN or bridge carries it, they
+    are its ports.
     """
 
     governor: Annotated[str, GOVERNOR] = Field(
@@ -161,7 +162,8 @@ class Host(Part):
     rps: Annotated[Literal["keep", "spread", "off"], one_of("keep", "spread", "off")] = Field(
         default="keep",
         description="Receive packet steering. spread: every CPU takes packets from every receive "
-        "queue; for cards with fewer queues than CPUs. off: only the CPU of the interrupt.",
+        "queue; for cards with fewer queues than CPUs. off: only the CPU that gets the interrupt "
+        "takes them.",
         examples=["spread"],
     )
     rfs: Annotated[int, power_of_two(256, 1 << 26)] = Field(
@@ -219,13 +221,14 @@ class PerUser(Part):
     )
     quota_mib: Annotated[int, whole(0, 1 << 40)] = Field(
         default=0,
-        description="MiB that one user may move, both ways together, until reset. 0: no bound.",
+        description="MiB that one user may move, both directions together, until the quota is "
+        "reset. 0: no bound.",
         examples=[102400],
     )
 
 
 class Stack(Part):
-    """A stack file, every default filled in. Counts are whole numbers, ports are TCP ports.
+    """A stack file with every default filled in. Counts are whole numbers, ports are TCP ports.
 
     Attributes:
         threads: of HAProxy; 0 where they follow from `connections`.
@@ -243,7 +246,7 @@ class Stack(Part):
     )
     replicas: Annotated[int, whole(1, 200)] = Field(
         default=1,
-        description="Telemt processes. Where one is lost, the others carry its clients.",
+        description="Telemt processes. If one is lost, the others carry its clients.",
         examples=[2],
     )
     network: Annotated[Literal["bridge", "host"], one_of("bridge", "host")] = Field(
@@ -254,8 +257,8 @@ class Stack(Part):
     )
     link: Annotated[Literal["unix", "tcp"], one_of("unix", "tcp")] = Field(
         default="unix",
-        description="How HAProxy reaches the replicas. unix: by a socket, which takes no source "
-        "port and no conntrack entry. tcp: see link_ports and port_share.",
+        description="How HAProxy reaches the replicas. unix: by a unix socket, which takes no "
+        "source port and no conntrack entry. tcp: see link_ports and port_share.",
         examples=["tcp"],
     )
     link_ports: Annotated[int, whole(0, MOST_LINK_PORTS)] = Field(
@@ -267,7 +270,8 @@ class Stack(Part):
     port_share: Annotated[int, whole(1, 100)] = Field(
         default=45,
         description="With link: tcp, the percentage of source ports towards a replica that may be "
-        "in use. Above 45 connect() searches long for a free port. A plan that needs more fails.",
+        "in use. Above 45, connect() searches long for a free port. A plan that needs a larger "
+        "share fails.",
         examples=[30],
     )
     listen: Annotated[Address, ADDRESS] = Field(
@@ -296,26 +300,27 @@ class Stack(Part):
     )
     metrics: Annotated[Address | None, METRICS] = Field(
         default=as_written("off"),
-        description="Where Prometheus reads: PORT (of 127.0.0.1), ADDRESS:PORT, or off. HAProxy's "
-        "metrics are at /metrics, each replica's at /telemt-N/metrics.",
+        description="Where Prometheus reads metrics: PORT (on 127.0.0.1), ADDRESS:PORT, or off. "
+        "HAProxy's metrics are at /metrics, each replica's at /telemt-N/metrics.",
         examples=[9102],
     )
     per_address: PerAddress = Field(
         default=as_written({}),
         description="What one client address may do, counted by HAProxy in front of all replicas. "
-        "Many people can share an address (a carrier's or an office's): allow for the largest such "
-        "crowd.",
+        "Many people can share an address (a carrier's or an office's): allow for the largest "
+        "group.",
         examples=[{"connections": 5000, "rate": 10000}],
     )
     per_user: PerUser = Field(
         default=as_written({}),
         description="What one user may do, counted by each Telemt on its own. With balance: "
-        "leastconn the plan divides these numbers by the replicas, and warns of what that means.",
+        "leastconn the plan divides these numbers by the replicas, and a warning says what that "
+        "means.",
         examples=[{"connections": 1000, "addresses": 20, "quota_mib": 102400}],
     )
     threads: Annotated[int, whole(0, 64)] = Field(
         default=0,
-        description="Threads of HAProxy. 0: the number follows from `connections`.",
+        description="HAProxy's threads. 0: the number follows from `connections`.",
         examples=[4],
     )
     subnet: Annotated[str, SUBNET] = Field(
@@ -325,15 +330,15 @@ class Stack(Part):
     )
     limits: Annotated[Limits, LIMITS] = Field(
         default=as_written({"mode": "fit"}),
-        description="What happens where a limit cannot be granted, and the limits that differ from "
-        "the limits table.",
+        description="What happens where a limit cannot be granted, and limits with a value of your "
+        "own.",
         examples=[{"mode": "strict"}],
     )
     host: Host = Field(
         default=as_written({}),
         description="Processors and network cards of the server. Without these keys `host check` "
-        "shows figures and advises, and `host apply` leaves them alone. What is asked for here is "
-        "set now and at every boot.",
+        "shows figures and advises, and `host apply` leaves them alone. With them `host apply` "
+        "sets what they ask for, now and at every boot.",
         examples=[{"governor": "performance", "rps": "spread"}],
     )
     haproxy: Haproxy = Field(
@@ -368,7 +373,8 @@ class Stack(Part):
                 f"{self.metrics} has the port that clients use", "give another port", "metrics"
             )
         if not self.telemt.public_port:
-            # Frozen for everyone else: this is the last step of filling in the defaults.
+            # The model is frozen for everyone else. This is the last step of filling in the
+            # defaults.
             port = {"public_port": self.listen.port}
             self.__dict__["telemt"] = self.telemt.model_copy(update=port)
         return self

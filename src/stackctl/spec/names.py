@@ -10,8 +10,8 @@ from stackctl.spec.problem import RefusedError, refused, shown
 from stackctl.spec.rule import Rule, matching, text, whole_number
 
 MAX_TLS_DOMAIN = 182
-"""Telegram's clients cut a longer domain out of a link (TDLib's MAX_DOMAIN_LENGTH): the TLS hello
-has no room for more."""
+"""Telegram's clients truncate a longer domain of a link (TDLib's MAX_DOMAIN_LENGTH): the
+ClientHello has no room for more."""
 MAX_HOST = 253
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -151,7 +151,7 @@ def _mask(raw: object) -> Mask:
     remedy = "write auto, off, or the HOST or HOST:PORT of your fallback site"
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::([1-9][0-9]{0,4}))?", value)
     if found is None:
-        raise refused(f"{shown(value)} is no site", remedy)
+        raise refused(f"{shown(value)} is not a site", remedy)
     port = whole_number(int(found[3] or 443), 1, 65535)
     return Mask("site", str(HOST.check(found[1] or found[2])), port)
 
@@ -170,7 +170,7 @@ def _metrics(raw: object) -> Address | None:
     if raw is None or raw == "off":
         return None
     address = _address(raw)
-    # For whoever scrapes on this machine; elsewhere it is given on purpose.
+    # A scraper on this machine needs no more; another address has to be given on purpose.
     return Address(address.host or "127.0.0.1", address.port)
 
 

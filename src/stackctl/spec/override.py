@@ -10,15 +10,16 @@ from stackctl.spec.problem import Problem, RefusedError, refused, shown
 from stackctl.spec.rule import missing_space, text, whole_number
 
 INT_MAX = 2**31 - 1
-"""Most kernel and HAProxy numbers are C ints; only rows that reach further are let further."""
+"""Most numbers of the kernel and HAProxy are C ints. Only a row whose own value is larger may
+exceed one."""
 MAX_TIMER_SECONDS = INT_MAX // 1000
 """HAProxy counts time in milliseconds in a C int."""
 FIRST_PORT = 1024
-"""ip_unprivileged_port_start as the kernel has it."""
+"""The kernel's default of ip_unprivileged_port_start."""
 
 
 def override(row: Limit, raw: object) -> Value:
-    """A row's value as stack.yaml spells it → as the plan wants it.
+    """A row's value: as stack.yaml spells it → as the plan uses it.
 
     Raises:
         RefusedError: wrong type or out of range; problems are placed inside the value.
@@ -61,7 +62,7 @@ def _port_range(raw: object) -> tuple[int, int]:
         # The engine sets a container's sysctls in random order, and the kernel refuses a range
         # that begins below ip_unprivileged_port_start.
         problem = f"{low} is below ip_unprivileged_port_start ({FIRST_PORT})"
-        why = "containers would start or fail at random, as runc happens to order the two sysctls"
+        why = "containers would start or fail at random, as runc sets the two sysctls in any order"
         raise refused(f"{problem}: {why}", f"begin the range at {FIRST_PORT} or above", 0)
     if low >= high:
         raise refused(f"the range {low} to {high} is empty", "write [lowest, highest]")
@@ -89,7 +90,7 @@ def _numbers(raw: object, names: tuple[str, ...], low: int, high: int) -> tuple[
 def _soft_hard(raw: object, low: int, high: int) -> tuple[int, int]:
     if isinstance(raw, list | tuple):
         raise refused(
-            "a list is not read here", "write {soft: NUMBER, hard: NUMBER}, or one NUMBER"
+            "a list cannot be used here", "write {soft: NUMBER, hard: NUMBER}, or one NUMBER"
         )
     if not isinstance(raw, Mapping):
         both = whole_number(raw, low, high)
@@ -101,7 +102,7 @@ def _soft_hard(raw: object, low: int, high: int) -> tuple[int, int]:
             if key not in ("soft", "hard"):
                 hint = missing_space(key)
                 remedy = f"write {hint}, with a space" if hint else "write soft and hard"
-                raise refused("is not known here", remedy, key)
+                raise refused("is not a known key", remedy, key)
             if any(word.startswith(f"{key}:") for word in raw):
                 continue
             if key not in raw:

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 def as_written(default: object) -> Any:
-    """A default as the file would write it; it is validated like the file's own values.
+    """A default as the file would spell it. It is validated like the file's own values.
 
-    Any, because it is not of the field's type yet; the JSON Schema shows it as it is.
+    The type is Any, because it is not of the field's type yet. The JSON Schema shows it as it is.
     """
     return default
 

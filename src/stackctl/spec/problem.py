@@ -38,9 +38,9 @@ class Problem:
 
 
 class RefusedError(ValueError):
-    """A value is refused for one or more reasons.
+    """A value that is refused, for one or more reasons.
 
-    A ValueError, so that pydantic collects it with all others instead of stopping at it.
+    It is a ValueError so that pydantic collects it with the others and does not stop at it.
     """
 
     def __init__(self, *problems: Problem) -> None:
@@ -49,7 +49,7 @@ class RefusedError(ValueError):
 
 
 def refused(text: str, remedy: str, *at: str | int) -> RefusedError:
-    """A refusal for one reason, of the value itself or of what is `at` inside it."""
+    """A refusal for one reason: of the value itself, or of the part of it that is found `at`."""
     return RefusedError(Problem(at, text, remedy))
 
 
@@ -88,11 +88,11 @@ def named(path: Path) -> str:
 
 
 def nearest(word: str, known: Iterable[str], otherwise: str) -> str:
-    """A remedy for an unknown word: the known one that looks like it, else `otherwise`."""
+    """A remedy for an unknown word: the known word that looks like it, else `otherwise`."""
     from difflib import get_close_matches
 
     words = sorted(known)
-    # Cut first: the comparison takes quadratic time, and the word may be 200 KB of junk.
+    # Cut first: the comparison takes quadratic time, and the word may be 200 KB long.
     wanted = word[:SHOWN_CHARACTERS].strip()
     tails = [one for one in words if one.rpartition(".")[2] == wanted]
     close = tails or get_close_matches(wanted, words, n=1, cutoff=0.6)
@@ -117,7 +117,7 @@ def spec_error(problems: Sequence[Problem], lines: Mapping[Location, int]) -> Sp
         for problem, text in zip(ordered, texts, strict=False)
     ]
     key = dotted(ordered[0].at)
-    # SpecError joins key, problem and remedy itself: it gets the first key and the last remedy.
+    # SpecError itself joins key, problem and remedy, so it gets the first key and the last remedy.
     whole = [f"{row}; {remedy}" for row, remedy in zip(rows[:-1], remedies, strict=False)]
     message = "\n".join([*whole, rows[-1]])
     return SpecError(key, message.removeprefix(f"{key}: "), remedies[-1])
@@ -131,7 +131,7 @@ def _line(at: Location, lines: Mapping[Location, int]) -> int:
 
 
 def _with_line(problem: Problem, lines: Mapping[Location, int]) -> str:
-    # What is missing has no line: its parent's is shown, but not the file's own first line.
+    # A missing key has no line. Its parent's line is shown, but never the first line of the file.
     here = problem.at[:-1] if problem.at not in lines else problem.at
     line = lines.get(here) if here else None
     return f"{problem.text} (line {line})" if line else problem.text

@@ -1,7 +1,7 @@
 """Rules: how one kind of value is checked, and how the JSON Schema says the same.
 
-Values end up in haproxy.cfg, compose files and shell scripts, so every text is checked against what
-is allowed in it, never against what is forbidden.
+Values end up in haproxy.cfg, compose files and shell scripts. So every text is checked against the
+characters that are allowed, never against those that are forbidden.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def whole(low: int, high: int) -> Rule:
 
 
 def whole_number(raw: object, low: int, high: int, *at: str | int) -> int:
-    """A whole number from `low` to `high`, found `at` a place inside the value being read.
+    """A whole number from `low` to `high`; `at` is its place inside the value being read.
 
     Raises:
-        RefusedError: anything else, saying what it looks like.
+        RefusedError: anything else; it says what the value looks like.
     """
     wanted = f"write a whole number from {low} to {high}"
     if isinstance(raw, int) and not isinstance(raw, bool):
@@ -78,7 +78,7 @@ def whole_number(raw: object, low: int, high: int, *at: str | int) -> int:
 
 
 def power_of_two(low: int, high: int) -> Rule:
-    """A power of two from `low` to `high`, or 0. The kernel rounds such numbers up by itself.
+    """A power of two from `low` to `high`, or 0. The kernel would round other numbers up.
 
     Args:
         low: the least, itself a power of two.
@@ -116,7 +116,7 @@ def truth(raw: object) -> bool:
         return raw
     problem = f"{shown(raw)} is neither true nor false"
     if isinstance(raw, str) and raw.lower() in ("yes", "on", "y", "no", "off", "n"):
-        problem = f"{shown(raw)} is text in YAML 1.2, neither true nor false"
+        problem = f"{shown(raw)} is text in YAML 1.2, not true or false"
         raise refused(problem, f"write {shown(raw.lower() in ('yes', 'on', 'y'))}")
     raise refused(problem, "write true or false")
 
@@ -132,7 +132,7 @@ def one_of(*words: str) -> Rule:
             return raw
         known = ", ".join(words[:-1]) + f" or {words[-1]}"
         close = nearest(raw, words, "") if isinstance(raw, str) else ""
-        raise refused(f"{shown(raw)} is not known here", close or f"write {known}")
+        raise refused(f"{shown(raw)} is not a known value", close or f"write {known}")
 
     return Rule(check, {"type": "string", "enum": list(words)})
 
@@ -151,7 +151,7 @@ def some_of(*words: str) -> Rule:
         for at, word in enumerate(raw):
             if not isinstance(word, str) or word not in words:
                 close = nearest(word, words, "") if isinstance(word, str) else ""
-                raise refused(f"{shown(word)} is not known here", close or wanted, at)
+                raise refused(f"{shown(word)} is not a known value", close or wanted, at)
             if word in raw[:at]:
                 raise refused(f"{shown(word)} is there twice", "write it once", at)
         return tuple(word for word in words if word in raw)

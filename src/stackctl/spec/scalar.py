@@ -1,4 +1,4 @@
-"""Plain YAML words as values: YAML 1.2's core schema, less what YAML 1.1 reads otherwise."""
+"""Plain YAML words as values: YAML 1.2's core schema without what YAML 1.1 reads differently."""
 
 from __future__ import annotations
 

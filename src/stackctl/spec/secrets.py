@@ -15,7 +15,7 @@ from stackctl.spec.yaml import read_document
 SECRET_DIGITS = 32
 API_DIGITS = 64
 MODE_PREFIXES = ("dd", "ee")
-"""Of a secret in a link: padded intermediate, and fake TLS."""
+"""Prefixes of a secret in a link: padded intermediate, and fake TLS."""
 MAX_USERS = 5000
 _USER = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 _HEX = frozenset("0123456789abcdefABCDEF")
@@ -28,8 +28,9 @@ class Secrets:
     """User secrets.
 
     Attributes:
-        users: user name → 32 small hex digits.
-        api: what HAProxy's check and the collector show to Telemt's API; 64 small hex digits.
+        users: user name → 32 lower-case hex digits.
+        api: secret of Telemt's API, which HAProxy's health check and the collector send; 64
+            lower-case hex digits.
         warnings: what is wrong with the file itself, for the operator.
     """
 
@@ -44,10 +45,10 @@ class Secrets:
 def new_secret() -> str:
     """A new secret: 128 bits from the system's random source, as 32 hex digits.
 
-    None that begins with dd or ee: clients that are given it without a mode's prefix (Telethon is
-    one of them) take these for one, and the user's handshakes fail.
+    It never begins with dd or ee. Some clients get the secret without its mode's prefix (Telethon
+    does): they take these digits for a prefix, and the user's handshakes fail.
     """
-    # Here, not above: it loads random and hmac, which no other command needs.
+    # Imported here: it loads random and hmac, which no other command needs.
     import secrets
 
     while (made := secrets.token_hex(SECRET_DIGITS // 2)).startswith(MODE_PREFIXES):
@@ -79,9 +80,7 @@ def load_secrets(path: Path) -> Secrets:
     users = document.values.get("users")
     unknown = len(document.values) - sum(key in document.values for key in ("users", "api"))
     if unknown:
-        raise SpecError(
-            name, "holds keys other than users and api", "write all users below `users:`"
-        )
+        raise SpecError(name, "has keys other than users and api", "write all users below `users:`")
     if not isinstance(users, dict) or not users:
         remedy = f"write `NAME: SECRET` below `users:`; {_MAKE}"
         raise SpecError("users", f"there is no user in {name}", remedy)
@@ -106,7 +105,8 @@ def _problems(users: Mapping[str, object]) -> list[Problem]:
         if not _USER.fullmatch(user) or _looks_secret(user):
             problem = f"user number {position} has a name that cannot be used"
             remedy = (
-                "write NAME: SECRET; a name has 1 to 32 letters, digits, - and _, and is no secret"
+                "write NAME: SECRET; a name has 1 to 32 letters, digits, - and _, and is not a "
+                "secret"
             )
             problems.append(Problem(("users",), problem, remedy))
         elif reason := _wrong(secret):
@@ -117,7 +117,8 @@ def _problems(users: Mapping[str, object]) -> list[Problem]:
 def _wrong(secret: object) -> tuple[str, str] | None:
     if not isinstance(secret, str):
         return "is not a secret but has keys below it", f"write 32 hex digits; {_MAKE}"
-    # Position before length: pasted quotes and spaces are what makes a secret too long.
+    # Position before length: pasted quotes and spaces are the usual reason for a secret that is too
+    # long.
     for position, character in enumerate(secret[: SECRET_DIGITS + 2], start=1):
         if character not in _HEX:
             problem = f"character {position} of the secret is not a hex digit"
@@ -137,7 +138,7 @@ def _shared(users: Mapping[str, object]) -> list[Problem]:
             continue
         first = owner.setdefault(secret.lower(), user)
         if first != user and _USER.fullmatch(user) and _USER.fullmatch(first):
-            problem = f"has the same secret as {first}, so neither can be told from the other"
+            problem = f"has the same secret as {first}, so Telemt cannot tell them apart"
             problems.append(Problem(("users", user), problem, f"give each its own; {_MAKE}"))
     return problems
 

@@ -1,7 +1,7 @@
 """What `stackctl init` writes: a stack file annotated by the model's descriptions, and secrets.
 
-The stack files that ship come from the same function. A key that is not set stands there as an
-example, behind a # without a space.
+The stack files that ship come from the same function. A key that is not set is shown as an example,
+behind a # without a space.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ One stack: HAProxy in front of Telemt replicas. `stackctl plan` shows what follo
 `stackctl up` starts it, `stackctl verify` proves every limit on the live processes.
 """
 _EXAMPLES = """\
-A key behind a # without a space is not set, and shows an example: remove the # to set it, and the
-# of the mapping that it stands in.
+A key behind a # without a space is not set; its value is an example. To set it, remove the # before
+it and before the mapping that contains it.
 """
 
 STARTER = (
@@ -31,16 +31,16 @@ STARTER = (
     *("telemt.public_host", "telemt.middle_proxy", "telemt.modes", "telemt.datacentre"),
     *("telemt.mask", "secrets"),
 )
-"""Keys that a new stack file sets, to their defaults: what an operator is likely to change."""
+"""Keys that a new stack file sets to their defaults: those that an operator is likely to change."""
 
 _SECRETS = """\
-# Who may use the proxy: NAME: 32 hex digits. Never commit this file, and keep it at mode 0600.
-# Another user is another line; `openssl rand -hex 16` makes a secret.
+# Users of the proxy, as NAME: 32 hex digits. Never commit this file, and keep it at mode 0600.
+# Each user has a line; `openssl rand -hex 16` makes a secret.
 users:
   {user}: "{secret}"
 
-# HAProxy's health check and the collector show this to Telemt's API; nobody else needs it.
-# `openssl rand -hex 32` makes another.
+# HAProxy's health check and the collector send this to Telemt's API; nobody else needs it.
+# `openssl rand -hex 32` makes a new one.
 api: "{api}"
 """
 
@@ -65,7 +65,7 @@ def stack_text(
         values: what is set, by the dotted name of each key.
         schema: where editors find the JSON Schema, relative to the file.
         header: what the file is for.
-        notes: what else to say of a key in this file, by its dotted name.
+        notes: further sentences about keys in this file, by their dotted names.
     """
     lines = [f"# yaml-language-server: $schema={schema}", "#", *_comment(header, "")]
     lines += ["#", *_comment(_EXAMPLES, "")]
@@ -110,7 +110,7 @@ def written(value: object) -> str:
         return "{" + ", ".join(f"{key}: {written(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(written, value)) + "]"
-    # YAML readers take these words for text, all of them; 3.0 and the like go in quotes.
+    # All YAML readers take these words for text. Values such as 3.0 go in quotes.
     if isinstance(value, str) and re.fullmatch(r"[a-z./][A-Za-z0-9_./:-]*|(\d+\.){2,3}\d+", value):
         return value
     return json.dumps(value)

@@ -1,4 +1,5 @@
-"""Strict YAML: one mapping, as YAML 1.2 reads it, and nothing that readers differ over."""
+"""Strict YAML: one mapping as YAML 1.2 reads it, without anything that YAML readers disagree
+about."""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ def read_document(path: Path, what: str, *, confidential: bool = False) -> Docum
     Args:
         path: the file, at most 256 KiB.
         what: what it is to the operator ("stack file"), for messages.
-        confidential: quote nothing of the file in messages, and leave every scalar as text.
+        confidential: messages quote nothing of the file, and every scalar stays text.
 
     Raises:
         SpecError: missing, a directory, unreadable, too large, not UTF-8 text, not YAML, empty,
@@ -75,8 +76,8 @@ def read_document(path: Path, what: str, *, confidential: bool = False) -> Docum
         # The reader's own complaint about a character that no YAML may hold.
         problem, remedy = "is not text: it holds control characters", f"give the path of a {what}"
     except (ValueError, OverflowError):
-        # PyYAML passes on what int() and chr() say to "\UFFFFFFFF" and the like.
-        problem = "is not valid YAML: an escape sequence or a directive makes no sense"
+        # PyYAML passes on the errors of int() and chr(), for "\UFFFFFFFF" for instance.
+        problem = "is not valid YAML: an escape sequence or a directive is malformed"
         remedy = "write the character itself"
     raise SpecError(name, problem, remedy) from None
 
@@ -158,10 +159,10 @@ class _Reader:
     def _check(self, event: yaml.Event) -> None:
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             remedy = "write the value out where it is needed"
-            raise self._error("", event, "anchors (&) and aliases (*) are not read", remedy)
+            raise self._error("", event, "anchors (&) and aliases (*) cannot be used", remedy)
         if getattr(event, "tag", None):
             remedy = "remove the tag; put text that begins with ! in quotes"
-            raise self._error("", event, "tags (!) are not read", remedy)
+            raise self._error("", event, "tags (!) cannot be used", remedy)
 
     def _key(self, at: Location) -> str:
         return self._name if self._confidential or not at else dotted(at)

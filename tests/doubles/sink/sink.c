@@ -7,8 +7,8 @@
  *
  * It takes a PROXY header (v1 or v2) off, where the configuration has one sent. A client whose first
  * bytes are "BULK" is sent zeros without end; everybody else is sent back what they say. It speaks no
- * MTProto, knows no user, and has no connection to a data centre. Its page /beobachten counts clients by
- * the address that a PROXY header v2 brought, so that verification sees them arrive.
+ * MTProto, knows no user, and has no connection to a data centre. Its page /beobachten counts a client when
+ * its connection ends, as Telemt does, by the address that a PROXY header v2 brought.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -33,7 +33,7 @@ enum { CHUNK = 65536, EVENTS = 512, ACCEPTS = 64, MOST_DOORS = 64 };
 /* Edges, so that half a PROXY header waits for its other half without a turn of the loop. */
 static const unsigned HEARS = EPOLLIN | EPOLLRDHUP | EPOLLET;
 
-/* What a descriptor is; a held connection costs its byte here, and a pointer. */
+/* What a descriptor is; a held connection costs its byte here, four for its address, and a pointer. */
 enum { FREE, CLIENTS, API_DOOR, HEADER, FIRST, ECHO, BULK, ASKED };
 
 struct rest {
@@ -42,6 +42,7 @@ struct rest {
 };
 
 static unsigned char *kind;
+static uint32_t *came_from; /* the IPv4 address that a PROXY header v2 brought; 0: none did */
 static struct rest **unsent;
 static int doors[MOST_DOORS], ways_in; /* where clients come in: a unix socket, or TCP ports */
 static int tables, poller, paused;
@@ -68,10 +69,30 @@ static void watch(int fd, unsigned what, int operation)
         perror("sink: epoll_ctl");
 }
 
+enum { COUNTED = 4096, PAGE = COUNTED * 32 };
+static struct {
+    uint32_t address, times;
+} counted[COUNTED];
+static char page[PAGE];
+
+static void count_client(uint32_t address)
+{
+    for (uint32_t i = 0, at = ntohl(address) * 2654435761u; i < COUNTED; i++, at++) {
+        if (counted[at % COUNTED].times && counted[at % COUNTED].address != address)
+            continue;
+        counted[at % COUNTED].address = address;
+        counted[at % COUNTED].times++;
+        return;
+    }
+}
+
 static void end(int fd)
 {
     if (kind[fd] != ASKED)
         held--;
+    if (came_from[fd])
+        count_client(came_from[fd]);
+    came_from[fd] = 0;
     kind[fd] = FREE;
     free(unsent[fd]);
     unsent[fd] = NULL;
@@ -213,27 +234,6 @@ static int healthcheck(const char *path)
 
 /* --- what is said --------------------------------------------------------------------------------- */
 
-enum { COUNTED = 4096, PAGE = COUNTED * 32 };
-static struct {
-    uint32_t address, times;
-} counted[COUNTED];
-static char page[PAGE];
-
-static void count_client(const char *header)
-{
-    uint32_t address;
-    if ((header[12] & 0xf) != 1 || header[13] != 0x11) /* LOCAL, or not TCP over IPv4 */
-        return;
-    memcpy(&address, header + 16, sizeof address);
-    for (uint32_t i = 0, at = ntohl(address) * 2654435761u; i < COUNTED; i++, at++) {
-        if (counted[at % COUNTED].times && counted[at % COUNTED].address != address)
-            continue;
-        counted[at % COUNTED].address = address;
-        counted[at % COUNTED].times++;
-        return;
-    }
-}
-
 static const char *beobachten(void)
 {
     size_t length = 0;
@@ -357,8 +357,9 @@ static void hear(int fd)
             end(fd);
             return;
         }
-        if (chunk[0] == '\r' && header >= 28)
-            count_client(chunk);
+        /* TCP over IPv4, and not LOCAL */
+        if (chunk[0] == '\r' && header >= 28 && (chunk[12] & 0xf) == 1 && chunk[13] == 0x11)
+            memcpy(&came_from[fd], chunk + 16, sizeof *came_from);
         kind[fd] = FIRST;
         if (header == length)
             return;
@@ -416,9 +417,10 @@ static void serve(const struct config *config)
     getrlimit(RLIMIT_NOFILE, &limit);
     tables = limit.rlim_cur > 4000000 ? 4000000 : (int)limit.rlim_cur;
     kind = calloc((size_t)tables, sizeof *kind);
+    came_from = calloc((size_t)tables, sizeof *came_from);
     unsent = calloc((size_t)tables, sizeof *unsent);
     poller = epoll_create1(EPOLL_CLOEXEC);
-    if (!kind || !unsent || poller < 0)
+    if (!kind || !came_from || !unsent || poller < 0)
         fail("start", "");
     struct sigaction ending = {.sa_handler = on_signal}; /* The first process of a container has none. */
     sigaction(SIGTERM, &ending, NULL);

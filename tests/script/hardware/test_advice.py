@@ -76,7 +76,7 @@ def test_interrupts_far_from_the_card(machine: Machine) -> None:
 def test_missed_packets_call_for_larger_rings(machine: Machine) -> None:
     machine.write("sys/class/net/nic0/statistics/rx_missed_errors", "73\n")
     text = machine.run("check", ASKS).advice()["nic0 rings"]
-    assert "73 packets found 256 descriptors full, and the card has 4096" in text
+    assert "73 packets were missed with a ring of 256 descriptors, and the card has 4096" in text
     machine.run("apply", {"rings": "max"})
     assert "host:" not in machine.run("check", {"rings": "max"}).advice()["nic0 rings"]
 

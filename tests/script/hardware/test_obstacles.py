@@ -80,7 +80,7 @@ def test_an_interrupt_that_the_kernel_refuses_to_move(machine: Machine) -> None:
     (machine.root / "proc/irq/43/smp_affinity_list").mkdir()
     row = machine.run("apply", {"irq": "spread"}).finding("host.irq")
     assert row[0] == "short"
-    assert "3 of 4 are so" in row[4]
+    assert "3 of 4 are as asked" in row[4]
     assert f"{QUEUE_INTERRUPTS[43]} " in row[4]
 
 
@@ -88,6 +88,6 @@ def test_check_says_what_apply_would_do(machine: Machine) -> None:
     before = machine.snapshot()
     row = machine.run("check", {"rps": "spread"}).finding("host.rps")
     assert row[:3] == ["short", "spread", "0"]
-    assert "0 of 2 are so on nic0" in row[4]
+    assert "0 of 2 are as asked on nic0" in row[4]
     assert row[5].endswith("prepare.sh apply")
     assert machine.snapshot() == before

@@ -47,7 +47,7 @@ def test_not_root(host: Host, readable: Path, word: str) -> None:
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(["frob"], "unknown word: frob"), (["check", "apply"], "two commands: check and apply")],
+    [(["frob"], "unknown argument: frob"), (["check", "apply"], "two commands: check and apply")],
 )
 def test_garbage(host: Host, words: list[str], message: str) -> None:
     refused(host.run(*words), message)
@@ -99,7 +99,7 @@ def test_a_missing_record(host: Host) -> None:
         refused(host.run(word), "before is gone")
     assert host.tree() == tree
     shutil.rmtree(host.path("var/lib/stackctl"))
-    refused(host.run("rollback"), "there is no record on this host")
+    refused(host.run("rollback"), "this host has no record")
 
 
 def test_two_at_once(host: Host) -> None:

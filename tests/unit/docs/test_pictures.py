@@ -13,7 +13,7 @@ from stackctl.checks.finding import LimitFinding, Verdict
 from stackctl.limits import Depth
 from stackctl.limits.rows import PREPARE_HOST
 from stackctl.plan import make_plan
-from stackctl.report.picture import findings_svg
+from stackctl.report.terminal import findings_svg
 from stackctl.spec import load
 
 PICTURES = {"report.svg": "lab.yaml", "production.svg": "production.yaml"}

@@ -299,7 +299,7 @@ class TestAddress:
         for proven in self.PROVEN:
             seen = observe(response, {}, *proven)
             assert seen.got == 0
-            # Two of the collector's connections went there; another client's counts once.
+            # Two of the collector's connections went there: a count of one is another client's.
             assert "127.0.0.1 (+2)" in seen.source
             assert "10.0.0.2" not in seen.source
 

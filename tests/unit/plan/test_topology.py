@@ -224,7 +224,7 @@ class TestWarnings:
 
     def test_what_is_multiplied_by_replicas_is_said(self) -> None:
         text = warned(planned(replicas=3), "replicas 3")
-        assert "each Telemt on its own" in text
+        assert "each Telemt keeps" in text
         assert str(planned(replicas=3).sizes.server_maxconn) in text
         assert not warned(planned(replicas=1), "replicas")
 

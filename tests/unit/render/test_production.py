@@ -63,4 +63,4 @@ def test_a_digest_pins_the_image_and_the_tag_still_says_which() -> None:
 
 def test_production_without_digests_is_warned() -> None:
     warnings = make_plan(load(ROOT / "stack/production.yaml")).warnings
-    assert any("haproxy.digest and telemt.digest not given" in line for line in warnings)
+    assert any("haproxy.digest and telemt.digest not set" in line for line in warnings)

@@ -60,7 +60,7 @@ def test_two_stacks_have_two_secrets(tmp_path: Path) -> None:
 @pytest.mark.parametrize("taken", ["stack.yaml", "secrets.yaml"])
 def test_nothing_is_overwritten(tmp_path: Path, taken: str) -> None:
     (tmp_path / taken).write_text("mine")
-    with pytest.raises(SpecError, match=f"{taken}: is there already; .*move it away"):
+    with pytest.raises(SpecError, match=f"{taken}: exists already; .*move it away"):
         init(tmp_path, "lab", 1, 1)
     assert names(tmp_path) == [taken]
     assert (tmp_path / taken).read_text() == "mine"
@@ -68,9 +68,9 @@ def test_nothing_is_overwritten(tmp_path: Path, taken: str) -> None:
 
 def test_a_dangling_link_counts_as_there(tmp_path: Path) -> None:
     (tmp_path / "secrets.yaml").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(SpecError, match="is there already"):
+    with pytest.raises(SpecError, match="exists already"):
         init(tmp_path, "lab", 1, 1)
-    with pytest.raises(SpecError, match="is there already"):
+    with pytest.raises(SpecError, match="exists already"):
         init_secrets(tmp_path / "secrets.yaml")
     assert not (tmp_path / "elsewhere").exists()
 
@@ -173,7 +173,7 @@ def test_secrets_alone(tmp_path: Path) -> None:
     path = init_secrets(tmp_path / "secrets.yaml")
     assert path.stat().st_mode & 0o777 == 0o600
     before = path.read_text()
-    with pytest.raises(SpecError, match="is there already"):
+    with pytest.raises(SpecError, match="exists already"):
         init_secrets(path)
     assert path.read_text() == before
     with pytest.raises(OutputError):

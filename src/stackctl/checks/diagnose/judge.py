@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from stackctl.checks.diagnose.model import Diagnosis, Fill, Growth
+from stackctl.checks.diagnose.model import (
+    CounterFinding,
+    Diagnosis,
+    FillFinding,
+    counter_finding,
+    fill_finding,
+    unread_finding,
+)
 from stackctl.checks.diagnose.signs import FILLS
 from stackctl.limits import Role
 from stackctl.observe.signs import rows_on, sign_of
@@ -28,7 +35,7 @@ class Sample:
     unread: tuple[str, ...] = ()
 
 
-def diagnose(
+def judge(
     stack: str, link: str, roles: Mapping[str, Role | None], first: Sample, second: Sample
 ) -> Diagnosis:
     """What grows, and what is nearly full.
@@ -41,24 +48,24 @@ def diagnose(
         second: the later one; its totals and fills are shown.
     """
     seconds = max(second.at - first.at, 1e-3)
-    growths = [
-        growth
+    counters = [
+        counter
         for where, role in roles.items()
-        for growth in _growths(where, role, link, first, second, seconds)
+        for counter in _counters(where, role, link, first, second, seconds)
     ]
     fills = [fill for where, role in roles.items() for fill in _fills(where, role, link, second)]
     return Diagnosis(
         stack=stack,
         seconds=seconds,
-        growths=tuple(sorted(growths, key=lambda growth: (-growth.grew, -growth.total))),
+        counters=tuple(sorted(counters, key=lambda counter: (-counter.grew, -counter.total))),
         fills=tuple(sorted(fills, key=lambda fill: -fill.share)),
-        unread=tuple(dict.fromkeys((*first.unread, *second.unread))),
+        unread=tuple(map(unread_finding, dict.fromkeys((*first.unread, *second.unread)))),
     )
 
 
-def _growths(
+def _counters(
     where: str, role: Role | None, link: str, first: Sample, second: Sample, seconds: float
-) -> Iterator[Growth]:
+) -> Iterator[CounterFinding]:
     before, after = first.readings.get(where, {}), second.readings.get(where, {})
     for name, total in after.items():
         # Each class of refused clients is shown by itself: classes mean different things.
@@ -69,10 +76,10 @@ def _growths(
         had = before.get(name, 0)
         grew = total - had if total >= had else total
         rows = rows_on(sign.limits, role, link)
-        yield Growth(where, name, total, grew, grew / seconds, sign.means, rows)
+        yield counter_finding(where, name, total, grew, seconds, sign.means, rows)
 
 
-def _fills(where: str, role: Role | None, link: str, sample: Sample) -> Iterator[Fill]:
+def _fills(where: str, role: Role | None, link: str, sample: Sample) -> Iterator[FillFinding]:
     readings = sample.readings.get(where, {})
     for sign in FILLS:
         used = readings.get(sign.used)
@@ -80,4 +87,5 @@ def _fills(where: str, role: Role | None, link: str, sample: Sample) -> Iterator
         # A limit of 0 means none: HAProxy shows it for a proxy without a limit.
         if used is None or most is None or (sign.of and not most):
             continue
-        yield Fill(where, sign.name, used, most, sign.means, rows_on(sign.limits, role, link))
+        rows = rows_on(sign.limits, role, link)
+        yield fill_finding(where, sign.name, used, most, sign.means, rows)

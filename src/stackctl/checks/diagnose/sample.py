@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from stackctl.checks.diagnose.judge import Sample
-from stackctl.checks.diagnose.words import haproxy_readings, replica_readings
 from stackctl.collector.answer import NOT_READ, Reading, Unread
 from stackctl.engine import Container
 from stackctl.limits import Role
 from stackctl.limits.targets import HAPROXY, HOST, is_replica, role_of
-from stackctl.observe.counters import kernel_readings, number_of, parse_file_nr
+from stackctl.observe.counters import (
+    haproxy_counters,
+    kernel_readings,
+    number_of,
+    parse_file_nr,
+)
+from stackctl.observe.haproxy import answers, parse_info, parse_stat, servers
+from stackctl.observe.observed import ParseError
 from stackctl.observe.snapshot import Snapshot
+from stackctl.observe.telemt import refused
 
 OF_THE_HOST = (
     "net.netfilter.nf_conntrack_max",
@@ -96,3 +103,40 @@ def _sysctls(
         except (Unread, ValueError, IndexError) as problem:
             unread.append(f"{where}: {problem}")
     return numbers
+
+
+def haproxy_readings(snapshot: Snapshot, unread: list[str]) -> dict[str, dict[str, int]]:
+    """HAProxy's numbers of itself, and its numbers of each replica at that replica's place."""
+    try:
+        said, asked = answers(snapshot), snapshot.haproxy
+        info = parse_info(said.info.get("show info"))
+        rows = parse_stat(said.stat.get("show stat"))
+    except (Unread, ParseError) as problem:
+        unread.append(f"haproxy: {problem}")
+        return {}
+    own = {
+        "haproxy.CurrConns": info.get("CurrConns", ""),
+        "haproxy.Maxconn": info.get("Maxconn", ""),
+        "haproxy.frontend.scur": rows.get((asked.frontend, "FRONTEND"), {}).get("scur", ""),
+        "haproxy.frontend.slim": rows.get((asked.frontend, "FRONTEND"), {}).get("slim", ""),
+        "haproxy.backend.qcur": rows.get((asked.backend, "BACKEND"), {}).get("qcur", ""),
+    }
+    found = {HAPROXY: _numbers(own.items()) | haproxy_counters(servers(snapshot))}
+    for name, row in servers(snapshot).items():
+        found[name] = _numbers(
+            (f"haproxy.server.{field}", row.get(field, "")) for field in ("scur", "slim")
+        )
+    return found
+
+
+def replica_readings(snapshot: Snapshot, target: str, unread: list[str]) -> dict[str, int]:
+    """A replica's counters of refusals."""
+    try:
+        return refused(snapshot, target)
+    except Unread as problem:
+        unread.append(f"{target}: {problem}")
+        return {}
+
+
+def _numbers(pairs: Iterable[tuple[str, str]]) -> dict[str, int]:
+    return {name: int(text) for name, text in pairs if text.isdigit()}

@@ -14,7 +14,7 @@ change() {
 }
 left() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$WORK/left"; }
 
-# put KIND NAME VALUE: what goes wrong is the reason of the row it belongs to, and nothing else stops.
+# put KIND NAME VALUE: sets one thing. A failure becomes the reason shown with its row, and the others go on.
 put() {
     if why=$("put_$1" "$2" "$3" 2>&1); then return 0; fi
     why=$(printf %s "$why" | tail -n 1)
@@ -31,7 +31,7 @@ put_module() {
         have modprobe || { echo "modprobe is not installed (kmod)"; return 1; }
         modprobe "$1"
     elif module_is_held "$1" || ! rmmod "$1"; then
-        echo "the module is in use; it is gone after a boot, or run rollback again once nothing uses it"
+        echo "the module is in use: reboot, or run rollback again once nothing uses it"
         return 1
     fi
 }
@@ -40,7 +40,7 @@ put_sysctl() {
     [ -e "$SYSCTL" ] || { echo "this kernel has no such key"; return 1; }
     into "$SYSCTL" "$2"
 }
-# Writes a value into a file of the kernel's; its refusal in a few words.
+# Writes a value into a file of the kernel, or prints the kernel's refusal in a few words.
 into() {
     if ! (printf '%s\n' "$2" >"$1") 2>"$WORK/why"; then
         sed 's/^[^:]*: *[0-9]*: *//; s/^.*: //' "$WORK/why" | tail -n 1 | sed "s/^/the kernel refused it: /"
@@ -54,21 +54,22 @@ put_limit() {
     prlimit --pid "$pid" "$flag=$(printf %s "$2" | tr ' ' :)"
 }
 put_qdisc() {
-    # Replaced by one with a handle and taken away again: the kernel then puts its default there, on every queue.
+    # Replaces the qdisc by one with a handle and deletes that: the kernel then puts its default on every queue.
     tc qdisc replace dev "$1" root pfifo && tc qdisc del dev "$1" root
     got=$(qdisc "$1")
     [ "$got" = "$2" ] || { echo "the card has $got"; return 1; }
 }
 put_unit() { :; }
 
-# The kernel may round what it is given (nf_conntrack_buckets to whole pages): what it made of it is what we set.
+# The kernel may round a value (nf_conntrack_buckets to whole pages): the rounded value is recorded as what we set.
 rounded() {
     [ "$1" = sysctl ] || return 0
     value=$(echo "$2" | awk -v root="$ROOT" "$SYSCTLS" | cut -f 2)
     case $value in '!'* | "$3" | "$4") ;; *) record sysctl "$2" "$3" "$value" ;; esac
 }
 
-# Records each action of decide. What is as wanted already is recorded too: before our files can be the reason for it.
+# Records each action of decide. A value that is as wanted already is recorded too, before our files can be the reason
+# for it.
 record_actions() {
     [ $dry = no ] || return 0
     while IFS="$TAB" read -r deed kind name to from <&3; do
@@ -80,14 +81,14 @@ record_actions() {
     settled
 }
 
-# Does what is recorded.
+# Carries out the recorded actions.
 act() {
     while IFS="$TAB" read -r deed kind name to from <&3; do
         case $deed in
             set)
                 case $from in
                     hand:*)
-                        trouble "$kind" "$name" "somebody put ${from#hand:} there; it is left alone"
+                        trouble "$kind" "$name" "somebody set ${from#hand:} by hand; it is left alone"
                         continue
                         ;;
                 esac

@@ -26,12 +26,12 @@ function members(text,   list, n, i, out) {
         sub(/=.*/, "", key)
         key = norm(key)
         sub(/^-/, "", key)
-        # Where a slash comes first, slashes separate.
+        # If a slash comes before any dot, slashes are the separators.
         if (match(key, /[.\/]/) && substr(key, RSTART, 1) == "/") gsub(/\//, ".", key)
         text = $0
         sub(/^[^=]*=/, "", text)
         text = norm(text)
-        # In a tuned profile `>` raises and never lowers.
+        # In a tuned profile `>` raises a value and never lowers it.
         if (tuned && sub(/^> */, "", text) && isnum(text) && isnum(value[key]) && ge(value[key], text)) continue
         text = members(text)
         value[key] = text

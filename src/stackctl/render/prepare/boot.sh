@@ -4,8 +4,8 @@
 
 # awk program LOGINS: logins.awk
 
-# Every file systemd reads of a folder such as sysctl.d, in its order: by name over all places, where /etc hides
-# /run, and /run /usr.
+# The files that systemd reads of a folder such as sysctl.d, in its order: by name over all places. A file in /etc hides
+# one of the same name in /run, and that one hides it in /usr.
 conf_files() {
     for folder in /etc /run /usr/local/lib /usr/lib /lib; do
         for file in "$ROOT$folder/$1"/*.conf; do
@@ -17,7 +17,7 @@ conf_files() {
 }
 sysctl_files() {
     conf_files sysctl.d
-    # What is applied later, by others: ufw's own file, and a tuned profile where tuned does not give way.
+    # Files that others apply later: ufw's own, and a tuned profile, unless tuned applies sysctl.d again after it.
     if grep -qs '^ENABLED=yes' "$ROOT/etc/ufw/ufw.conf"; then
         file=$(sed -n 's/^IPT_SYSCTL=//p' "$ROOT/etc/default/ufw" 2>/dev/null || :)
         echo "$ROOT${file:-/etc/ufw/sysctl.conf}"
@@ -26,13 +26,13 @@ sysctl_files() {
         for profile in $(cat "$ROOT/etc/tuned/active_profile" 2>/dev/null || :); do tuned_files "$profile" 8; done
     fi
 }
-# A profile's file after those it includes; at most $2 deep, for a circle has no end.
+# A profile's file, after those that it includes; at most $2 deep, because profiles may include each other.
 tuned_files() {
     for folder in /etc/tuned /etc/tuned/profiles /usr/lib/tuned /usr/lib/tuned/profiles; do
         file=$ROOT$folder/$1/tuned.conf
         [ -e "$file" ] || continue
         [ "$2" -eq 0 ] || for profile in $(sed -n 's/^ *include *= *//p' "$file" | tr ',' ' '); do
-            # In a subshell, for these variables are global.
+            # In a subshell, because these variables are global.
             (tuned_files "$profile" $(($2 - 1)))
         done
         echo "$file"
@@ -58,7 +58,7 @@ boot_modules() {
 has_module() { [ -d "$ROOT/sys/module/$1" ]; }
 
 # What a login gets, by the files PAM reads, as: item/domain, soft and hard, the file that decides. `all` shows only
-# what is set on both sides; `others` leaves our files out, and a side that they do not set is 0.
+# items whose soft and hard limit are set; `others` leaves our files out, and shows a limit that is not set as 0.
 logins() {
     for file in "$ROOT/etc/security/limits.conf" "$ROOT"/etc/security/limits.d/*.conf; do
         case $file in */99-stackctl-*) [ "$1" = all ] || continue ;; esac

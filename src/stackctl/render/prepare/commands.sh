@@ -21,9 +21,9 @@ apply() {
         keep_hardware
         adopt
     fi
-    # Modules first: they bring keys, which have to be read before anything is decided about them.
+    # Modules first: they bring keys, and a key has to be read before anything is decided about it.
     for key in $(unrecorded); do
-        say "the record of $key is gone: what it is now counts as what was there before"
+        say "the record of $key is gone: its value now counts as the value from before"
     done
     gather
     decide
@@ -58,10 +58,10 @@ apply() {
 rollback() {
     if [ ! -d "$STATE/stacks" ] && [ ! -d "$BEFORE" ]; then
         for file in "$ROOT"/etc/sysctl.d/99-zz-stackctl-*.conf "$ROOT"/etc/modules-load.d/stackctl-*.conf; do
-            # Where the record's folder is there, a kill ended an apply that had done nothing yet, or a rollback that
-            # had done all.
+            # If the record's folder exists, a kill ended an apply that had done nothing yet, or a rollback that had
+            # done everything.
             [ ! -e "$file" ] || [ -d "${STATE%/*}" ] ||
-                die "there is no record on this host of what was there before, but $file is" \
+                die "this host has no record of what was there before, but it has $file" \
                     "delete the files named *stackctl* below /etc by hand, then reboot"
         done
         say "nothing is recorded on this host: there is nothing to put back"
@@ -70,7 +70,7 @@ rollback() {
     fi
     sound_record
     [ $dry = yes ] || recover
-    # They stay as they are, and are named.
+    # These keys stay as they are, and are named.
     for key in $(unrecorded); do left sysctl "$key" "its record is gone, so what it was before is not known"; done
     retire
     rm -rf "$STACKS/.$NAME.old"
@@ -79,7 +79,7 @@ rollback() {
     compose_files
     record_actions
     act
-    # Before its file goes: systemctl knows no unit without one.
+    # Before its file is removed: systemctl knows no unit without a file.
     disable_units
     put_files
     reload_systemd
@@ -99,10 +99,10 @@ unrecorded() {
     done
 }
 
-# With nothing left to undo the record goes too.
+# Removes the record when nothing is left to undo.
 sweep() {
     [ -z "$(ls -A "$STACKS" 2>/dev/null)" ] || return 0
-    # Items that a kill left half written keep their folders from being empty.
+    # Items that a kill left half written would keep their folders from being empty.
     rm -f "$BEFORE"/*/*.new
     rmdir "$BEFORE"/* "$BEFORE" 2>/dev/null || :
     [ ! -d "$BEFORE" ] || return 0

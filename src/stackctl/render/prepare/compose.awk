@@ -1,4 +1,4 @@
-# One rendered file of a stack, with the values that all stacks agree on. Input: targets, then the file.
+# Rewrites one rendered file of a stack with the values that all stacks on the host get. Input: targets, then the file.
 
 FILENAME ~ /\/targets$/ { target[$1 "\t" $2] = $3; next }
 path ~ /^etc\/sysctl\.d\// && /^[a-z].* = / {

@@ -1,4 +1,4 @@
-# How full the table of tracked connections is.
+# How full the conntrack table is.
 
 BEGIN {
     if ((getline count < (root "nf_conntrack_count")) <= 0) exit

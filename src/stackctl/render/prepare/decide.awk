@@ -1,5 +1,5 @@
-# From the gathered facts to what files say, and what is done.
-# Writes targets (kind, name, value) and prints actions (action, kind, name, to, from).
+# From the gathered facts to the values that files get, and to the actions. Writes targets (kind, name, value) and
+# prints actions (action, kind, name, to, from).
 
 BEGIN { OFS = "\t" }
 
@@ -22,7 +22,7 @@ FILENAME ~ /\/wishes$/ {
 END {
     for (id in wish) {
         cur = now[id]
-        # What the host has without us: where the value is still ours, what was there before.
+        # What the host has without us: where our value is still in force, the one from before it.
         base = cur
         if (known[id] && (cur == set_to[id] || id ~ /^unit/)) base = before[id]
         target = wish[id]
@@ -35,9 +35,9 @@ END {
     for (id in known) if (!(id in wish) && id !~ /^(file|dir|enabled)\t/) unwished(id)
 }
 
-# What is done about a thing that a stack wants.
+# The action for a thing that a stack wants.
 function wished(id, cur, target) {
-    # The limit of a login is a matter of files. What cannot be read is not set, but for a module: it is absent.
+    # Files alone set a login limit. What cannot be read is not set, except for a module, which is absent then.
     if (id ~ /^login/) return
     if ((cur == "" || cur ~ /^!/) && id !~ /^module/) return
     if (id ~ /^unit/) {
@@ -50,7 +50,7 @@ function wished(id, cur, target) {
         print "note", id, cur, cur
 }
 
-# What is done about a thing that is recorded and that no stack wants any more.
+# The action for a thing that is recorded and that no stack wants any more.
 function unwished(id,   cur) {
     cur = now[id]
     if (id ~ /^module/ && cur == "") cur = "absent"

@@ -6,7 +6,7 @@
 
 # awk program ORDER: order.awk
 
-# What all stacks on this host want together, as: kind, name, compare, value. The greater wins.
+# What all stacks on this host want together, as: kind, name, compare, value. The greater value wins.
 wishes() {
     {
         for table in "$STACKS"/*/limits.tsv; do [ ! -f "$table" ] || cat "$table"; done
@@ -27,8 +27,9 @@ gather() {
     done <"$WORK/asked-modules" >>"$WORK/running"
 }
 
-# From the gathered facts to `targets` (what files say: kind, name, value) and `actions` (do, kind, name, to, from).
-# A limit is never lowered: what runs now, and what other files give at boot, count as wishes where more is better.
+# From the gathered facts to `targets` (the values that files get: kind, name, value) and `actions` (action, kind, name,
+# to, from). A limit is never lowered: what runs now, and what other files give at boot, count as wishes where more is
+# better.
 decide() {
     awk -F '\t' -v command="$command" -v work="$WORK" "$VALUES$DECIDE" \
         "$WORK/record" "$WORK/running" "$WORK/boot" "$WORK/logins-others" "$WORK/wishes" >"$WORK/actions.unsorted"

@@ -17,7 +17,7 @@ compose_files() {
 }
 
 no_boot_unit() { say "the unit that starts the stack at boot is not put in place: $1"; }
-# The unit that starts a stack at boot belongs to the folder it is started from.
+# The unit that starts a stack at boot names the folder that the stack is started from.
 boot_unit() {
     [ "$command" = rollback ] || [ ! -f "$HERE/stackctl-$NAME.service" ] || {
         folder=${HERE%/host}
@@ -40,16 +40,16 @@ boot_unit() {
     done
 }
 
-# A symlink is what it points to, not what is in there: put back, it is a symlink again.
+# The sum of a symlink is its target, not the content: put back, it is a symlink again.
 sum() { if [ -L "$1" ]; then echo "link $(readlink "$1")"; elif [ -e "$1" ]; then cksum <"$1"; else echo absent; fi; }
 
-# Folders a file needs are recorded, so that rollback takes away what apply made.
+# Records the folders that a file needs, so that rollback removes those that apply made.
 record_folders() {
     [ -d "$ROOT$1" ] || { record_folders "${1%/*}"; record dir "$1" absent made; }
 }
 
-# Files of `new` that differ: copied and recorded first, all of them, then put in place. Recorded ones that nobody
-# wants any more go back.
+# Puts files of `new` that differ in place, after all of them are copied and recorded. Puts recorded files back that no
+# stack wants any more.
 put_files() {
     (cd "$WORK/new" && find etc -type f 2>/dev/null | sort) >"$WORK/wanted-files"
     : >"$WORK/changed-files"
@@ -85,16 +85,17 @@ put_files() {
     done 3<"$WORK/recorded-files"
 }
 
-# What stood in a file before, with mode and owner; a later hand's edit is kept too, under another name. $2: its sum.
+# Keeps a copy of a file from before, with mode and owner. A later edit by hand is kept too, under another name. $2: the
+# file's sum.
 keep_copy() {
     item file "$1"
     copy=$STATE/files/$(printf %s "$1" | tr / %)
     if [ -e "$ITEM" ]; then
         remembered
-        # Where both are the same we never wrote it: it stood there already, as it was rendered.
+        # Where both are the same we never wrote the file: it was there already, as rendered.
         if [ "$first" != "$last" ]; then
             [ "$2" != "$last" ] || return 0
-            # Recorded, and killed before it was written; or put back, and killed before that was forgotten.
+            # A kill came between the record and the write, or between putting back and forgetting.
             if [ "$2" = "$first" ]; then
                 if [ -e "$copy" ] || [ -L "$copy" ]; then return 0; fi
             else
@@ -111,7 +112,7 @@ keep_copy() {
 drop_file() {
     cur=$(sum "$ROOT$1")
     copy=$STATE/files/$(printf %s "$1" | tr / %)
-    # What a kill left of a file that was being written.
+    # Left by a kill while the file was written.
     [ $dry = yes ] || rm -f "$ROOT$1.new"
     if [ "$cur" = "$3" ] && [ "$cur" != "$2" ]; then
         if [ "$2" = absent ]; then change "remove $1"; else change "put back $1"; fi
@@ -130,7 +131,7 @@ drop_file() {
     [ $dry = yes ] || { forget file "$1"; rm -f "$copy"; }
 }
 
-# Folders that apply made and that are empty again. One that somebody uses by now stays, and is theirs.
+# Removes folders that apply made and that are empty again. A folder that somebody uses by now stays.
 drop_folders() {
     awk -F '\t' '$1 == "dir" { print $2 }' "$WORK/record" | sort -r | while IFS= read -r path; do
         if [ ! -d "$ROOT$path" ] || rmdir "$ROOT$path" 2>/dev/null || [ -z "$(ls -A "$STACKS" 2>/dev/null)" ]; then

@@ -20,7 +20,7 @@ findings() {
     hardware_findings
 }
 
-# What rollback could not put back.
+# One finding for each thing that rollback could not put back.
 left_findings() {
     awk -F '\t' 'BEGIN { OFS = "\t" }
         {
@@ -30,12 +30,13 @@ left_findings() {
         }' "$WORK/left"
 }
 
-# How full the table of tracked connections is: a full one drops every new client.
+# How full the conntrack table is: a full table drops every new client.
 conntrack_fill() {
     awk -v root="$ROOT/proc/sys/net/netfilter/" -v porcelain=$porcelain "$CONNTRACK_FILL"
 }
 
-# Shows $WORK/findings; fails if any is not as wanted. Not read from a pipe: there a writer that dies goes unseen.
+# Shows $WORK/findings; fails if any is not as wanted. It reads a file, because in a pipe nobody sees a writer that
+# dies.
 show() {
     if [ $porcelain = yes ]; then
         sed "s/^/finding$TAB/" "$WORK/findings"

@@ -20,15 +20,15 @@ elif grep -q "^hardware$TAB" "$TABLE"; then
 elif [ -r "$STATE/hardware.sh" ]; then
     # shellcheck source=/dev/null
     . "$STATE/hardware.sh"
-    # Advice is for the stacks that ask.
+    # Only a stack that asks for hardware gets advice.
     hardware_advice() { :; }
 elif [ "$command" != check ] && hardware_is_recorded; then
-    # By an older prepare.sh, which kept no copy.
+    # An older prepare.sh recorded them and kept no copy.
     die "cards or processors of this host are recorded, and there is no hardware.sh to put them back" \
         "give stack.yaml its \`host:\` again, render, and run $command from there"
 fi
 
-# Before the first wish for hardware is recorded.
+# Called before the first wish for hardware is recorded.
 keep_hardware() {
     if [ -r "$HERE/hardware.sh" ] && ! cmp -s "$HERE/hardware.sh" "$STATE/hardware.sh"; then
         whole "$STATE/hardware.sh" <"$HERE/hardware.sh"

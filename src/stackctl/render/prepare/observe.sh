@@ -16,7 +16,7 @@ path_of() {
 # Each knob's value now, as: kind, name, value; `!reason` where there is none.
 running() {
     awk -F '\t' '$1 == "sysctl" && !seen[$2]++ { print $2 }' "$WORK/wishes" "$WORK/record" >"$WORK/keys"
-    # mawk ends at the first key whose read fails: then each is read by one of its own.
+    # mawk ends at the first key that it cannot read: then each key gets an awk of its own.
     awk -v root="$ROOT" "$SYSCTLS" "$WORK/keys" >"$WORK/values" 2>/dev/null || while IFS= read -r key; do
         echo "$key" | awk -v root="$ROOT" "$SYSCTLS" 2>/dev/null || printf '%s\t!it cannot be read\n' "$key"
     done <"$WORK/keys" >"$WORK/values"
@@ -49,7 +49,7 @@ daemons() {
         sed -n "s/^pid$TAB//p" "$WORK/units"
         return
     fi
-    # Without systemd the daemons are known by their names; of several, the oldest.
+    # Without systemd the daemons are known by their names; the oldest of several counts.
     for file in "$ROOT"/proc/[0-9]*/comm; do
         { IFS= read -r comm <"$file"; } 2>/dev/null || continue
         file=${file%/comm}
@@ -87,7 +87,7 @@ cards() {
         awk '$1 ~ /^0+$/ && $2 == "00" && $10 != "lo" { print $10 }' "$ROOT/proc/net/ipv6_route" 2>/dev/null || :
     } | sort -u
 }
-# The queueing discipline of a card, or of all its queues; `hand:` before one that somebody put there.
+# The queueing discipline of a card, or of all its queues; `hand:` before one that somebody set by hand.
 qdisc() {
     if ! have tc; then echo '!tc is not installed (iproute2)'; return; fi
     tc qdisc show dev "$1" 2>/dev/null | awk '
@@ -101,7 +101,7 @@ qdisc() {
         }'
 }
 
-# What a network namespace has that nobody set anything in: the kernel's own defaults.
+# The kernel's own defaults, as a network namespace shows them in which nobody set anything.
 fresh() {
     [ -z "$ROOT" ] && [ "$(id -u)" -eq 0 ] && have unshare || return 0
     awk -F '\t' '$1 == "sysctl" && $6 == "netns" { print $2 }' "$TABLE" >"$WORK/netns-keys"

@@ -10,7 +10,7 @@ whole() {
     }
 }
 
-# The file of a thing: / in its name becomes %. In the shell alone: a process for each would cost seconds.
+# The file of a thing: / in its name becomes %. In the shell alone, because a process for each would cost seconds.
 item() {
     rest=$2 ITEM=$BEFORE/$1/
     while [ "$rest" != "${rest#*/}" ]; do ITEM=$ITEM${rest%%/*}% rest=${rest#*/}; done
@@ -20,14 +20,15 @@ item() {
 # What the item says, in $first and $last.
 remembered() { { read -r _ first && read -r _ last; } <"$ITEM"; }
 
-# record KIND NAME BEFORE SET: what was there first stays; what we set last is replaced. `settled` makes it lasting.
+# record KIND NAME BEFORE SET: keeps the first value from before, and replaces the last one that we set. `settled` makes
+# it durable.
 record() {
     item "$1" "$2"
     first=$3
     if [ -e "$ITEM" ]; then
         remembered
         [ "$last" != "$4" ] || return 0
-        # What was only noted, never set, may have got another value by hand since: that is what was before.
+        # A value that was noted and never set may have been changed by hand since: that is the one from before.
         [ "$first" != "$last" ] || first=$3
     fi
     { [ -d "$BEFORE/$1" ] || mkdir -p "$BEFORE/$1"; } 2>"$WORK/why" ||
@@ -39,7 +40,7 @@ record() {
             "make room in /var/lib, then run the same command again: it goes on where it stopped"
     }
 }
-# Before the first of the things recorded is touched.
+# Called before the first of the recorded things is touched.
 settled() { sync; }
 forget() { item "$1" "$2"; rm -f "$ITEM"; }
 
@@ -70,7 +71,7 @@ sound_record() {
         if (n != 3 || good != 3) { print file; exit }
     }')
     [ -z "$bad" ] || die "the record $bad is damaged; nothing was changed" \
-        "if it can't be mended, delete it: what it belongs to is then left as it is, and named"
+        "if it cannot be repaired, delete it: its thing is then left as it is, and named"
     if [ -n "$(ls -A "$STATE/stacks" 2>/dev/null)" ] && [ ! -d "$BEFORE" ]; then
         die "the record $BEFORE is gone, so what was there before is not known; nothing was changed" \
             "to leave the preparation: delete $STATE and the files named *stackctl* below /etc, then reboot"
@@ -79,7 +80,7 @@ sound_record() {
 
 # --- what each stack on this host wants: a copy of its limits.tsv and etc/ -----------------------------------------
 
-# A copy that was complete when its maker died takes its place now; one that was not is dropped.
+# A copy that was complete when its run was killed takes its place now; an incomplete one is removed.
 recover() {
     for made in "$STATE"/stacks/.*.new; do
         [ -d "$made" ] || continue
@@ -93,7 +94,7 @@ recover() {
     rm -rf "$STATE"/stacks/.*.old
 }
 
-# Takes this stack's wishes away in one step: half of them, left by a kill, would be taken for another wish.
+# Removes this stack's wishes in one step: half of them, left by a kill, would look like another wish.
 retire() {
     rm -rf "$STACKS/.$NAME.old"
     [ ! -d "$STACKS/$NAME" ] || mv "$STACKS/$NAME" "$STACKS/.$NAME.old"

@@ -3,7 +3,7 @@
 #
 #   prepare.sh check                 shows what runs, what the next boot gives, and what is wanted; changes nothing
 #   prepare.sh apply [--dry-run]     records what is there, puts etc/ in place, sets what is short, and reads it back
-#   prepare.sh rollback [--dry-run]  puts back what was recorded, where it still is as apply left it
+#   prepare.sh rollback [--dry-run]  puts back what was recorded, except what somebody changed since
 #
 #   --dry-run                        says what would be done, and does nothing
 #   --porcelain                      prints one line for each finding, with tabs between its fields
@@ -38,12 +38,12 @@ die() {
     explained
     exit 2
 }
-# Whatever ends the script without this mark is an error nobody foresaw. In a subshell a variable would not do.
+# An end of the script without this mark is an unforeseen error. A file, because a variable set in a subshell is lost.
 explained() { [ -z "${WORK:-}" ] || (: >"$WORK/explained") 2>/dev/null || :; }
 leave() {
     if [ ! -e "$WORK/explained" ] && [ "$1" -lt 128 ]; then
-        printf 'prepare.sh: %s stopped unfinished (status %s); what it says above is why\n' "$command" "$1" >&2
-        printf '  do: mend that (often: no room in /tmp or /var/lib), then run the same command again: %s\n' \
+        printf 'prepare.sh: %s stopped unfinished (status %s); the lines above say why\n' "$command" "$1" >&2
+        printf '  do: correct that (often: no room in /tmp or /var/lib), then run the same command again: %s\n' \
             "it goes on where it stopped" >&2
         set -- 2
     fi
@@ -62,13 +62,13 @@ for word in "$@"; do
         --dry-run) dry=yes ;;
         --porcelain) porcelain=yes ;;
         -h | --help) usage; exit 0 ;;
-        *) usage >&2; die "unknown word: $word" "see above" ;;
+        *) usage >&2; die "unknown argument: $word" "give one of the commands and options above" ;;
     esac
 done
 [ -n "$command" ] || { usage >&2; exit 2; }
 [ "$command" != check ] || dry=yes
 case $ROOT in '' | /*) ;; *) die "STACKCTL_HOST_ROOT is not an absolute path: $ROOT" "write it from / on" ;; esac
-[ -d "$ROOT/" ] || die "STACKCTL_HOST_ROOT is no folder: $ROOT" "correct it, or unset it to work on this machine"
+[ -d "$ROOT/" ] || die "STACKCTL_HOST_ROOT is not a folder: $ROOT" "correct it, or unset it to work on this machine"
 [ -r "$TABLE" ] || die "$TABLE is missing" "run this from the host/ folder of \`stackctl render\`, with all its files"
 NAME=$(sed -n "s/^stack$TAB//p" "$TABLE")
 case $NAME in '' | *[!a-z0-9-]*) die "$TABLE is damaged: it names no stack" "render again" ;; esac
@@ -94,7 +94,7 @@ if [ $dry = no ]; then
                 "make it writable; without a record nothing is changed"
         chmod 700 "$STATE"
         if have flock; then
-            # A redirection that fails in exec would end the shell with no word on what to do.
+            # A redirection that fails in exec would end the shell without a remedy.
             (: >>"$STATE/lock") 2>"$WORK/why" ||
                 die "$STATE/lock cannot be written: $(tail -n 1 "$WORK/why")" \
                     "make it writable and make room; nothing was changed"
@@ -103,6 +103,6 @@ if [ $dry = no ]; then
         fi
     fi
 elif [ "$command" != check ] && [ -d "$STATE" ] && [ ! -x "$STATE" ]; then
-    # Without it a preparation that is there would look like one that is not.
+    # A record that cannot be read would look as if nothing had been prepared.
     die "the record in $STATE cannot be read by you" "run it as root: sudo sh $HERE/prepare.sh $command --dry-run"
 fi

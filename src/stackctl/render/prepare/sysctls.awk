@@ -1,5 +1,5 @@
-# From keys, a line each, to: key, value; `!reason` where there is none. By awk, not by read of the shell: dash reads
-# a byte at a time, and of a sysctl the kernel answers the first read alone.
+# Reads keys, one a line. Output: key, value; `!reason` where there is none. In awk and not with read of the shell: dash
+# reads a byte at a time, and the kernel answers only the first read of a sysctl.
 
 {
     path = $1

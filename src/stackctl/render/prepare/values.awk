@@ -1,7 +1,6 @@
-# Values: each decision is made with these. Numbers are compared as text, so that 2^63-1 stays exact.
+# Functions on values: every decision is made with these. Numbers are compared as text, so that 2^63-1 stays exact.
 
-# As text: awk would compare two fields that look like numbers as such, and take neighbours of 2^53 and more for
-# equal.
+# Returns text: awk compares fields that look like numbers as numbers, and takes neighbours above 2^53 for equal.
 function norm(v) { gsub(/[ \t]+/, " ", v); sub(/^ /, "", v); sub(/ $/, "", v); return v "" }
 function num(v) {
     if (v ~ /^0[0-9]+$/) { sub(/^0+/, "", v); if (v == "") v = "0" }

@@ -1,4 +1,4 @@
-# What all stacks on this host want together, from their limits.tsv. Of two wishes for one thing the greater wins.
+# What all stacks on this host want together, from their limits.tsv. Of two wishes for one thing the greater value wins.
 # Output: kind, name, compare, value.
 
 function wish(kind, name, compare, value,   id) {

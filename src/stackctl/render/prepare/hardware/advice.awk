@@ -1,5 +1,5 @@
-# Figures, and the advice that follows from them. With nothing to advise one line says so; else each figure has its
-# line, and its advice where there is one. Fields: topic, figures, advice.
+# Figures, and the advice that follows from them. Where there is nothing to advise, one line says so; otherwise each
+# figure has a line, with its advice if there is any. Fields: topic, figures, advice.
 
 {
     topic[NR] = $1

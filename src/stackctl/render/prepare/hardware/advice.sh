@@ -19,7 +19,8 @@ hardware_advice() {
         governor_figures
         softnet_figures
     } >"$WORK/figures"
-    # With nothing to advise one line says so; else each figure has its line, and its advice where there is one.
+    # Where there is nothing to advise, one line says so; otherwise each figure has a line, with its advice if there is
+    # any.
     awk -F '\t' -v porcelain="$porcelain" -v cards="$(tr '\n' ' ' <"$WORK/ports")" -v cpus="$processors" \
         "$ADVICE" "$WORK/figures"
 }
@@ -36,10 +37,10 @@ card_figures() {
     ring_figures "$1"
     interrupt_figures "$1"
 }
-# Several values of one kind of file, each named once.
+# The distinct values of several files.
 distinct() { cat "$@" 2>/dev/null | sort -u | tr '\n' ' ' | sed 's/ $//'; }
 
-# Queues, and what shares their work out.
+# Queues, and what spreads their work over CPUs.
 steering_figures() {
     most=$(channels "$1")
     rps=$(cat "$net"/queues/rx-*/rps_cpus 2>/dev/null | awk "$MASKS"'{ print canonical($0) }' | distinct)
@@ -64,8 +65,8 @@ steering_figures() {
     figure "$1 queues" "$rx receive and $tx transmit for $processors CPUs, at most $most" "$text"
     text=""
     if [ -n "$rps" ] && [ "$rps" != 0 ] && [ "${entries:-0}" = 0 ]; then
-        text="RPS picks CPUs with no regard to where a packet is read, for 0 flows are remembered"
-        text="$text; \`host: {rfs: 32768}\` sends it there"
+        text="RPS picks CPUs without regard to where a packet is read, because RFS remembers 0 flows"
+        text="$text; \`host: {rfs: 32768}\` sends packets there"
     fi
     flows="RFS ${entries:-0} flows and ${flows:-0} a queue"
     figure "$1 steering" "RPS CPUs ${rps:-not in this kernel}, $flows, XPS CPUs ${xps:-none: one queue}" "$text"
@@ -87,7 +88,7 @@ ring_figures() {
     printf '%s\n' "$sizes" | awk -v card="$1" -v missed="$missed" '{
         text = "receive " $1 " of " $3 ", transmit " $2 " of " $4 " descriptors, " missed " packets missed"
         if (missed > 0 && $1 + 0 < $3 + 0)
-            advice = missed " packets found " $1 " descriptors full, and the card has " $3 \
+            advice = missed " packets were missed with a ring of " $1 " descriptors, and the card has " $3 \
                 "; `host: {rings: max}` uses them"
         print card " rings\t" text "\t" advice
     }'
@@ -100,7 +101,7 @@ interrupt_figures() {
     if irqbalance; then balance=runs; else balance="does not run"; fi
     node=$(node_of "$1")
     nodes=$(find "$ROOT/sys/devices/system/node" -maxdepth 1 -name 'node[0-9]*' 2>/dev/null | wc -l | tr -d ' ')
-    # Where the kernel does not tell the one CPU it chose, all that are allowed.
+    # Where the kernel does not say which CPU it chose, all that are allowed.
     while IFS="$TAB" read -r number _; do
         at=$(line_of "$ROOT/proc/irq/$number/effective_affinity_list")
         [ -n "$at" ] || at=$(line_of "$ROOT/proc/irq/$number/smp_affinity_list")

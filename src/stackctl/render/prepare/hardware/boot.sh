@@ -7,7 +7,7 @@
 # What gives each knob its value at boot, as: topic, rules or unit, line. udev sets what a card has from its first
 # moment, rings before it carries anything. Many drivers ask for their interrupts, and place transmit queues and
 # further receive queues, only when the card comes up: a unit sets those again once the network is up, and the
-# governor, whose driver may be loaded late. Interrupts are found by name, for numbers change.
+# governor, whose driver may be loaded late. Interrupts are found by name, because numbers change.
 hardware_boot() {
     awk -F '\t' -v ethtool="$(command -v ethtool || :)" "$HARDWARE_BOOT" \
         "$WORK/targets" "$WORK/obstacles" "$WORK/hardware"

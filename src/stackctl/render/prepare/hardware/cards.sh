@@ -11,7 +11,7 @@ line_of() {
     [ -z "$line" ] || printf '%s\n' "$line"
 }
 
-# Cards packets really come through: the ports below a bond, VLAN or bridge that carries the default route.
+# Cards that packets really come through: the ports below a bond, VLAN or bridge that carries the default route.
 ports() {
     for card in $(cards); do below "$card"; done | sort -u
 }
@@ -23,12 +23,12 @@ below() {
             (below "${lower##*/lower_}" port)
         fi
     done
-    # A bridge's ports may be virtual ones too, of containers and guests.
+    # A bridge may also have virtual ports, of containers and guests.
     if [ $found = no ] && { [ $# -eq 1 ] || [ -e "$ROOT/sys/class/net/$1/device" ]; }; then echo "$1"; fi
 }
 queues() { find "$ROOT/sys/class/net/$1/queues/" -maxdepth 1 -name "$2-*" 2>/dev/null | wc -l | tr -d ' '; }
 
-# The processors work is spread over: online, and not kept apart from the scheduler.
+# The processors that work is spread over: online, and not isolated from the scheduler.
 online() {
     all=$(line_of "$ROOT/sys/devices/system/cpu/online")
     apart="$(line_of "$ROOT/sys/devices/system/cpu/isolated"),$(line_of "$ROOT/sys/devices/system/cpu/nohz_full")"
@@ -56,8 +56,8 @@ near() {
     echo "$cpus"
 }
 
-# The interrupts of a card's queues, as: number, name. Numbers change at a boot, names do not; a driver's names for
-# what else a card interrupts for are left out, unless there is nothing else.
+# The interrupts of a card's queues, as: number, name. Numbers change at a boot, names do not. Interrupts that are not a
+# queue's are left out, unless the card has no others.
 interrupts() {
     {
         for up in . ..; do
@@ -142,9 +142,9 @@ put_irq() {
     [ -n "$folder" ] || { echo "there is no interrupt of that name"; return 1; }
     into "$folder/smp_affinity_list" "$2"
 }
-# Both rings in one call, because most drivers take the card's queues down and up again for it: packets are lost for
-# a moment and some drivers renew the link. The driver alone decides that; here it is only kept from happening twice,
-# and a card that has its sizes already is not touched. Before the interrupts, which some drivers place anew with it.
+# Sets both rings in one call, because most drivers take the card's queues down and up again: packets are lost for a
+# moment, and some drivers renew the link. One call keeps that from happening twice, and a card that has its sizes
+# already is not touched. Rings come before interrupts, which some drivers place anew with the rings.
 put_ring() {
     sizes=""
     [ "${2% *}" = - ] || sizes="rx ${2% *}"

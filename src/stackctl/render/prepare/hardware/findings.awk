@@ -28,7 +28,7 @@ FILENAME ~ /\/hardware$/ {
 # From here on: limits.tsv.
 $1 == "hardware" {
     topic = $2
-    seen = held[topic] + 0 " of " all[topic] + 0 (all[topic] == 1 ? " is" : " are") " so on" on[topic]
+    seen = held[topic] + 0 " of " all[topic] + 0 (all[topic] == 1 ? " is" : " are") " as asked on" on[topic]
     if (asked[topic] != $4 && !(topic == "rfs" && asked[topic] + 0 > $4 + 0))
         out("short", "", "applied", "another stack on this host asks for " asked[topic] ", which wins",
             "ask for the same in both stack.yaml files")

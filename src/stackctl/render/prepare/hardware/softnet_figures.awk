@@ -1,4 +1,4 @@
-# Packets that the kernel took from cards, by CPU, from /proc/net/softnet_stat: all in hexadecimal.
+# Packets that the kernel took from cards, by CPU, from /proc/net/softnet_stat (all numbers are hexadecimal).
 
 function value(hex,   i, v) {
     for (i = 1; i <= length(hex); i++) v = v * 16 + index("0123456789abcdef", substr(hex, i, 1)) - 1
@@ -25,7 +25,7 @@ END {
     if (dropped)
         advise(sprintf("%.0f packets found the backlog of their CPU full: " \
             "net.core.netdev_max_backlog was too small, or one CPU too busy", dropped))
-    # A quiet host says nothing of balance.
+    # A quiet host says nothing about balance.
     if (cpus > 1 && all >= 100000 && most / all > 2 / cpus && most / all > 0.75 && steered == "no")
         advise(sprintf("CPU %d of %d took %.0f %% of the packets; `host: {rps: spread}` shares them",
             busiest, cpus, 100 * most / all))

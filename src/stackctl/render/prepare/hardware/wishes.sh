@@ -1,6 +1,6 @@
 # --- what is asked, as knobs of this machine ------------------------------------------------------------------------
 
-# One word for each topic, for all stacks on this host: spread is more than off, performance than other governors.
+# One word for each topic, for all stacks on this host: spread wins over off, performance over other governors.
 asked() {
     for table in "$STACKS"/*/limits.tsv; do [ ! -f "$table" ] || cat "$table"; done | awk -F '\t' '
         $1 != "hardware" { next }
@@ -55,7 +55,7 @@ want_rps() {
     each_queue rps "$1" rps_cpus equal "$mask"
 }
 want_rfs() {
-    # The entries are shared out; the kernel rounds up to a power of two.
+    # The entries are divided by the queues; the kernel rounds up to a power of two.
     share=$(awk -v entries="$2" -v n="$(queues "$1" rx)" 'BEGIN {
         if (n < 1) n = 1
         for (share = 1; share * n < entries; share *= 2);
@@ -98,7 +98,7 @@ want_rings() {
 }
 want_irq() {
     if irqbalance; then
-        # Still knobs, so that what is recorded of them stays; read as held, they are not set.
+        # The knobs stay, so that their records stay; they read as held by irqbalance, so they are not set.
         obstacle irq "irqbalance runs and places interrupts itself; they are left to it" \
             "take host.irq out of stack.yaml, or stop it (systemctl disable --now irqbalance) and run apply again"
     fi

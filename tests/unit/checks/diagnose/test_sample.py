@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stackctl.checks.diagnose.words import haproxy_readings, replica_readings
+from stackctl.checks.diagnose.sample import haproxy_readings, replica_readings
 from tests.unit.observe.cases import snapshot_of
 
 CAPTURED = Path(__file__).parents[3] / "captured/response.json"
