@@ -1,4 +1,4 @@
-"""A control group that goes ahead of all others, so that who else works here changes less."""
+"""A control group with most of the cpu, so that other programs disturb a measurement less."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MOST_SHARES = 262144
 
 @contextmanager
 def ahead() -> Iterator[Callable[[Iterable[int]], None]]:
-    """This process and what it starts have the most shares of the cpus; so has who is adopted.
+    """Give this process, its children and adopted processes the most shares of the cpus.
 
-    Yields a function that adopts processes by their ids. Those that are left in the end go to the
-    group that this process was in. Where there is no cpu hierarchy of version 1 nothing is done,
-    and with others at work the rounds differ more.
+    Yields a function that adopts processes by their ids. At the end the remaining ones move to the
+    group that this process was in. Without a cpu hierarchy of cgroup v1 it does nothing, and the
+    rounds differ more when other programs run.
     """
     if not (ROOT / "cpu.shares").exists():
         yield lambda pids: None

@@ -1,4 +1,4 @@
-"""Stacks brought to where the capacity model says they break: at which number, and of what."""
+"""Stacks loaded until they break where the capacity model says: at which number, and why."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ LIMIT = 0.03
 """How far the break may lie from the prediction, as a share of it."""
 
 BEYOND = 1.1
-"""So many times the predicted clients come."""
+"""How many times the predicted clients are started."""
 
 TIMEOUT = 30
-"""Seconds: a machine that is busy with others answers late, and that is no limit."""
+"""Seconds: a busy machine answers late, and that is not a limit."""
 HOLD = 4
 """Long enough for a line of progress, every two seconds."""
 SETTLE_SECONDS = 120.0
@@ -56,7 +56,7 @@ checks later."""
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """One stack brought to its end.
+    """One stack loaded until it breaks.
 
     Attributes:
         predicted: clients that would get in.
@@ -64,7 +64,7 @@ class Break:
         got_in: clients that were held at once.
         fill: of the predicted place, with all held; None where nothing is left to read.
         causes: of clients that did not get in or were lost, and how many.
-        rows: of THE TABLE that these causes and the counters that moved point at.
+        rows: of the limits table that these causes and the counters that moved point at.
         out_of_memory: the kernel ended a process of HAProxy's container for memory.
     """
 
@@ -82,7 +82,7 @@ class Break:
         return abs(self.got_in - self.predicted) / self.predicted
 
     def by(self, case: Narrow) -> bool:
-        """Whether it broke, and by the predicted cause: its place full, its row pointed at."""
+        """Whether it broke by the predicted cause: the place is full, and the row is pointed at."""
         if case.fill is None:
             return self.out_of_memory
         full = self.fill is not None and self.fill.used >= (1 - LIMIT) * self.fill.size
@@ -145,7 +145,7 @@ def _once(one: Lab, case: Narrow) -> Break:
     return Break(
         predicted=first.holds,
         came=came,
-        # Where everything was lost at once, that is what was in.
+        # Where all were lost at once, the lost ones are those that were held.
         got_in=max(lost, said["held"]),
         fill=fill,
         causes=causes,

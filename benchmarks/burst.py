@@ -1,4 +1,4 @@
-"""A burst of clients while every replica stands still: who is late, who is turned away."""
+"""A burst of clients while every replica is stopped: how many are late, how many are refused."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def inside(running: Running) -> Running:
 
 
 def once(running: Running, program: Path) -> Quantities:
-    """One burst; the replicas stop when it begins and go on 200 ms later."""
+    """One burst; the replicas are stopped when it begins and continue 200 ms later."""
     time.sleep(CALM_SECONDS)
     before = tcp_counters((*running.haproxy, *running.replicas))
     with running.clients(program) as clients:

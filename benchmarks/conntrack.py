@@ -89,7 +89,7 @@ def shares(connections: int, processes: int) -> tuple[int, ...]:
 
 @contextmanager
 def table_size(entries: int) -> Iterator[None]:
-    """The host's nf_conntrack_max is so many meanwhile, for every namespace."""
+    """Set the host's nf_conntrack_max, which holds for every namespace, for a while."""
     before = TABLE_SIZE.read_text()
     with signals_as_interrupts():
         try:
@@ -198,12 +198,12 @@ def _held(clients: Sequence[Traffic]) -> int:
 
 
 def _calm(place: Place) -> int:
-    """Empty the table of what the last round left; returns what is still there.
+    """Flush the last round's entries from the table; returns how many are still there.
 
     The kernel looks for entries that have timed out every minute or two.
 
     Raises:
-        BenchmarkError: they do not go.
+        BenchmarkError: the entries stay.
     """
     flush(place.namespace)
     end = time.monotonic() + CALM_SECONDS

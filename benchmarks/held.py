@@ -29,7 +29,7 @@ class Told:
         self._next = 0.0
 
     def __call__(self, now: Progress) -> None:
-        """Tell it if it is time."""
+        """Report if it is time."""
         if now.seconds >= self._next:
             self._next = now.seconds + TOLD_EVERY
             doing = "opening" if now.opening else "holding"

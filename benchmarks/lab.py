@@ -1,4 +1,4 @@
-"""Stacks to measure on: random names, temporary folders, and nothing of them left afterwards."""
+"""Stacks to measure on, with random names and temporary folders; nothing is left of them."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def signals_ignored() -> Iterator[None]:
 
 @contextmanager
 def signals_as_interrupts() -> Iterator[None]:
-    """SIGTERM and SIGHUP unwind like Ctrl-C, so that what was started is removed."""
+    """SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does, so that the stack is removed."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

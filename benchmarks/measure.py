@@ -45,12 +45,12 @@ Samples = Mapping[str, Sequence[Taken]]
 
 
 class BenchmarkError(Exception):
-    """What was measured failed, so its time means nothing."""
+    """The measured command failed, so its time means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number that was promised, and what came of it.
+    """One promised number, and its measured value.
 
     Attributes:
         name: what it is.
@@ -187,7 +187,7 @@ def cpu(samples: Samples, case: str) -> float:
 
 
 def machine(engine: str = "") -> dict[str, Any]:
-    """What ran this, without saying whose or where.
+    """The machine and software that ran this, without names or places.
 
     Args:
         engine: the Docker engine's version; empty where none had a part in it.

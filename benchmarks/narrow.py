@@ -50,10 +50,10 @@ HAPROXY_MEMORY = 56 << 20
 moved by 3 to 9 % with what else was in there at that moment."""
 
 CHARGED_SECONDS = 6.0
-"""So long what is charged is looked at: a health check, every 2 s, is a shell in that container."""
+"""How long memory is sampled: every 2 s a health check runs a shell in that container."""
 
 QUIET_SECONDS = 4.0
-"""So long what is used of a place has to have stopped falling before its room is measured."""
+"""How long the use of a place must not fall before its room is measured."""
 
 _STACK = """\
 name: {{name}}
@@ -81,7 +81,7 @@ class Narrow:
 
     Attributes:
         name: of the case.
-        limit: key of THE TABLE, or "memory", that the model must name.
+        limit: key of the limits table, or "memory", that the model must name.
         where: the place it must name.
         template: of the stack file.
         made: makes the place narrow while its context lasts; gives what is granted then.
@@ -133,7 +133,7 @@ def descriptors(pid: int) -> int:
 
 @contextmanager
 def _few_descriptors(lab: Lab) -> Iterator[Granted]:
-    """The plan would not give a replica fewer than it needs: taken from the live process."""
+    """Lower the live process's limit: the plan never gives a replica fewer than it needs."""
     pids = [c.pid for c in replicas(lab)]
     given = granted(lab)
     try:
@@ -161,7 +161,7 @@ def _descriptors_used(lab: Lab) -> Fill:
 
 @contextmanager
 def _small_table(lab: Lab) -> Iterator[Granted]:
-    """The host's table is lowered for everybody on the machine, for as short as can be."""
+    """Lower the host's table, which is the whole machine's, for as short as possible."""
     given = granted(lab)
     _forget(lab)
     _wait_until_least(lambda: int(TABLE_FILL.read_text()))
@@ -232,7 +232,7 @@ def _little_memory(lab: Lab) -> Iterator[Granted]:
 
 
 def _usually_charged(container: Container) -> int:
-    """The median of what is charged to it for good within some seconds.
+    """The median of the memory that is charged to the container within some seconds.
 
     Not the most, which a health check makes: 5 to 8 % more clients got in than that let one expect.
     """
@@ -303,7 +303,7 @@ def ended_for_memory(lab: Lab) -> bool:
 
 
 def all_up(lab: Lab) -> bool:
-    """Whether every replica calls itself ready, and HAProxy's checks know no better.
+    """Whether every replica is ready, and HAProxy's checks agree.
 
     One that did not reach the data centre calls itself unready, and HAProxy notices later.
     """

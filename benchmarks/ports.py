@@ -65,7 +65,7 @@ def once(running: Running, program: Path) -> Sequence[float]:
 
 
 def quantities(costs: Sequence[float]) -> Quantities:
-    """What one round's costs come to."""
+    """The costs of one round, summed up."""
     first, last = quarters(costs)
     return {
         RATIO: last / first,

@@ -1,4 +1,4 @@
-"""What the kernel charges sockets with, as `ss` tells: what else runs here does not move it."""
+"""Memory that the kernel charges to sockets, as `ss` shows it; other programs do not change it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def tcp_bytes(text: str, port: int) -> Charged:
         if not memory:
             continue
         received, _, aside, queued = map(int, memory.groups())
-        # Signed in the kernel: a socket may owe some.
+        # The number is signed in the kernel and may be negative.
         aside -= (aside >> 31) << 32
         if line.split()[4] == f"127.0.0.1:{port}":
             clients += received + aside + queued

@@ -1,4 +1,4 @@
-"""What a client costs that asks for much and then stops reading: how many a GiB holds."""
+"""Memory of clients that ask for much and then stop reading: how many such clients fill a GiB."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tests.doubles.compiler import compile_c
 
 SOURCE = Path(__file__).with_name("traffic.c")
 SLACK_SECONDS = 20.0
-"""Beyond what it was told a command may take so long: then it is ended."""
+"""A command that takes so much longer than it was told to is ended."""
 
 
 def build_traffic(folder: Path) -> Path:
@@ -160,7 +160,7 @@ class Traffic:
         return self.opened(seconds)
 
     def churn(self, seconds: float, in_flight: int) -> Opened:
-        """Open, be answered, reset, and again, for so long."""
+        """Open, wait for the answer, reset, and repeat, for that long."""
         self.begin(f"churn {seconds} {in_flight}")
         return Opened(**self.answer(seconds))
 

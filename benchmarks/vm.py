@@ -43,8 +43,8 @@ HOLDS = (240, 720)
 """Seconds. The figure is 60; verification has to end before the load does. It has HAProxy list all
 connections some four times, 21 s each for 250,000 in emulation."""
 FOR_VERIFICATION = 200
-"""Further clients that the stack is planned for: verification is a client, too, and HAProxy refuses
-whoever comes above the plan's number."""
+"""More clients that the stack is planned for: verification is a client, too, and HAProxy refuses
+clients above the plan's number."""
 GUIDE_SECONDS = 200.0
 MEMORY_MIB = 8192
 KIB_EACH = 24
@@ -157,7 +157,7 @@ def thinned(curve: Sequence[Sequence[float]]) -> list[list[float]]:
 
 
 def figures(ours: Mapping[str, Any]) -> list[Figure]:
-    """What was promised of one number of connections, and what came of it."""
+    """The promised figures for one number of connections, with the measured values."""
     number = ours["connections"]
     short = set(ours["not_ok"]) - NOT_A_SINKS
     return [

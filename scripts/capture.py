@@ -1,9 +1,9 @@
-"""Writes tests/captured/*.json: what the collector answers of live stacks, one file a case.
+"""Writes tests/captured/*.json: the collector's answers of live stacks, one file for each case.
 
     scripts/capture.py [--into FOLDER] [CASE ...]
 
-It starts the stacks itself and takes them down again. A file has the answer and what the replicas
-logged meanwhile. Secrets are in neither; the machine's own name and public addresses are replaced.
+It starts the stacks itself and removes them again. A file has the answer and what the replicas
+logged meanwhile. Neither has secrets; the machine's own name and public addresses are replaced.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def counted(engine: Engine, stack: Stack) -> Snapshot:
 
 
 def without(target: str, then: Look) -> Look:
-    """The same while one container of the stack is stopped."""
+    """A look while one container of the stack is stopped."""
 
     def run(engine: Engine, stack: Stack) -> Snapshot:
         (container,) = engine.client.containers.list(
@@ -88,8 +88,8 @@ class Case:
     """A file of tests/captured.
 
     Attributes:
-        link: of the stack it is captured from.
-        look: what the collector is asked, and what is broken meanwhile.
+        link: the link of the stack that it is captured from.
+        look: makes the snapshot, and breaks something for that time.
     """
 
     link: str
@@ -108,7 +108,7 @@ CASES = {
 
 
 def main() -> None:
-    """Capture the cases that are named, or all."""
+    """Capture the named cases, or all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--into", type=Path, default=CAPTURED)
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
@@ -129,7 +129,7 @@ def main() -> None:
 
 @contextmanager
 def running(link: str) -> Iterator[Stack]:
-    """A stack of two replicas in a folder of its own, taken down at the end."""
+    """A stack of two replicas in a folder of its own; it is removed at the end."""
     with tempfile.TemporaryDirectory(prefix="stackctl-capture-") as folder:
         path = Path(folder) / "stack.yaml"
         path.write_text(STACK.format(name="captured", link=link), encoding="utf-8")
@@ -164,7 +164,7 @@ def told(snapshot: Snapshot, stack: Stack) -> str:
 
 
 def public_addresses(snapshot: Snapshot) -> dict[str, str]:
-    """The machine's addresses that anybody could reach, and what stands for each in the file."""
+    """The machine's public addresses, and what replaces each in the file."""
     found: dict[str, str] = {}
     for card in snapshot.host.cards.value or ():
         for shown in card.addresses:

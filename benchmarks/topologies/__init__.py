@@ -136,7 +136,7 @@ def rendered(
         "haproxy": {"source": "build"},
         "telemt": {"source": "binary", "binary": str(made.sink)},
     }
-    # Its braces are no places to fill in.
+    # Its braces are not placeholders.
     text = yaml.safe_dump(document).replace("{", "{{").replace("}", "}}")
     template = text + "name: {name}\nlisten: {port}\n"
     with lab(engine, int(asked["replicas"]), template, port) as one:

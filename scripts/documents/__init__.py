@@ -1,4 +1,4 @@
-"""The files that are written from the code: pages of docs/, the shipped stack files, the schema.
+"""The files that are made from the code: pages of docs/, the shipped stack files, the schema.
 
 `make docs` writes them; a unit test renders them again and compares.
 """

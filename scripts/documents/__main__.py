@@ -6,7 +6,7 @@ from scripts.documents import ROOT, documents
 
 
 def main() -> None:
-    """Write what differs."""
+    """Write the files whose text differs."""
     for name, text in documents().items():
         path = ROOT / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:

@@ -14,7 +14,7 @@ from stackctl.errors import Exit
 
 EXITS = {
     Exit.OK: "Every limit is in force, or the command did what it was asked to do.",
-    Exit.SHORT: "A limit is short or could not be observed, or a check found something to mend.",
+    Exit.SHORT: "A limit is short or could not be observed, or a check found something to repair.",
     Exit.USAGE: "Bad input or usage. Nothing was started or overwritten.",
     Exit.UNREACHABLE: "The engine or the host could not be reached, or is too old.",
     Exit.INTERRUPTED: "Interrupted. The message says what is left and how to remove it.",
@@ -24,21 +24,21 @@ _INTRO = f"""\
 {GENERATED}
 # Commands
 
-Most commands take a stack file with `--file`. Without `--file` they take
+Most commands take a stack file with `--file`. Without `--file` they use
 
 1. `stack.yaml` in the current folder;
-2. else the stack that runs on this machine's engine, by the file it was started from;
-3. else the stack file in the current folder, or in a folder of it.
+2. else the stack that runs on this machine's engine, by the file that started it;
+3. else the only stack file in the current folder or in the folders in it.
 
-The file that was found is named on stderr. Where several are found they are listed, and the command
-ends with exit status 2: name one with `--file`.
+The command names the file that it found on stderr. If it finds several it lists them and ends with
+exit status 2: name one with `--file`.
 
-`up`, `down`, `host apply`, `host rollback` and `init --secrets-only` change things. Where several
-stack files fit they never pick one, also where one of them runs.
+`up`, `down`, `host apply`, `host rollback` and `init --secrets-only` change things. They never pick
+one of several stack files, even if one of the stacks runs.
 
-`stackctl --install-completion` adds shell completion. `NO_COLOR`, `DOCKER_HOST`, `DOCKER_CONTEXT`
-and the current docker context are honoured. Reports go to stdout, progress and errors to stderr;
-with `--json` stdout is one JSON object.
+`stackctl --install-completion` adds shell completion. stackctl honours `NO_COLOR`, `DOCKER_HOST`,
+`DOCKER_CONTEXT` and the current docker context. Reports go to stdout, progress and errors to
+stderr. With `--json` stdout is one JSON object.
 
 ## Exit statuses
 """
@@ -55,7 +55,7 @@ def commands_page() -> str:
 
 
 def _commands(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
-    """Every command that does something, in the order of the help."""
+    """Every command, without the groups, in the order of the help."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from _commands(command, f"{above}{name} ")

@@ -1,4 +1,4 @@
-"""docs/limits.md: the limits table, one section a row."""
+"""docs/limits.md: the limits table, one section for each row."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _guide(row: Limit) -> str:
 
 
 def ours(row: Limit) -> str:
-    """The value that a stack has, or what it follows from."""
+    """The value that a stack has, or the key that it follows from."""
     if row.wanted is not None:
         return compact(row.wanted)
     return f"follows from {FOLLOWS.get(row.derive, 'connections')}"

@@ -8,7 +8,7 @@ GENERATED = "<!-- `make docs` writes this page. Change the descriptions it comes
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A table, one line a row."""
+    """A table, one line for each row."""
     return [
         f"| {' | '.join(head)} |",
         f"|{'---|' * len(head)}",
@@ -17,5 +17,5 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def cell(text: str) -> str:
-    """Text that cannot end its cell."""
+    """Text that is safe in a cell."""
     return text.replace("|", "\\|").replace("\n", " ") or "-"

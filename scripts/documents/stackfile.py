@@ -75,7 +75,7 @@ def accepted(schema: Mapping[str, Any]) -> str:
     """What a JSON Schema accepts, in words.
 
     Raises:
-        ValueError: a form of schema that this page has no words for.
+        ValueError: this page has no words for the schema's form.
     """
     match schema:
         case {"anyOf": [*choices]}:

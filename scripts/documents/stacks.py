@@ -1,4 +1,4 @@
-"""The stack files that ship: what each sets, and what it says beyond the model's descriptions."""
+"""The shipped stack files: the values of each, and its notes beyond the model's descriptions."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Shipped:
 
     Attributes:
         file: its name.
-        values: what it sets, by the dotted names of keys.
+        values: the values that it sets, by dotted keys.
         header: what the file is for.
-        notes: what it says of a key beyond the key's description.
+        notes: notes on keys, beyond their descriptions.
     """
 
     file: str

@@ -61,7 +61,7 @@ def first(data: bytes) -> None:
 
 
 def behind(data: bytes) -> None:
-    """What comes behind a good flight."""
+    """Bytes after a good flight."""
     one = _handshake()
     one.start(0.0)
     assert one.received(FLIGHT, 0.1)
@@ -110,7 +110,7 @@ def link(data: bytes) -> None:
 
 
 def words(data: bytes) -> None:
-    """What a stranger is described by."""
+    """The description of a server that does not speak MTProto."""
     assert describe(data)
     parse_server_hello(data)
     certificate_names(data)

@@ -1,4 +1,4 @@
-"""Clients of a running stack: what a Telegram client does, and what strangers do."""
+"""Clients of a running stack: Telegram clients, and connections that are not MTProto."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def client(lab: Lab, mode: Mode = "secure", source: str = "") -> Iterator[socket
 
 
 def gets_through(lab: Lab, mode: Mode = "secure", source: str = "") -> None:
-    """A client connects, is answered by the data centre, and goes."""
+    """A client connects, gets the data centre's answer, and disconnects."""
     with client(lab, mode, source):
         pass
 
@@ -84,7 +84,7 @@ def served_by(lab: Lab, sources: Sequence[str], mode: Mode = "secure") -> dict[s
 
 
 def on_loopback(count: int, of: int = 31) -> list[str]:
-    """So many addresses of 127/8 that nobody else uses."""
+    """That many addresses of 127/8 that no other test uses."""
     return [f"127.{of}.{n // 200}.{1 + n % 200}" for n in range(count)]
 
 

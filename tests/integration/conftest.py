@@ -1,4 +1,4 @@
-"""Stacks for the tests, taken away whatever happens; no two workers' stacks meet."""
+"""Stacks for the tests. They are removed whatever happens; no two workers' stacks meet."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from stackctl.spec import Stack, init_secrets, load
 
 from .lab import Lab
 
-# Read when testcontainers is imported. Its reaper is an image of its own that may not be had, and
-# every stack is taken away by its label.
+# Read when testcontainers is imported. Its reaper needs an image that may not be available; we
+# remove every stack by its label instead.
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
 
 REAL = os.environ.get("TELEMT_BINARY", "")
@@ -48,8 +48,8 @@ MADE = "STACKCTL_TESTS_MADE"
 
 MakeLab = Callable[..., Lab]
 
-# A shell starts what runs in its background with SIGINT ignored, and so would be every command the
-# tests press Ctrl-C on.
+# A shell starts background processes with SIGINT ignored, and the commands that the tests interrupt
+# would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HAPROXY_IMAGE = f"stackctl/haproxy:{__version__}"
@@ -91,14 +91,14 @@ def pytest_sessionfinish() -> None:
 
 
 def pytest_report_header() -> str:
-    """What a run was against belongs in its report; no test asks."""
+    """The report names what the run was against; no test needs it."""
     image = os.environ.get("TELEMT_IMAGE", "")
     return f"telemt: {REAL or image or 'the official image if it can be pulled, else the double'}"
 
 
 @pytest.fixture(scope="session", autouse=True)
 def images(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The images that are built here, built once for all workers.
+    """Build the images once for all workers.
 
     A missing engine is a failure, never a skip.
     """
@@ -155,7 +155,7 @@ def labs_in(factory: pytest.TempPathFactory) -> Iterator[MakeLab]:
         name = name or free_name()
         folder = factory.mktemp(name)
         port = free_port()
-        # The whole path runs without the internet, whichever Telemt it is.
+        # The whole path works without the internet, with any Telemt.
         telemt = "{datacentre: lab}"
         values: dict[str, object] = {"connections": 2000, "replicas": 2, "listen": port}
         values |= {"telemt": telemt} | keys
@@ -176,7 +176,7 @@ def labs_in(factory: pytest.TempPathFactory) -> Iterator[MakeLab]:
 
 
 def removed(lab: Lab) -> str:
-    """Take a lab away; what went wrong with that."""
+    """Remove a lab; return what went wrong."""
     if not leftovers(lab.name):
         return ""
     done = lab.run("down", "--volumes")

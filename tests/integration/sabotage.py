@@ -1,4 +1,4 @@
-"""For every requirement of a running lab, how to break exactly that one, and how to mend it.
+"""For every requirement of a running lab, how to break exactly that one, and how to repair it.
 
 A sabotage is a context: on entry the limit is broken on the live stack, on exit it is repaired. It
 is found by (limit, role): the same knob on HAProxy and on a replica is broken on each.
@@ -64,7 +64,7 @@ class Sabotage:
         verdict: what verification must call it.
         link: the kind of lab it needs.
         alone: nothing else can be broken at the same time.
-        by_chance: limits that verification may call wrong, too, where the probe's own client
+        by_chance: limits that verification may call wrong, too, where the collector's client
             happens to meet what is broken.
     """
 
@@ -464,8 +464,8 @@ SABOTAGES: tuple[Sabotage, ...] = (
     Sabotage("haproxy.check", "haproxy/telemt-1", failing_check, alone=True),
     Sabotage("haproxy.proxy_protocol", "haproxy/other", no_proxy_header, alone=True),
     Sabotage("haproxy.client_address", "haproxy", rewritten_source, alone=True),
-    # What the probe says for HAProxy's sake alone is shorter than any client's first message: that
-    # passes, and a real client waits in vain.
+    # The collector's own connections send fewer bytes than any client's first message: they pass,
+    # and a real client gets no answer.
     Sabotage(
         "haproxy.handshake", "haproxy",
         Line(r"accept if \{ req\.len gt 0 \}", "accept if { req.len 1:63 }"), alone=True,

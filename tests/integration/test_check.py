@@ -60,7 +60,7 @@ def test_the_copy_is_proven_beside_a_running_stack_and_leaves_nothing(
 
 
 def interrupted_while_reading_the_host(command: Command) -> str:
-    # Before the copy has a name to show: its probe is the first container there is.
+    # The copy's collector is the first container that shows its name.
     client = docker.from_env()
     before = {c.id for c in client.containers.list(all=True)}
     found: list[str] = []
@@ -72,7 +72,7 @@ def interrupted_while_reading_the_host(command: Command) -> str:
                 found.append(name)
         return bool(found)
 
-    until(appeared, 60, "the probe of the copy")
+    until(appeared, 60, "the copy's collector")
     command.terminate()
     return found[0]
 

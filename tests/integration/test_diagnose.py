@@ -1,4 +1,4 @@
-"""What `diagnose` sees on a live stack: quiet, refusals as they happen, a limit nearly met."""
+"""What `diagnose` sees on a live stack: nothing refused, refusals, a nearly full limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C during `up`: what is left is said, `down` removes it, and `up` goes on."""
+"""Ctrl-C during `up`: the message names what is left, `down` removes it, and `up` continues."""
 
 from __future__ import annotations
 

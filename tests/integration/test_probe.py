@@ -1,4 +1,4 @@
-"""`stackctl probe`: real handshakes through the running stack, and what it says when they fail."""
+"""`stackctl probe`: real handshakes through the running stack, and its output when they fail."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 on_unix = pytest.mark.parametrize("lab", ["unix"], indirect=True)
-"""One kind of link tells all there is."""
+"""One kind of link is enough."""
 
 
 def probe(lab: Lab, *args: str) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def words(report: dict[str, Any]) -> dict[tuple[str, str], str]:
 
 
 def other_than_published(lab: Lab) -> str:
-    """A replica that clients at the published address are not given to."""
+    """A replica that gets no clients from the published address."""
     served = {one["server"] for one in probe(lab)["handshakes"] if one["place"] == "published"}
     assert len(served) == 1
     return "telemt-2" if served == {"telemt-1"} else "telemt-1"

@@ -49,7 +49,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
         assert done.returncode == 0, done.stdout + done.stderr
         yield folder, done.stdout
     finally:
-        # Not the engine: the other tests go on with it.
+        # The engine stays, because the other tests use it.
         down = shell("make down ENGINE=true", folder)
     assert down.returncode == 0, down.stdout + down.stderr
     assert leftovers(names["lab"]) == []

@@ -33,7 +33,7 @@ TOGETHER = {link: [s for s in SABOTAGES if s.link == link and not s.alone] for l
 @pytest.fixture(scope="module")
 def lab_of(make_shared: MakeLab) -> Callable[[str], Lab]:
     """A running lab for each kind of link; quick health checks, for the test's own time."""
-    # Together they have every row there is.
+    # Together they have every row.
     keys: dict[str, dict[str, object]] = {
         "unix": {},
         "tcp": {"link_ports": 2, "splice": "auto", "buffers": "density"},
@@ -61,7 +61,7 @@ def named(sabotage: Sabotage) -> str:
 
 @pytest.mark.parametrize("link", LINKS)
 def test_each_limit_is_broken_in_rounds_of_its_own(link: str) -> None:
-    """Else what one of them shows might be taken for another's."""
+    """Otherwise a finding of one sabotage might be taken for another's."""
     broken = rounds(TOGETHER[link])
     numbers = [{n for n, now in enumerate(broken) if s in now} for s in TOGETHER[link]]
     assert all(numbers)
@@ -101,7 +101,7 @@ def on_target(sabotage: Sabotage, lab: Lab) -> Sabotage:
     return replace(sabotage, target=f"haproxy/telemt-{3 - int(match[1])}")
 
 
-# Whatever the one before has left broken would be found here, too.
+# A limit that the test before has left broken would be found here, too.
 @pytest.mark.parametrize("sabotage", ALONE, ids=named)
 def test_exactly_the_broken_limit_is_found(
     sabotage: Sabotage, lab_of: Callable[[str], Lab]

@@ -1,4 +1,4 @@
-"""`up` again: nothing changes without a reason, and what did change reaches the live processes."""
+"""`up` again: nothing changes without a reason, and every change reaches the live processes."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_one_replica_more_and_one_fewer(lab: Lab) -> None:
 
 
 def test_state_outlives_a_new_container_and_down(lab: Lab) -> None:
-    """Quotas must not begin anew because a setting was changed, or the stack was down a while."""
+    """Quotas must not start again when a setting changes or the stack was down."""
 
     def kept(target: str) -> Path:
         return Path(f"/proc/{lab.pid(target)}/root/home/nonroot/left-by-a-test")

@@ -53,7 +53,7 @@ def datacentre() -> Iterator[DataCentre]:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """The mask site."""
+    """The fallback site."""
     with Site(tmp_path, DOMAIN) as server:
         yield server
 

@@ -41,7 +41,7 @@ class Site(socketserver.ThreadingTCPServer):
         folder: where its key and certificate are kept.
         domain: whom the certificate names.
         newest: the newest TLS it speaks.
-        ahead: seconds that its clock, as its Date shows it, is ahead of this machine's.
+        ahead: seconds by which the clock in its Date is ahead of this machine's.
     """
 
     allow_reuse_address = True

@@ -30,7 +30,7 @@ def config(folder: Path, port: int, datacentre: int, site: int, **changes: Any) 
         folder: where it and its state go.
         port: where to listen.
         datacentre: the stand-in's port, for every data centre.
-        site: the mask site's port.
+        site: the fallback site's port.
         changes: tables to update, by name: server={...}, general={...}.
     """
     document: dict[str, Any] = {

@@ -126,7 +126,7 @@ def test_a_wrong_domain_is_named(telemt: Start, action: str) -> None:
     assert seen.cause is not None
     assert seen.cause.word == "domain"
     if action == "mask":
-        # The certificate says which one it should have been, and that one is tried.
+        # The certificate names the right domain, and the probe tries that.
         assert f"passes with the domain {DOMAIN}" in seen.cause.because
 
 

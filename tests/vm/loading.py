@@ -32,7 +32,7 @@ STACK = "/opt/stackctl/load"
 COMMAND = f"exec env NO_COLOR=1 PYTHONPATH={PACKAGES} python3"
 POLL_SECONDS = 0.5
 STALLED_SECONDS = 180
-"""A load that opens not one more connection for so long gets no further. It tells every 2 s."""
+"""A load that opens no connection for so many seconds is stuck. It reports every 2 s."""
 NOT_A_SINKS = {"haproxy.handshake", "telemt.handshake"}
 """Rows of the limits table that a sink cannot show: it speaks no MTProto."""
 LINE = re.compile(r"^ *([0-9.]+) s  (opening|holding): (\d+) held, (\d+) failed")
@@ -135,7 +135,7 @@ def put_stackctl(machine: Machine, scratch: Path, *more: Path) -> None:
     for package in (Path(str(stackctl.__file__)).parent, *more):
         without = shutil.ignore_patterns("__pycache__")
         shutil.copytree(package, gathered / package.name, ignore=without)
-    # By the probe image's Python, which is Debian 13's: in emulation it takes a minute.
+    # The collector image's Python is Debian 13's; compiling in emulation would take a minute.
     compiled = ["--user=0", "--network=none", "--entrypoint=python3", f"--volume={gathered}:/made"]
     compiler = ["-I", "-m", "compileall", "-q", "-s", "/made", "-p", PACKAGES, "/made"]
     ensure_collector(Engine.connect(), print)

@@ -1,4 +1,4 @@
-"""A virtual machine: boots, runs commands, reboots, and is gone at the end whatever happens."""
+"""A virtual machine: boots, runs commands, reboots, and is removed at the end whatever happens."""
 
 from __future__ import annotations
 

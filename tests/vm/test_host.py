@@ -46,7 +46,7 @@ def deployment(machine: Machine, fresh: Snapshot, scratch: Path) -> Deployment:
 
 
 def roll_back_wholly(deployment: Deployment) -> None:
-    """Roll back. Live listeners keep one module in use: it goes once they are restarted."""
+    """Roll back. Live listeners keep one module in use; it is unloaded once they are restarted."""
     first = deployment.prepare("rollback")
     assert first.short <= {"tcp_bbr"}, first.evidence
     if first.short:
@@ -78,7 +78,7 @@ def test_2_apply_sets_everything_and_a_second_one_nothing(deployment: Deployment
     second = deployment.prepare("apply", shell="busybox sh")
     assert (second.status, second.changes) == (0, ())
     assert second.notes == ("nothing to change",)
-    # Before any reboot: the daemon that runs can give a container the guide's number.
+    # Even before a reboot the running daemon can give a container the guide's number.
     row = deployment.machine.run("grep 'Max open files' /proc/$(pidof -s dockerd)/limits").stdout
     assert int(row.split()[4]) >= 1048576
 

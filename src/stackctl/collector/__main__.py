@@ -1,10 +1,10 @@
-"""Prints one JSON object: what the live stack named on standard input looks like.
+"""Reads a request on standard input and prints one JSON object: the facts of the live stack.
 
     docker run --rm -i --pid host --network host --cgroupns host --userns host --read-only \\
         --cap-drop ALL --cap-add SYS_ADMIN --cap-add SYS_PTRACE --cap-add DAC_READ_SEARCH \\
         --group-add 99 --security-opt apparmor=unconfined IMAGE <<< '<json>'
 
-What each is for:
+What each option is for:
     pid host         the targets' /proc entries, and the engine's, under the ids the engine gives
     network host     the host's own namespace: its sysctls, cards and ports; the published address
     cgroupns host    cgroup paths as the engine writes them (cgroup v2)
@@ -13,7 +13,7 @@ What each is for:
     SYS_PTRACE       /proc/PID/root, ns and fd of other users' processes; pidfd_getfd
     DAC_READ_SEARCH  list /proc/PID/fd of processes that are not root's; files of mode 0600
     group 99         HAProxy's admin socket, mode 660
-    apparmor         the engine's own process runs unconfined, and docker-default may not look at it
+    apparmor         the engine's process runs unconfined; docker-default may not read its /proc
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from stackctl.collector.wire import WireError, decode, encode
 def main() -> None:
     """Read the request, one line of JSON, from standard input; print the answer.
 
-    Not from an argument: it may carry secrets, and arguments are shown by `docker inspect` and ps.
+    The request may carry secrets, so it is no argument: `docker inspect` and ps show arguments.
     """
     if len(sys.argv) != 1:
         sys.stderr.write("usage: collector, with the request on standard input\n")
@@ -39,14 +39,14 @@ def main() -> None:
     try:
         raw = json.loads(sys.stdin.readline())
         version = raw.get("version") if isinstance(raw, dict) else None
-        # Of another version the rest is not of these types.
+        # A request of another version may not have these types.
         answer = encode(run(decode(Request, raw))) if version == VERSION else _refused(version)
     except (WireError, ValueError) as problem:
-        sys.stderr.write(f"the request is not one: {problem}\n")
+        sys.stderr.write(f"the request cannot be parsed: {problem}\n")
         raise SystemExit(2) from problem
     sys.stdout.write(json.dumps(answer, separators=(",", ":")) + "\n")
     sys.stdout.flush()
-    # A thread that hangs in the kernel must not hold up the end.
+    # A thread that hangs in the kernel must not keep the process alive.
     os._exit(0)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from stackctl.collector.request import Request
 
 VERSION = 2
-"""Version of request and answer. One that differs is refused, not guessed at."""
+"""Version of request and answer. Another version is refused."""
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Reading(Generic[T]):
         """The value.
 
         Args:
-            what: the same in words, for the operator.
+            what: the name of the value in words, for the operator.
 
         Raises:
             Unread: it could not be read.
@@ -50,7 +50,7 @@ class Reading(Generic[T]):
 
 
 NOT_READ: Reading[Any] = Reading(error="not read by the collector")
-"""What stands for a reading that was not asked for."""
+"""Stands for a reading that was not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,12 @@ class Cgroup:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a dockerd was told.
+    """The settings of a dockerd.
 
     Attributes:
         flags: its arguments about proxies, limits and firewall rules.
         file: the keys of its daemon.json about the same; ENOENT where it has none.
-        netns: its network namespace. The collector is in that of the engine that started it.
+        netns: its network namespace. The collector runs in that of the engine that started it.
     """
 
     flags: Reading[tuple[str, ...]]
@@ -91,13 +91,13 @@ class Daemon:
 
     Attributes:
         pid: its id on the host.
-        comm: its name as /proc has it; empty where it is gone.
+        comm: its name as /proc has it; empty where it has ended.
         parent: its parent's id.
         limits: text of /proc/PID/limits.
         status: lines Uid, Gid, Groups, CapEff, NoNewPrivs, Seccomp, NSpid of /proc/PID/status.
-        user_namespace: `user:[4026531837]` in the first user namespace.
+        user_namespace: `user:[4026531837]` in the initial user namespace.
         cgroup: its pids cgroup.
-        told: of a dockerd what it was told; None of every other.
+        told: its settings; None where it is not a dockerd.
     """
 
     pid: int
@@ -112,12 +112,12 @@ class Daemon:
 
 @dataclass(frozen=True, slots=True)
 class DockerProxy:
-    """A docker-proxy process: it takes connections that the engine's firewall rules do not.
+    """A docker-proxy process: it accepts connections that the engine's firewall rules do not.
 
     Attributes:
         pid: its id on the host.
         parent: its parent's id.
-        arguments: its argument list, `-host-port 8443` among them.
+        arguments: its argument list, with `-host-port 8443`.
         netns: its network namespace; another engine of this machine may have another.
     """
 
@@ -132,8 +132,8 @@ class Engines:
     """The engine's processes.
 
     Attributes:
-        starter: the process that starts containers: the parent of the collector's own.
-        daemons: every dockerd, containerd and podman there is.
+        starter: the process that starts containers: the parent of the collector's own process.
+        daemons: every running dockerd, containerd and podman.
         proxies: every docker-proxy.
     """
 
@@ -157,9 +157,9 @@ class Card:
 
     Attributes:
         name: such as "eth0".
-        up: whether it is switched on.
+        up: whether it is up.
         default_route: whether it carries the default route.
-        addresses: `192.0.2.2/24`.
+        addresses: such as `192.0.2.2/24`.
         qdiscs: its queueing disciplines.
     """
 
@@ -186,8 +186,8 @@ class Tracking:
     """Whether connections of the host's network namespace are tracked.
 
     Attributes:
-        ipv4: 1 where a connection the collector made on loopback is in the conntrack table, 0 where
-            it is not; ENOPROTOOPT where the kernel has no table.
+        ipv4: 1 where a connection that the collector made on loopback is in the conntrack table, 0
+            where it is not; ENOPROTOOPT where the kernel has no table.
         ipv6: the same.
         count: text of nf_conntrack_count.
     """
@@ -233,11 +233,11 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """Of the process of a container that has most of its descriptors open: how many, of how many.
+    """Descriptors of the process of a container that is closest to its soft limit.
 
     Attributes:
         used: open descriptors.
-        soft: its soft limit.
+        soft: the soft limit.
     """
 
     used: int
@@ -251,26 +251,26 @@ class Host:
     Attributes:
         kernel: its release.
         machine: its architecture as uname has it.
-        cpus: processors that a process may run on.
+        cpus: how many processors a process may run on.
         memory: MemTotal in bytes.
         memory_available: MemAvailable in bytes.
         boot_id: text of boot_id.
         netns: `net:[4026531840]`.
         sysctls: text of each key that was asked for.
-        available: congestion controls the kernel has.
-        allowed: congestion controls a process without privileges may take.
-        fresh: properties of sockets just made, see Target.
+        available: congestion controls that the kernel has.
+        allowed: congestion controls that a process without privileges may use.
+        fresh: properties of fresh sockets, see Target.
         listening: (address, port) of each TCP listener.
         tracking: whether connections are tracked.
         clock: the kernel's clock.
         keepers: names of the time daemons that run.
         cgroups: the lines of the engine's mountinfo that mount a control group hierarchy.
         security: security modules.
-        unsaid: /proc/PID/limits of the collector, whose container is started with no limit said.
+        unsaid: /proc/PID/limits of the collector, whose container sets no limits.
         cards: network cards, those with a default route first.
         engine: the engine's processes.
         login: limits.conf and limits.d/*.conf in the order PAM reads them.
-        counters: of the host's network namespace; None where they were not asked for.
+        counters: those of the host's network namespace; None where they were not asked for.
         file_nr: text of fs.file-nr.
     """
 
@@ -301,7 +301,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class OlderWorker:
-    """A worker of before a reload that still finishes its sessions; started in epoch seconds."""
+    """A worker from before a reload that still serves its sessions; started in epoch seconds."""
 
     pid: int
     started: float
@@ -315,12 +315,12 @@ class Process:
         pid: its id on the host.
         comm: its name.
         ticks: start time in clock ticks after boot.
-        started: the same as seconds since the epoch, good to 10 ms.
-        older: workers of before a reload.
+        started: start time in seconds since the epoch, exact to 10 ms.
+        older: workers from before a reload.
         limits: text of /proc/PID/limits.
         status: see Daemon.
         first: id of the container's first process. HAProxy's worker forbids itself to fork.
-        first_limits: text of /proc/PID/limits of that one.
+        first_limits: text of /proc/PID/limits of the first process.
     """
 
     pid: int
@@ -340,12 +340,12 @@ class Listener:
 
     Attributes:
         inode: the socket's.
-        backlog: sk_max_ack_backlog, what `ss` shows as Send-Q; None where the kernel did not say.
-        queue: connections that wait to be accepted.
-        address: of TCP.
-        port: of TCP; 0 of a unix socket.
+        backlog: sk_max_ack_backlog, which `ss` shows as Send-Q; None where the kernel shows none.
+        queue: length of the accept queue.
+        address: of a TCP socket.
+        port: of a TCP socket; 0 for a unix socket.
         path: as bound: HAProxy binds `NAME.tmp` and renames it.
-        owners: processes of this target's own container that hold it, where it was asked for.
+        owners: processes of this target's own container that hold it, where they were asked for.
     """
 
     inode: int
@@ -359,7 +359,7 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """All of a network namespace, and what could not be read of them."""
+    """All listeners of a network namespace, and errors of reading them."""
 
     tcp: tuple[Listener, ...]
     unix: tuple[Listener, ...]
@@ -368,7 +368,7 @@ class Listeners:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A configuration file, and when its content and its entry changed, in epoch seconds."""
+    """A configuration file, with the times its content and its inode changed, in epoch seconds."""
 
     text: Reading[str]
     path: str
@@ -390,7 +390,7 @@ class FailedHandshakes:
 
     Attributes:
         before: the page before the collector's connections, without the lines that did not change.
-        after: the same after them.
+        after: the page after them, likewise.
     """
 
     before: str
@@ -399,7 +399,7 @@ class FailedHandshakes:
 
 @dataclass(frozen=True, slots=True)
 class HaproxyAnswers:
-    """What HAProxy says of itself on its admin socket."""
+    """HAProxy's answers on its admin socket."""
 
     info: Reading[str]
     stat: Reading[str]
@@ -408,13 +408,13 @@ class HaproxyAnswers:
 
 @dataclass(frozen=True, slots=True)
 class TelemtAnswers:
-    """What a replica says of itself.
+    """A replica's answers on its API and its pages.
 
     Attributes:
         health: /v1/health.
         ready: /v1/health/ready.
         failed: its failed handshakes, where the collector made connections.
-        refused: counters of refusals of its metrics page, where they were asked for.
+        refused: the counters of refusals on its metrics page, where they were asked for.
     """
 
     health: Reading[Http]
@@ -433,15 +433,15 @@ class Target:
         config: its configuration file.
         netns: its network namespace.
         sysctls: text of each key that was asked for, in that namespace.
-        fresh: properties of sockets just made there, by name: congestion, rcvbuf, sndbuf, keepidle,
+        fresh: properties of fresh sockets there, by name: congestion, rcvbuf, sndbuf, keepidle,
             keepintvl, keepcnt, linger2, backlog, ports [lowest, highest of 32], udp_rcvbuf,
             udp_sndbuf, rcvbuf_max, sndbuf_max. Bytes and seconds as the kernel gives them.
-        listeners: of that namespace.
-        ms: milliseconds that reading it took.
-        haproxy: HAProxy's own words; None of a replica.
-        telemt: a replica's own words; None of HAProxy.
-        counters: of its network namespace; None where they were not asked for.
-        descriptors: of its fullest process, where counters were asked for.
+        listeners: the listeners of that namespace.
+        ms: milliseconds that reading the target took.
+        haproxy: HAProxy's own answers; None for a replica.
+        telemt: a replica's own answers; None for HAProxy.
+        counters: those of its network namespace; None where they were not asked for.
+        descriptors: those of its fullest process, where counters were asked for.
         memory: anonymous bytes of all its processes, where counters were asked for.
     """
 
@@ -466,10 +466,10 @@ class LiveSocket:
 
     Attributes:
         link: "tcp" or "unix".
-        peer: address:port at its other end; empty of a unix socket.
+        peer: address:port at its other end; empty for a unix socket.
         options: keepalive, keepidle, keepintvl, keepcnt, congestion, rcvbuf, sndbuf, user_timeout,
             and buffers_asked (bit 1: the send buffer does not autotune, bit 2: the receive buffer).
-            Of a unix socket the buffers alone.
+            A unix socket has the buffers only.
     """
 
     link: str
@@ -479,18 +479,18 @@ class LiveSocket:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A connection the collector made to HAProxy and held open while it looked.
+    """A connection that the collector made to HAProxy and held open while it read.
 
     Attributes:
         via: "published" (from the host) or "inside" (from HAProxy's own namespace).
         remote: address:port it was made to.
         local: address:port of the collector's end; empty where there is no connection.
-        error: why it could not be made, or not be found in HAProxy.
-        sent: bytes.
+        error: why it could not be made, or could not be found in HAProxy.
+        sent: bytes sent on it.
         recognised_by: how HAProxy's session was found where the address was rewritten on the way.
         seen_as: address:port that HAProxy sees as the client.
-        server: the replica HAProxy connected it to.
-        session: text of `show sess ID`; None where HAProxy has none of it.
+        server: the replica that HAProxy connected it to.
+        session: text of `show sess ID`; None where HAProxy has no session of it.
         client_socket: HAProxy's live socket to the client.
         server_socket: HAProxy's live socket to the replica.
     """
@@ -527,7 +527,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One connection of a handshake and how far it came.
+    """One connection of a handshake, and how far it got.
 
     Attributes:
         steps: the hops it passed.
@@ -547,8 +547,8 @@ class Arrived:
     """Whether a replica names our address among those the user is connected from.
 
     Attributes:
-        named: whether it does.
-        instead: some that it names, where it does not.
+        named: whether it names our address.
+        instead: some of the addresses that it names instead.
     """
 
     named: bool
@@ -563,18 +563,18 @@ class HandshakeRecord:
         place: "published", or the replica's name.
         user: whose secret it was made with.
         mode: "classic", "secure" or "tls".
-        tried: how far it came.
-        error: why it was not even tried.
+        tried: how far it got.
+        error: why it was not tried.
         seen_as: published: address:port that HAProxy sees as the client.
-        server: published: the replica that HAProxy gave it.
+        server: published: the replica that HAProxy gave it to.
         arrived: whether the replica names our address while the user is connected; None where that
-            was not asked.
-        again: replica: the same once more, the first time one failed there.
-        counted: replica: by how much its counters grew meanwhile, and the user's gauges before;
-            None where it was not looked into.
-        most: replica: connections the user may have there, where the replica was told a limit.
-        without_header: replica: the same with no PROXY header.
-        with_header: published: the same with a PROXY header of the client's own.
+            was not asked for.
+        again: replica: a second try, for the first failure there.
+        counted: replica: by how much its counters grew during the second try, and the user's gauges
+            before it; None without a second try.
+        most: replica: how many connections the user may have there, where it has a limit.
+        without_header: replica: a try without a PROXY header.
+        with_header: published: a try with a PROXY header from the client itself.
     """
 
     place: str
@@ -597,9 +597,9 @@ class Handshakes:
     """All handshakes of a run.
 
     Attributes:
-        records: one for each.
-        users: by replica: how the secret that it runs with compares with the one asked with, by
-            user: "same", "other" or "none"; or why its files cannot be read.
+        records: one for each handshake.
+        users: by replica, then by user: how the replica's secret compares with the request's:
+            "same", "other" or "none"; or why the replica's files cannot be read.
     """
 
     records: tuple[HandshakeRecord, ...]
@@ -616,7 +616,7 @@ class Answer:
         began: seconds since the epoch when the run began.
         host: the machine.
         targets: by name, "haproxy" and "telemt-N"; empty before a stack is started.
-        clients: the connections the collector made; an error where none could be.
+        clients: the connections that the collector made; an error where none could be made.
         handshakes: an error where none could be made; None where none were asked for.
         timing: milliseconds of each step; "all" is the whole run.
     """

@@ -1,4 +1,4 @@
-"""One handshake as a client makes it, hop by hop, behind a PROXY header where one is wanted."""
+"""One handshake as a client makes it, hop by hop, after a PROXY header where one is wanted."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Route(NamedTuple):
     """How a place is reached.
 
     Attributes:
-        open: makes the socket, in the namespace it has to be in; raises OSError.
-        to: what it is connected to: an address, or the path of a unix socket.
-        named: the client and the server of the PROXY header; None for no header.
+        open: makes the socket in the right network namespace; raises OSError.
+        to: where it connects to: an address, or the path of a unix socket.
+        named: the client and the server that the PROXY header names; None for no header.
         source: the address to connect from; "" for any.
     """
 
@@ -44,7 +44,7 @@ class Route(NamedTuple):
 
 @cache
 def client() -> Any:
-    """The MTProto client. Loaded when handshakes are asked for: it takes longer than the rest."""
+    """The MTProto client. It is loaded only for handshakes, because loading it is slow."""
     try:
         return importlib.import_module("stackctl.mtproto")
     except ModuleNotFoundError:
@@ -57,7 +57,7 @@ class OpenHandshake(NamedTuple):
     """A handshake that was tried, whose connection is still open.
 
     Attributes:
-        tried: how far it came.
+        tried: how far it got.
         sock: its connection; None where there is none.
     """
 
@@ -70,20 +70,20 @@ class OpenHandshake(NamedTuple):
         return self.tried.ended is None
 
     def close(self) -> Tried:
-        """End the connection, if there is one; how far it came."""
+        """End the connection, if there is one; return how far the handshake got."""
         if self.sock:
             self.sock.close()
         return self.tried
 
 
 def shake(route: Route, secret: Any, dc: int, end: float) -> OpenHandshake:
-    """Connect, send the header, do the handshake; whatever fails ends it.
+    """Connect, send the header and do the handshake; the first failure ends it.
 
     Args:
         route: how the place is reached.
         secret: `mtproto.Secret`.
         dc: the data centre asked for.
-        end: moment on the monotonic clock by which it is over.
+        end: the deadline on the monotonic clock.
     """
     steps: list[Step] = []
     named = "{}:{}".format(*route.named[0]) if route.named else ""
@@ -128,7 +128,7 @@ def proxy_header(source: Address, target: Address) -> bytes:
         target: the address it came to.
 
     Raises:
-        ValueError: one of the addresses is none, or they are of different families.
+        ValueError: one is not an address, or the two are of different families.
     """
     client, server = ipaddress.ip_address(source[0]), ipaddress.ip_address(target[0])
     if client.version != server.version:

@@ -1,4 +1,4 @@
-"""Network cards of the host: which carries the default route, addresses, queueing disciplines."""
+"""Network cards of the host: addresses, qdiscs, and which card carries the default route."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def _word(payload: bytes) -> str:
 
 
 def links() -> dict[int, Card]:
-    """Interfaces by index, with their addresses and queueing disciplines.
+    """Interfaces by index, with their addresses and qdiscs.
 
-    None is said to carry the default route: that stands in other tables.
+    `default_route` is false for all: `collect` reads the routes from other tables.
     """
     addresses, qdiscs = _addresses(), _qdiscs()
     found: dict[int, Card] = {}
@@ -81,7 +81,7 @@ def default_routes(ipv4: str, ipv6: str) -> list[str]:
             found.append((4, int(fields[6]), fields[0]))
     for line in ipv6.splitlines():
         fields = line.split()
-        # The kernel's own reject route for "nothing else matched" stands on lo.
+        # The kernel puts its own reject route, for "no other route", on lo.
         if len(fields) > 9 and fields[0] == "0" * 32 and fields[1] == "00" and fields[9] != "lo":
             found.append((6, int(fields[5], 16), fields[9]))
     return list(dict.fromkeys(name for _, _, name in sorted(found)))

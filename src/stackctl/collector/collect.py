@@ -19,14 +19,14 @@ from stackctl.collector.request import Request
 from stackctl.collector.telemt import Moments
 
 DEADLINE = 15.0
-"""Seconds the whole run may take, or as long as its handshakes; what is not done by then is
-reported as such."""
+"""Seconds that the whole run may take, unless its handshakes may take longer. A step that is not
+done by then is reported as an error."""
 
 _EACH = 0.00036
-"""Seconds more for each connection that HAProxy may have to tell of, some four times."""
+"""More seconds for each connection: HAProxy may have to list it, about four times."""
 
 _MOST = 105.0
-"""The engine's client waits for 120 s."""
+"""The longest run: the engine's client waits for 120 s."""
 
 _ENDING = 3.0
 
@@ -34,9 +34,9 @@ T = TypeVar("T")
 
 
 class StepThread(Generic[T]):
-    """A step of the run in a thread of its own: its result, or the error that stands for it.
+    """A step of the run in a thread of its own: its result, or an error in place of it.
 
-    setns moves a thread alone, so every step that enters a namespace needs one of its own.
+    setns() moves only the calling thread, so every step that enters a namespace needs its own.
     """
 
     def __init__(self, name: str, step: Callable[[], T]) -> None:
@@ -58,7 +58,7 @@ class StepThread(Generic[T]):
         self._result = result
 
     def result(self, deadline: Deadline) -> Reading[T]:
-        """What it returned, once it has or the deadline has come."""
+        """Its result, once it is done; an error once the deadline has passed."""
         self._thread.join(deadline.left(math.inf))
         return self._result or Reading(error=f"not done within {deadline.seconds:g} s")
 
@@ -121,7 +121,7 @@ def _without_secrets(request: Request) -> Request:
 
 
 def _handshakes(request: Request, processes: Processes, deadline: Deadline) -> Handshakes:
-    # Loaded only when asked for: cryptography takes longer to load than the rest takes to run.
+    # Loaded only when needed: loading cryptography takes longer than the rest of the run.
     from stackctl.collector import handshakes
 
     return handshakes.collect(request, processes, deadline)
@@ -135,7 +135,7 @@ def _clients(
     made: tuple[Connection, ...] = ()
     try:
         if request.haproxy is None or request.clients is None:
-            raise target.NotTheTarget("connections were asked for, and no haproxy")
+            raise target.NotTheTarget("connections were asked for without a haproxy target")
         worker = target.identify(request.haproxy, processes).pid
         made = clients.collect(worker, request.haproxy, request.clients, deadline, moments)
         return made

@@ -1,6 +1,6 @@
-"""What the kernel counts: texts of /proc/PID/net, open descriptors, anonymous memory of processes.
+"""The kernel's counters: texts of /proc/PID/net, open descriptors, anonymous memory of processes.
 
-A load reads the same, with the same functions, in its own process while it holds connections.
+A load reads the same numbers with these functions in its own process while it holds connections.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _GONE: Reading[int] = Reading(error="no process of it could be read")
 
 
 def of(pid: int | str, proc: str = PROC) -> Counters:
-    """Of the network namespace of a process, which is not entered for it.
+    """The counters of a process's network namespace; reading them does not need to enter it.
 
     Args:
         pid: its id, or "self" or "thread-self".
@@ -30,12 +30,12 @@ def of(pid: int | str, proc: str = PROC) -> Counters:
 
 
 def file_nr(proc: str = PROC) -> Reading[str]:
-    """How many files all processes have open, and how many they may."""
+    """How many files all processes have open, and how many they may open."""
     return sysctl("fs.file-nr", proc)
 
 
 def descriptors(pids: Iterable[int], proc: str = PROC) -> Reading[Descriptors]:
-    """Of the process that has most of its descriptors open; `process.of_container` has the ids."""
+    """Descriptors of the process closest to its soft limit; `process.of_container` has the ids."""
     fullest: Descriptors | None = None
     for pid in pids:
         try:
@@ -44,14 +44,14 @@ def descriptors(pids: Iterable[int], proc: str = PROC) -> Reading[Descriptors]:
                 soft=_soft(read_text(f"{proc}/{pid}/limits")),
             )
         except (OSError, ValueError, LookupError):
-            continue  # processes come and go while they are read
+            continue  # the process ended while it was read
         if fullest is None or found.used / found.soft > fullest.used / fullest.soft:
             fullest = found
     return Reading(fullest, error="" if fullest else _GONE.error)
 
 
 def memory(pids: Iterable[int], proc: str = PROC) -> Reading[int]:
-    """Anonymous bytes of these processes together; one that ends meanwhile has none."""
+    """Anonymous bytes of these processes together; a process that ends meanwhile has none."""
     rows = []
     for pid in pids:
         try:

@@ -1,4 +1,4 @@
-"""The engine's processes: their limits, what a dockerd was told, docker-proxies, login limits."""
+"""The engine's processes: their limits, a dockerd's settings, docker-proxies, login limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stackctl.collector.reading import failure, link, read_text, text
 _DAEMONS = ("dockerd", "containerd", "podman")
 _FLAGS = ("--config-file", "--userland-proxy", "--default-ulimit", "--iptables", "--rootless")
 _KEYS = ("userland-proxy", "default-ulimits", "iptables", "live-restore", "userns-remap")
-"""These alone leave the machine: the file may hold a proxy's password."""
+"""Only these keys leave the machine: the file may hold a proxy's password."""
 
 _FILE = "/etc/docker/daemon.json"
 _PROXIES = ("docker-proxy", "rootlesskit-doc")
@@ -29,10 +29,10 @@ _LIMITS_D = "/etc/security/limits.d"
 def collect(processes: Processes, shim: int) -> Engines:
     """The process that starts containers, the daemons and the docker-proxies.
 
-    A daemon is found by its name; where several run, all are listed and none is chosen.
+    Daemons are found by name. Where several run, all are listed and none is chosen.
 
     Args:
-        processes: all that run.
+        processes: all processes of the machine.
         shim: the parent of the collector's own process.
     """
     pids = sorted(p.pid for p in processes.values() if p.comm in _DAEMONS)
@@ -67,18 +67,18 @@ def _with_told(daemon: Daemon) -> Daemon:
 
 
 def told(pid: int) -> Told:
-    """What a dockerd was told on its command line and in its file, as far as it matters here."""
+    """The settings of a dockerd that matter here, from its command line and its file."""
     flags = arguments(pid, _FLAGS)
     return Told(flags, _file(pid, _named(flags.value or (), "--config-file")), netns(pid))
 
 
 def netns(pid: int) -> Reading[str]:
-    """Its network namespace: engines on one machine may share nothing else that is seen."""
+    """The network namespace of a process: it tells engines on one machine apart."""
     return link(f"/proc/{pid}/ns/net")
 
 
 def proxies(processes: Iterable[ProcEntry]) -> tuple[DockerProxy, ...]:
-    """Every docker-proxy, with the addresses and ports among its arguments."""
+    """Every docker-proxy, with its arguments, which have addresses and ports."""
     return tuple(
         DockerProxy(p.pid, p.parent, arguments(p.pid), netns(p.pid))
         for p in processes
@@ -87,7 +87,7 @@ def proxies(processes: Iterable[ProcEntry]) -> tuple[DockerProxy, ...]:
 
 
 def arguments(pid: int, flags: tuple[str, ...] = ()) -> Reading[tuple[str, ...]]:
-    """A process's arguments behind its name; with `flags` only these, with the word after each."""
+    """A process's arguments after its name; with `flags`, only these, each with its value."""
     try:
         words = read_text(f"/proc/{pid}/cmdline").rstrip("\0").split("\0")[1:]
     except OSError as problem:
@@ -125,7 +125,7 @@ def _file(pid: int, given: str) -> Reading[dict[str, Any]]:
 
 def login(shim: int) -> tuple[Reading[str], ...]:
     """limits.conf and limits.d/*.conf of the engine's own root, in the order PAM reads them."""
-    # The engine's root, not that of process 1: some machines let nobody look into the latter.
+    # The engine's root, not process 1's: some machines let nobody read the latter.
     root = f"/proc/{shim}/root"
     paths = [_LIMITS_CONF]
     unlisted = []

@@ -1,7 +1,7 @@
-"""Handshakes of real clients: through the published address, and with each replica in turn.
+"""Handshakes as clients make them: through the published address, and with each replica.
 
-Facts alone: what each hop did, what a second try with another PROXY header did, and what the
-replica counted meanwhile. Which cause is likely is judged elsewhere.
+This module records facts: what each hop did, what a second try with another PROXY header did, and
+what the replica counted meanwhile. `handshake/stack_explain.py` judges the likely cause.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from stackctl.collector.request import HandshakesAsked, HaproxyTarget, ReplicaTa
 from stackctl.collector.target import NotTheTarget, identify
 
 PUBLISHED = "published"
-"""Place of the handshakes that go through the address that clients reach."""
+"""The place of handshakes through the address that clients reach."""
 
 RETRY = 2.0
-"""Seconds for a second try, which is made where the first one failed."""
+"""Seconds for a second try, after the first one failed."""
 
 _AT_ONCE = 32
 _BATCH = 16
@@ -42,16 +42,16 @@ _INSTEAD = 3
 
 
 def collect(request: Request, processes: Processes, deadline: Deadline) -> Handshakes:
-    """All handshakes, and by replica how its users compare with the operator's.
+    """All handshakes, and for each replica how its users compare with the operator's.
 
     Raises:
-        NotTheTarget: there is no HAProxy to look from.
+        NotTheTarget: no HAProxy was named, from which replicas are reached.
         ImportError: the image lacks the client.
     """
-    client()  # before the threads, which would wait for each other to load it
+    client()  # loaded here, because the threads would wait for each other to load it
     haproxy, asked = request.haproxy, request.handshakes
     if haproxy is None or asked is None:
-        raise NotTheTarget("handshakes were asked for, and no haproxy")
+        raise NotTheTarget("handshakes were asked for without a haproxy target")
     worker = identify(haproxy, processes).pid
     this = HandshakeRun(asked, deadline)
     wanted = [replica for replica in request.replicas if replica.name in asked.ways]
@@ -66,7 +66,7 @@ def collect(request: Request, processes: Processes, deadline: Deadline) -> Hands
         names = [replica.name for replica in wanted]
         places = dict(zip(names, pool.map(look, wanted), strict=True))
         there = {name: one.value for name, one in places.items() if one.value}
-        # The published address first, so that it is not what waits for the others.
+        # The published address comes first, so that it does not wait for the replicas.
         steps = [partial(through_published, this, worker, haproxy, there)]
         steps += [partial(with_replica, this, name, one) for name, one in places.items()]
         for step in [pool.submit(step) for step in steps]:
@@ -76,7 +76,7 @@ def collect(request: Request, processes: Processes, deadline: Deadline) -> Hands
 
 
 class HandshakeRun:
-    """What all handshakes of one run share: who and how, the time there is, and the records.
+    """What all handshakes of one run share: the request, the time left, and the records.
 
     Attributes:
         asked: what the request says of handshakes.
@@ -85,7 +85,7 @@ class HandshakeRun:
     """
 
     def __init__(self, asked: HandshakesAsked, deadline: Deadline) -> None:
-        """Time begins to count."""
+        """Start the clock for all handshakes."""
         self.asked = asked
         self.deadline = deadline
         self.records: list[HandshakeRecord] = []
@@ -93,7 +93,7 @@ class HandshakeRun:
         self._lock = threading.Lock()
 
     def attempt(self, route: Route, user: str, mode: str, seconds: float) -> OpenHandshake:
-        """One handshake; its connection is the caller's to close."""
+        """Make one handshake; the caller closes its connection."""
         key = bytes.fromhex(self.asked.users[user])
         domain = self.asked.domain if mode == "tls" else ""
         end = min(time.monotonic() + seconds, self._end)
@@ -105,10 +105,10 @@ class HandshakeRun:
             self.records.append(record)
 
     def over(self, place: str, user: str, mode: str) -> bool:
-        """Whether there is no time left for this handshake, which is then noted."""
+        """Whether there is no time left for this handshake; if so, a record says that."""
         if time.monotonic() < self._end:
             return False
-        words = f"not tried: the {self.asked.seconds:g} s there were are over"
+        words = f"not tried: the {self.asked.seconds:g} s for all handshakes are over"
         self.note(HandshakeRecord(place, user, mode, error=words))
         return True
 
@@ -118,21 +118,21 @@ class HandshakeRun:
 
 
 class Patience:
-    """Seconds for a handshake: a place that lets one client wait lets the next one wait too."""
+    """Seconds for a handshake. Where one client timed out the next ones get less time."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
     def after(self, tried: Tried) -> None:
-        """Less, once a handshake has waited in vain."""
+        """Shorten it once a handshake has timed out."""
         if tried.ended and tried.ended.cause == "timeout":
             self.seconds = min(self.seconds, _ONCE_WAITED)
 
 
 def named(user: str) -> Address:
-    """The client that a header names: an address of the network set aside for tests (198.18/15).
+    """The client that a header names: an address of the network reserved for tests (198.18/15).
 
-    Always the same for a user: one that has a limit of addresses loses one to it, and no more.
+    It is the same for a user every time, so a user with a limit of addresses loses only one to it.
     """
     digest = hashlib.sha256(user.encode()).digest()
     host = f"198.{18 + digest[0] % 2}.{digest[1]}.{1 + digest[2] % 254}"
@@ -140,7 +140,7 @@ def named(user: str) -> Address:
 
 
 def came_to(published: Address | None) -> Address:
-    """The address that a header says the client came to: the published one, if that is IPv4."""
+    """The destination address in the header: the published one, if that is IPv4."""
     return published if published and ":" not in published[0] else ("198.18.0.1", 443)
 
 
@@ -152,8 +152,8 @@ class Place(NamedTuple):
         route: how HAProxy reaches it.
         api: where its API answers, in its own network namespace.
         metrics: where its metrics page is, likewise.
-        secrets: path, in its root, of the file with what its API wants to be shown.
-        users: those it runs with.
+        secrets: path, in its root, of the file with its API's secret.
+        users: the users that it runs with.
     """
 
     pid: int
@@ -174,24 +174,24 @@ def place(asked: HandshakesAsked, target: ReplicaTarget, pid: int, worker: int) 
         worker: HAProxy's live worker.
 
     Raises:
-        OSError: HAProxy's root cannot be looked into.
-        LookupError: the request says of no way to it.
+        OSError: HAProxy's root cannot be read.
+        LookupError: the request has no address for it.
     """
     way = asked.ways[target.name]
     if way.socket:
-        # Below HAProxy's own root: the very socket that HAProxy connects to.
+        # The path below HAProxy's root leads to the very socket that HAProxy connects to.
         route = Route(lambda: socket.socket(socket.AF_UNIX), process.inside(worker, way.socket))
     elif way.address:
-        # From HAProxy's namespace: its address alone may name clients.
+        # From HAProxy's namespace: the replica trusts PROXY headers from its address only.
         route = Route(lambda: netns.inside(worker, socket.socket), way.address)
     else:
-        raise LookupError(f"no way to {target.name}")
+        raise LookupError(f"no address of {target.name} was given")
     running = users.running(pid, target.config, asked.users)
     return Place(pid, route, target.api, target.metrics, target.users, running)
 
 
 def with_replica(this: HandshakeRun, name: str, there: Reading[Place]) -> None:
-    """Every user and mode, one after the other: a user with a limit is there once at a time.
+    """Try every user and mode, one after the other, so that a user has one connection at a time.
 
     Args:
         this: the run.
@@ -223,7 +223,7 @@ def _with_header(this: HandshakeRun, where: Place, user: str) -> Route:
 
 
 def _examined(this: HandshakeRun, record: HandshakeRecord, where: Place) -> HandshakeRecord:
-    """The same once more while the replica's counters are watched, and once without a header."""
+    """Try again while the replica's counters are watched, then once without a header."""
     user, mode = record.user, record.mode
 
     def counted() -> dict[str, float]:
@@ -242,7 +242,7 @@ def _examined(this: HandshakeRun, record: HandshakeRecord, where: Place) -> Hand
 
 
 def arrived(where: Place, user: str, own: str, deadline: Deadline) -> Reading[Arrived]:
-    """Whether the replica names our address among those from which the user is connected now.
+    """Whether the replica names our address among those from which the user is connected.
 
     Args:
         where: the replica.
@@ -275,7 +275,7 @@ class OpenRecord:
 def through_published(
     this: HandshakeRun, worker: int, haproxy: HaproxyTarget, places: Mapping[str, Place]
 ) -> None:
-    """Every user and mode; a batch is held open while HAProxy is asked whom it gave them to.
+    """Try every user and mode; a batch stays open while HAProxy tells which replica each got.
 
     Runs in the host's network namespace.
 
@@ -283,7 +283,7 @@ def through_published(
         this: the run.
         worker: HAProxy's live worker.
         haproxy: the target.
-        places: the replicas there are, by name.
+        places: the replicas that could be reached, by name.
     """
     to = this.asked.published
     if not to:
@@ -313,7 +313,7 @@ def through_published(
 
 
 def _with_own_header(this: HandshakeRun, route: Route, record: HandshakeRecord) -> Tried:
-    """Once more with a header of our own: a replica that gets none from HAProxy takes that one."""
+    """Try again with our own header: a replica that gets none from HAProxy accepts it."""
     header = (named(record.user), came_to(this.asked.published))
     other = this.attempt(route._replace(named=header), record.user, record.mode, RETRY)
     return other.close()
@@ -322,13 +322,13 @@ def _with_own_header(this: HandshakeRun, route: Route, record: HandshakeRecord) 
 def _recognise(
     this: HandshakeRun, admin: Admin, kept: list[OpenRecord], places: Mapping[str, Place]
 ) -> None:
-    """Which replica HAProxy gave each connection that is open, and under which address."""
+    """Note to which replica HAProxy sent each open connection, and under which address."""
     own = {one.record.tried.local: one for one in kept if one.record.tried.local}
     raw = {local.encode() for local in own}
     try:
         found = admin.sessions(lambda line: source_of(line) in raw, lambda _: True) if own else []
     except (OSError, ValueError):
-        return  # without seen_as and server: nothing is known of where they came
+        return  # seen_as and server stay empty: which replica they got is not known
     for session in found:
         local = session.source.removeprefix("::ffff:")
         one = own[local]

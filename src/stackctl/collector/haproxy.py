@@ -13,11 +13,11 @@ from stackctl.collector import process
 from stackctl.collector.answer import HaproxyAnswers, Reading
 from stackctl.collector.reading import Deadline, failure
 
-# Without a byte of the answer. A long one is not a late one: with 250,000 connections an emulated
-# machine was at the list of them for 21 s.
+# Seconds without a byte of the answer. A long answer may take longer: with 250,000 connections an
+# emulated machine took 21 s for the list of them.
 _SILENCE = 8.0
 _MOST = 8 << 20
-# HAProxy tells two of its list at once as slowly as one after the other, and both are late then.
+# One list at a time: two at once take as long as one after the other, and then both are late.
 _ONE_LIST = threading.Lock()
 _SESSION = re.compile(
     rb"^(0x[0-9a-f]+): proto=\S+ src=(\S+) fe=(\S*) be=(\S*) srv=(\S*) .*?\bage=(\S+) "
@@ -28,7 +28,7 @@ _ESTABLISHED = re.compile(r"\bscb=\[8,")
 _HELD = re.compile(r"^CurrConns: (\d+)$", re.MULTILINE)
 _NO_SERVER = frozenset({"", "<none>", "<NONE>"})
 looks_young = re.compile(rb" age=\ds ").search
-"""Whether a line is of a session below ten seconds of age, without taking it apart."""
+"""Whether a line shows a session younger than ten seconds, without parsing it."""
 
 
 class Session(NamedTuple):
@@ -51,22 +51,22 @@ class Session(NamedTuple):
 
     @property
     def connected(self) -> str:
-        """The server that the client has been connected to; "" before.
+        """The server that the client has been connected to; "" before that.
 
-        HAProxy names one as soon as it has chosen it, and chooses again where that one refuses.
+        HAProxy names a server as soon as it has chosen it, and chooses again if that one refuses.
         """
         there = self.server not in _NO_SERVER and _ESTABLISHED.search(self.line)
         return self.server if there else ""
 
 
 def source_of(line: bytes) -> bytes:
-    """The client's address:port in a line of `show sess`, without taking it apart."""
+    """The client's address:port in a line of `show sess`, without parsing the rest."""
     words = line.split(b" ", 3)
     return words[2][4:].removeprefix(b"::ffff:") if len(words) > 3 else b""
 
 
 def parse_session(line: bytes) -> Session | None:
-    """A line of `show sess`; None where it is none, or of another form."""
+    """A line of `show sess`, parsed; None where it has another form."""
     match = _SESSION.match(line)
     if not match:
         return None
@@ -114,9 +114,9 @@ class Admin:
     def sessions(
         self, worth: Callable[[bytes], object], keep: Callable[[Session], bool]
     ) -> list[Session]:
-        """Sessions that `keep` wants among the lines that look `worth` taking apart.
+        """Sessions that `keep` accepts, among the lines that look `worth` parsing.
 
-        The list goes by line for line and only what is wanted stays: a full HAProxy answers with
+        The list is read line by line and only wanted sessions are kept: a full HAProxy answers with
         60 MB, and `show sess all` with six times that.
         """
         kept: list[Session] = []
@@ -142,7 +142,7 @@ class Admin:
 
 
 def answers(admin: Admin) -> HaproxyAnswers:
-    """What HAProxy says of itself."""
+    """HAProxy's answers to `show info`, `show stat` and `show pools`."""
     return HaproxyAnswers(
         info=admin.reading("show info"),
         stat=admin.reading("show stat"),
@@ -151,13 +151,13 @@ def answers(admin: Admin) -> HaproxyAnswers:
 
 
 def held(info: str) -> int:
-    """Connections that HAProxy has, out of `show info`; 0 where it does not say."""
+    """How many connections HAProxy has, from `show info`; 0 where the line is missing."""
     match = _HELD.search(info)
     return int(match[1]) if match else 0
 
 
 def servers(stat: str, backend: str) -> list[str]:
-    """Servers of the backend that can be given a connection, out of `show stat`."""
+    """Servers of the backend that get connections, from `show stat`."""
     found: list[str] = []
     for line in stat.splitlines():
         fields = line.split(",")

@@ -1,4 +1,4 @@
-"""The machine: what it is, its sysctls, its clock, its security modules, what it tracks."""
+"""The machine: its hardware, sysctls, clock, security modules and connection tracking."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from stackctl.collector.reading import (
 )
 
 NO_ENGINE: Reading[Any] = Reading(error="no engine answers")
-"""What only the collector's container can read."""
+"""Stands for facts that only the collector's container can read."""
 
 _COUNT = "net.netfilter.nf_conntrack_count"
 _PARSERS = ("/sbin/apparmor_parser", "/usr/sbin/apparmor_parser")
@@ -49,9 +49,9 @@ def collect(keys: Sequence[str], processes: Processes, shim: int, counted: bool 
 
     Args:
         keys: sysctls to read.
-        processes: all that run.
+        processes: all processes of the machine.
         shim: a process of the engine: the parent of the collector's own.
-        counted: also read what the kernel counts.
+        counted: read also the kernel's counters.
     """
     return Host(
         kernel=os.uname().release,
@@ -71,7 +71,7 @@ def collect(keys: Sequence[str], processes: Processes, shim: int, counted: bool 
         keepers=Reading(keepers(processes.values())),
         cgroups=cgroup_mounts(shim),
         security=security(shim),
-        # This container was started with no limit said: what the engine gives by itself.
+        # This container sets no limits, so these are the engine's defaults.
         unsaid=text("/proc/thread-self/limits"),
         cards=cards.collect(),
         engine=engine.collect(processes, shim),
@@ -82,7 +82,7 @@ def collect(keys: Sequence[str], processes: Processes, shim: int, counted: bool 
 
 
 def local(keys: Sequence[str], proc: str = PROC) -> Host:
-    """What the machine that stackctl runs on tells without an engine; the rest is NO_ENGINE.
+    """Facts of the machine that stackctl runs on, without an engine; the rest is NO_ENGINE.
 
     Args:
         keys: sysctls to read.
@@ -126,9 +126,9 @@ def memory(row: str, proc: str = PROC) -> Reading[int]:
 
 
 def memory_in_use(proc: str = PROC) -> Reading[int]:
-    """Bytes of memory that are in use and no cache of files."""
-    # Not MemAvailable: that counts the inodes and names of open sockets among what can be given
-    # back, 4 KB of a connection that is held.
+    """Bytes of memory in use, without the cache of files."""
+    # MemAvailable would not do: it counts the inodes and names of open sockets as reclaimable, and
+    # these are 4 KB for each held connection.
     path = f"{proc}/meminfo"
 
     def take() -> int:
@@ -139,7 +139,7 @@ def memory_in_use(proc: str = PROC) -> Reading[int]:
 
 
 def port_range(proc: str = PROC) -> Reading[tuple[int, int]]:
-    """The lowest and the highest local port that connect() chooses from."""
+    """The lowest and the highest source port that connect() chooses from."""
 
     def take() -> tuple[int, int]:
         lowest, highest = read_text(f"{proc}/sys/net/ipv4/ip_local_port_range").split()
@@ -166,7 +166,7 @@ def listening() -> Reading[tuple[tuple[str, int], ...]]:
 def clock() -> Clock:
     """The kernel's clock, by adjtimex(2).
 
-    Nothing is set: that is what mode 0 means, and it needs no capability.
+    Mode 0 sets nothing and needs no capability.
 
     Raises:
         OSError: the call was refused.
@@ -183,7 +183,7 @@ def clock() -> Clock:
 
 
 def keepers(processes: Iterable[ProcEntry]) -> tuple[str, ...]:
-    """Names of the time daemons that run: each could keep the clock right."""
+    """Names of the running time daemons."""
     return tuple(sorted({process.comm for process in processes} & _KEEPERS))
 
 
@@ -204,12 +204,12 @@ def _below(root: str, path: str) -> Reading[str]:
 
 
 def tracking() -> Tracking:
-    """Whether connections of the calling thread's network namespace are tracked: tried.
+    """Try whether connections of the calling thread's network namespace are tracked.
 
     The kernel tracks a namespace's connections only where a rule there asks for it, and no file
-    says whether one does. A socket can: SO_ORIGINAL_DST looks its own connection up in the table.
-    ENOPROTOOPT is a kernel that has no table at all now, EADDRNOTAVAIL or EAFNOSUPPORT one without
-    that family.
+    shows that. A socket can: SO_ORIGINAL_DST looks its own connection up in the conntrack table.
+    ENOPROTOOPT means that the kernel has no table now, EADDRNOTAVAIL or EAFNOSUPPORT that it lacks
+    the address family.
     """
     ipv4, ipv6 = (value(partial(tracked, *row)) for row in _LOOPBACK.values())
     return Tracking(ipv4, ipv6, sysctl(_COUNT))
@@ -218,8 +218,8 @@ def tracking() -> Tracking:
 def tracked(family: int, address: str, level: int) -> int:
     """1 where a connection made now is in the conntrack table, 0 where it is not.
 
-    It goes to a listener of this process and is looked up by its own addresses, so nobody else's
-    traffic can stand in for it. It needs no capability.
+    The connection goes to a listener of this process and is looked up by its own addresses, so
+    other traffic cannot be mistaken for it. This needs no capability.
 
     Raises:
         OSError: the connection could not be made, or the kernel has no table.

@@ -1,4 +1,4 @@
-"""Netlink dumps by hand: a request out, message bodies and attributes back; listening sockets."""
+"""Netlink dumps without a library: requests, message bodies, attributes; listening sockets."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _ADDRESS_LENGTH = {socket.AF_INET: 4, socket.AF_INET6: 16}
 def dump(protocol: int, kind: int, body: bytes) -> list[bytes]:
     """The bodies of all answers to one dump, in the calling thread's network namespace.
 
-    A dump that the kernel marks as torn by a change is asked for again.
+    A dump that the kernel marks as interrupted by a change is asked for again.
 
     Raises:
-        OSError: the kernel refused, or the answer was torn each time.
+        OSError: the kernel refused, or every dump was interrupted.
     """
     for _ in range(_TRIES):
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as sock:
@@ -70,7 +70,7 @@ def _answers(sock: socket.socket) -> tuple[list[bytes], bool]:
 
 
 def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(type, payload) of each attribute behind a message's fixed part."""
+    """(type, payload) of each attribute after a message's fixed part."""
     at = 0
     while at + _ATTRIBUTE.size <= len(data):
         length, kind = _ATTRIBUTE.unpack_from(data, at)
@@ -100,7 +100,7 @@ def _tcp(answer: bytes) -> Listener:
 
 
 def unix() -> list[Listener]:
-    """Unix listeners of the calling thread's network namespace; `@name` where abstract."""
+    """Unix listeners of the calling thread's network namespace; abstract ones as `@name`."""
     body = _UNIX_REQUEST.pack(socket.AF_UNIX, 0, 0, _LISTEN, 0, _SHOW_NAME_AND_QUEUE, b"\xff" * 8)
     return [_unix(answer) for answer in dump(SOCK_DIAG, _BY_FAMILY, body)]
 
@@ -119,7 +119,7 @@ def _unix(answer: bytes) -> Listener:
 
 
 def backlog_of(sock: socket.socket) -> int:
-    """The backlog the kernel gave this listening socket.
+    """The backlog that the kernel gave this listening socket.
 
     Raises:
         LookupError: the socket is not among the namespace's listeners.
@@ -128,4 +128,4 @@ def backlog_of(sock: socket.socket) -> int:
     for listener in tcp(sock.family):
         if listener.inode == inode and listener.backlog is not None:
             return listener.backlog
-    raise LookupError("the listener made a moment ago is not in the dump")
+    raise LookupError("the fresh listener is not in the dump")

@@ -1,4 +1,4 @@
-"""Network namespaces: entered for the calling thread alone, and what listens there."""
+"""Network namespaces: enter one with the calling thread, and list its listeners."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ T = TypeVar("T")
 def enter(pid: int) -> None:
     """Move the calling thread into the process's network namespace.
 
-    /proc/sys/net and every socket made afterwards by this thread are the target's; other threads
-    stay where they are.
+    From then on this thread's /proc/sys/net and new sockets are the target's; other threads stay
+    where they are.
 
     Raises:
-        OSError: CAP_SYS_ADMIN or CAP_SYS_PTRACE is missing, or the process is gone.
+        OSError: CAP_SYS_ADMIN or CAP_SYS_PTRACE is missing, or the process has ended.
     """
     handle = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -42,15 +42,15 @@ def enter(pid: int) -> None:
 
 
 def inside(pid: int, step: Callable[[], T]) -> T:
-    """What `step` returns in the process's network namespace; the caller stays in its own.
+    """Run `step` in the process's network namespace; the caller stays in its own.
 
-    A socket made there stays there, whichever thread uses it.
+    A socket made there stays in that namespace, whichever thread uses it.
 
     Raises:
         OSError: the namespace cannot be entered. Whatever `step` raises.
     """
 
-    # Loaded here: a run without handshakes has no need of it.
+    # Loaded here, because a run without handshakes does not need it.
     from concurrent.futures import ThreadPoolExecutor
 
     def run() -> T:
@@ -67,10 +67,10 @@ def identity(pid: int | str) -> str:
 
 
 def listeners(members: Sequence[int], asked: Callable[[Listener], bool]) -> Listeners:
-    """TCP and unix listeners here; those asked for with their owners.
+    """TCP and unix listeners of the calling thread's namespace; those asked for with owners.
 
     Args:
-        members: the container's processes; owners are looked for among these alone.
+        members: the container's processes; owners are searched only among these.
         asked: whether a listener's owners are wanted.
     """
     tcp: list[Listener] = []
@@ -101,7 +101,7 @@ def _held(members: Sequence[int], wanted: set[int], errors: list[str]) -> dict[i
         try:
             held[pid] = process.sockets(pid, wanted)
         except FileNotFoundError:
-            continue  # it ended since
+            continue  # the process has ended
         except OSError as problem:
             errors.append(f"/proc/{pid}/fd: {failure(problem).error}")
     return held

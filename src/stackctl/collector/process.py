@@ -15,7 +15,7 @@ _TICK = os.sysconf("SC_CLK_TCK")
 _KTHREADD = 2
 _LINKS = 40
 STATUS_KEYS = frozenset({"Uid", "Gid", "Groups", "CapEff", "NoNewPrivs", "Seccomp", "NSpid"})
-"""What is kept of /proc/PID/status."""
+"""Lines of /proc/PID/status that are kept."""
 
 
 class ProcEntry(NamedTuple):
@@ -25,7 +25,7 @@ class ProcEntry(NamedTuple):
     comm: str
     parent: int
     ticks: int
-    """Start time in clock ticks after boot: pid and ticks together name one process for good."""
+    """Start time in clock ticks after boot: pid and ticks together identify a process."""
     cgroup: str
 
 
@@ -46,7 +46,7 @@ def parse_stat(stat: str, cgroup: str = "") -> ProcEntry:
 
 
 def read(pid: int) -> ProcEntry:
-    """This process as it is now; raises OSError where it is gone."""
+    """This process as it is now; raises OSError where it has ended."""
     return parse_stat(read_text(f"/proc/{pid}/stat"))
 
 
@@ -56,7 +56,7 @@ def ids(proc: str = PROC) -> Iterator[int]:
 
 
 def walk(proc: str = PROC) -> dict[int, ProcEntry]:
-    """Every process but the kernel's own threads; one that ends meanwhile is left out."""
+    """Every process but the kernel's threads; a process that ends meanwhile is left out."""
     found: dict[int, ProcEntry] = {}
     for pid in ids(proc):
         try:
@@ -75,7 +75,7 @@ def of_container(container: str, proc: str = PROC) -> list[int]:
 
 
 def cgroups(pids: Iterable[int], proc: str = PROC) -> dict[int, str]:
-    """/proc/PID/cgroup of those that are processes of this machine."""
+    """/proc/PID/cgroup of those ids that are processes of this machine."""
     found = {}
     for pid in pids:
         try:
@@ -86,32 +86,32 @@ def cgroups(pids: Iterable[int], proc: str = PROC) -> dict[int, str]:
 
 
 def started(ticks: int) -> float:
-    """Wall-clock start in seconds since the epoch, good to one tick (10 ms)."""
-    # btime of /proc/stat is rounded to a second; the two clocks together are not.
+    """Start time in seconds since the epoch, exact to one tick (10 ms)."""
+    # btime of /proc/stat is rounded to a second; the difference of the two clocks is not.
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / _TICK
 
 
 def live_worker(pid: int, processes: Processes) -> tuple[ProcEntry, list[ProcEntry]]:
-    """HAProxy's newest worker and the older ones; a process without children is its own worker."""
+    """HAProxy's newest worker, and the older ones; without workers, the process itself."""
     master = processes[pid]
     workers = [p for p in processes.values() if p.parent == pid and p.comm == master.comm]
-    # A reload forks the new worker while the old ones finish their sessions: the newest serves.
+    # After a reload the old workers finish their sessions, and the newest takes new clients.
     workers.sort(key=lambda process: (process.ticks, process.pid))
     return (workers[-1], workers[:-1]) if workers else (master, [])
 
 
 def status(pid: int) -> Reading[str]:
-    """The lines of /proc/PID/status that say who it is and what it may do."""
+    """The lines of /proc/PID/status about users, groups and capabilities."""
     return lines_of(f"/proc/{pid}/status", lambda line: line.partition(":")[0] in STATUS_KEYS)
 
 
 def inside(pid: int, path: str) -> str:
-    """`path` of the process's own root as a path this process can open.
+    """`path` in the process's root, as a path that this process can open.
 
-    Links are followed by hand: an absolute one would otherwise lead into the collector's own root.
+    Links are followed one by one: an absolute link would lead into the collector's own root.
 
     Raises:
-        OSError: more than 40 links, or a part that may not be looked at.
+        OSError: there are more than 40 links, or a part may not be read.
     """
     root = f"/proc/{pid}/root"
     done: list[str] = []
@@ -125,7 +125,7 @@ def inside(pid: int, path: str) -> str:
         try:
             target = os.readlink("/".join([root, *done, part]))
         except OSError:
-            done.append(part)  # not a link, or not there: opening it will say
+            done.append(part)  # not a link, or missing: opening it will tell
             continue
         links += 1
         if links > _LINKS:
@@ -136,7 +136,7 @@ def inside(pid: int, path: str) -> str:
 
 
 def file(pid: int, path: str) -> File:
-    """A file of the process's root: its text, and when its content or its entry last changed."""
+    """A file in the process's root: its text, and when its content and its inode last changed."""
     try:
         real = inside(pid, path)
         content = text(real)
@@ -147,10 +147,10 @@ def file(pid: int, path: str) -> File:
 
 
 def sockets(pid: int, wanted: Collection[int]) -> set[int]:
-    """Which of these sockets, by inode, the process holds; OSError where that may not be seen.
+    """Which of these sockets, by inode, the process holds; OSError where that may not be read.
 
-    It stops when it has them all: listeners are opened first, and hundreds of thousands of
-    connections may follow.
+    The search stops when all are found: listeners have low descriptors, and hundreds of thousands
+    of connections may follow.
     """
     found: set[int] = set()
     with os.scandir(f"/proc/{pid}/fd") as entries:
@@ -158,7 +158,7 @@ def sockets(pid: int, wanted: Collection[int]) -> set[int]:
             try:
                 target = os.readlink(entry.path)
             except FileNotFoundError:
-                continue  # closed since
+                continue  # the descriptor was closed meanwhile
             if target.startswith("socket:[") and (inode := int(target[8:-1])) in wanted:
                 found.add(inode)
                 if len(found) == len(wanted):
@@ -167,17 +167,17 @@ def sockets(pid: int, wanted: Collection[int]) -> set[int]:
 
 
 class Mount(NamedTuple):
-    """Where a hierarchy is mounted, and which of its directories is shown there."""
+    """Where a hierarchy is mounted, and which of its directories is mounted there."""
 
     point: str
     root: str
 
 
 def membership(listing: str) -> tuple[str, str]:
-    """("pids" or "" for v2, path) out of /proc/PID/cgroup; v1 wins where both are there.
+    """("pids" or "" for v2, path) from /proc/PID/cgroup; v1 wins where both exist.
 
     Raises:
-        LookupError: neither a pids nor a v2 line.
+        LookupError: there is neither a pids line nor a v2 line.
     """
     unified: str | None = None
     for line in listing.splitlines():
@@ -193,7 +193,7 @@ def membership(listing: str) -> tuple[str, str]:
 
 
 def find_mount(mountinfo: str, controller: str) -> Mount:
-    """The mount of v1's pids hierarchy, or of v2's only one, out of /proc/PID/mountinfo.
+    """The mount of v1's pids hierarchy, or of v2's only one, from /proc/PID/mountinfo.
 
     Raises:
         LookupError: it is not mounted there.
@@ -209,7 +209,7 @@ def find_mount(mountinfo: str, controller: str) -> Mount:
 
 
 def directories(path: str, mount: Mount) -> list[str]:
-    """The process's own directory and its ancestors below the mount, deepest first."""
+    """The process's own directory and its ancestors up to the mount, deepest first."""
     shown = path[len(mount.root) :] if mount.root != "/" and path.startswith(mount.root) else path
     parts = [part for part in shown.split("/") if part]
     return ["/".join([mount.point, *parts[:end]]) for end in range(len(parts), -1, -1)]
@@ -241,5 +241,5 @@ def pids(pid: int, shim: int) -> Cgroup:
 def _limit(view: str, directory: str, mount: Mount) -> Reading[str]:
     reading = text(f"{view}{directory}/pids.max")
     if directory == mount.point and reading.error.startswith("ENOENT"):
-        return Reading("max", path=f"{directory} (the root: nothing limits it)")
+        return Reading("max", path=f"{directory} (the root has no limit)")
     return replace(reading, path=f"{directory}/pids.max")

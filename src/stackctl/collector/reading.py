@@ -1,4 +1,4 @@
-"""How a single raw fact is read: its value, or why it could not be read. Never a default."""
+"""Read a single raw fact: its value, or why it could not be read. Never a default."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from stackctl.collector.answer import Reading, Unread
 T = TypeVar("T")
 
 PROC = "/proc"
-"""Where the kernel's files are; tests make up a folder of their own."""
+"""Where the kernel's files are; tests use a folder of their own."""
 
 MAX_TEXT = 1 << 20
-"""Bytes read of any file: nothing the collector is asked for is larger."""
+"""Most bytes read of a file: no file that the collector reads is larger."""
 
 
 def failure(problem: BaseException, path: str = "") -> Reading[Any]:
-    """A reading with "ENOENT: No such file or directory", or the exception's own words."""
+    """A reading with "ENOENT: No such file or directory", or the exception's own text."""
     return Reading(error=_words(problem), path=path)
 
 
@@ -37,8 +37,8 @@ def _words(problem: BaseException) -> str:
 
 
 def read_bytes(path: str) -> bytes:
-    """The file's first MAX_TEXT bytes. /proc files have no size, so it reads until the end."""
-    # O_NONBLOCK: a fifo put where a file is expected must not hold the collector up.
+    """The file's first MAX_TEXT bytes. Files of /proc show no size, so it reads to the end."""
+    # O_NONBLOCK: a fifo in place of the file must not block the collector.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         parts: list[bytes] = []
@@ -52,7 +52,7 @@ def read_bytes(path: str) -> bytes:
 
 
 def read_text(path: str) -> str:
-    """The file as text; bytes that are not UTF-8 come out as U+FFFD."""
+    """The file as text; bytes that are not UTF-8 become U+FFFD."""
     return read_bytes(path).decode(errors="replace")
 
 
@@ -65,7 +65,7 @@ def text(path: str) -> Reading[str]:
 
 
 def lines_of(path: str, keep: Callable[[str], bool]) -> Reading[str]:
-    """The lines of a file that are to be kept."""
+    """The lines of a file for which `keep` is true."""
     whole = text(path)
     if whole.value is None:
         return whole
@@ -99,17 +99,17 @@ def sysctls(keys: Iterable[str], proc: str = PROC) -> dict[str, Reading[str]]:
 
 
 class Deadline:
-    """The end of the whole run, which no step may pass."""
+    """The time by which the whole run ends; no step may take longer."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.end = time.monotonic() + seconds
 
     def left(self, most: float, but: float = 0.0) -> float:
-        """Seconds a step that wants `most` may take; never zero, which means non-blocking.
+        """Seconds that a step may take; never zero, which would mean non-blocking.
 
         Args:
-            most: what it wants.
-            but: seconds of the whole run's time that are to be left when it ends.
+            most: the most that the step asks for.
+            but: seconds of the whole run's time that have to be left when the step ends.
         """
         return max(0.001, min(most, self.end - but - time.monotonic()))

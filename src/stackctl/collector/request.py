@@ -1,4 +1,4 @@
-"""What the collector is asked: the types that stackctl fills in and the collector reads."""
+"""The request to the collector: the types that stackctl fills in and the collector reads."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class ReplicaTarget:
         container: full container id.
         api: address and port of its API, as reached from its own network namespace.
         metrics: address and port of its metrics, likewise.
-        users: file in the container with the API's secret and the users'.
+        users: file in the container with the secrets of the API and of the users.
         sysctls: keys to read in its network namespace.
         socket: path in the container of the unix socket it listens on; empty with TCP links.
-        address: address and first port it listens on; None with unix links.
-        ports: how many ports it listens on from there.
+        address: address and first port that it listens on; None with unix links.
+        ports: on how many ports it listens, from the first.
         config: configuration file in the container.
     """
 
@@ -65,12 +65,12 @@ class ReplicaTarget:
 
 @dataclass(frozen=True, slots=True)
 class ClientsAsked:
-    """Connections the collector makes.
+    """Connections that the collector makes.
 
     Attributes:
-        published: where clients reach the stack, from the host; None for none.
-        inside: HAProxy's client listener as reached from its own network namespace; None for none.
-            On 127.0.0.0/8 the collector varies its source until every replica has a connection.
+        published: where clients reach the stack from the host; None for no connection.
+        inside: HAProxy's client listener in its own network namespace; None for no connection. On
+            127.0.0.0/8 the collector varies its source address until every replica has one.
     """
 
     published: tuple[str, int] | None = None
@@ -92,17 +92,17 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class HandshakesAsked:
-    """Handshakes the collector makes as a client would: every user and mode at every place.
+    """Handshakes that the collector makes as a client: every user and mode at every place.
 
     Attributes:
         users: user name → secret, 32 hex digits. Never shown by repr, and empty in an answer.
         modes: "classic", "secure", "tls".
         domain: the site that mode tls pretends to talk to.
-        published: where clients reach the stack, from the host; None for not at all.
+        published: where clients reach the stack from the host; None for no handshake there.
         ways: replica → how HAProxy reaches it.
-        arrivals: also ask each replica whether the client's own address came to it.
-        each: seconds one handshake may take.
-        seconds: all of them together.
+        arrivals: ask also each replica whether the client's own address reached it.
+        each: seconds that one handshake may take.
+        seconds: seconds that all of them together may take.
         dc: number of the data centre asked for.
     """
 
@@ -124,13 +124,13 @@ class Request:
     Attributes:
         version: `answer.VERSION`.
         sysctls: keys to read in the host's namespaces.
-        connections: the stack's number. HAProxy may have to tell of as many, which takes its time.
-        haproxy: None where no stack runs; the host is read all the same.
+        connections: the stack's connections. HAProxy may have to list as many, which takes time.
+        haproxy: None where no stack runs; the host is still read.
         replicas: those that run.
-        clients: None where no connection is to be made; they need HAProxy.
-        handshakes: None where none is to be made; they need HAProxy.
-        counters: also read what the kernel counts in each namespace, descriptors and memory of each
-            container, and what each replica has refused.
+        clients: None to make no connections; they need HAProxy.
+        handshakes: None to make none; they need HAProxy.
+        counters: read also the kernel's counters in each namespace, descriptors and memory of each
+            container, and each replica's counters of refusals.
     """
 
     version: int

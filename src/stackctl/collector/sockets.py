@@ -1,4 +1,4 @@
-"""What sockets are like: fresh ones of a network namespace, and live ones of another process."""
+"""Options of sockets: fresh ones in a network namespace, and live ones of another process."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _BUF_LOCK = 72  # SO_BUF_LOCK, Linux 5.15; Python has no name for it
 _BUFFERS: dict[str, tuple[int, int]] = {
     "rcvbuf": _OPTIONS["rcvbuf"],
     "sndbuf": _OPTIONS["sndbuf"],
-    # Bit 1: the send buffer was asked for, bit 2: the receive buffer. The others autotune.
+    # Bit 1: a program set the send buffer; bit 2: the receive buffer. Without it they autotune.
     "buffers_asked": (_SOCKET, _BUF_LOCK),
 }
-"""What a unix socket has too."""
+"""Options that a unix socket has, too."""
 
 
 def fresh() -> dict[str, Reading[Any]]:
-    """Every property of sockets just made in the calling thread's network namespace, by name.
+    """Every property of fresh sockets in the calling thread's network namespace, by name.
 
     Bytes and seconds are as the kernel gives them.
     """
@@ -116,10 +116,11 @@ PROPERTIES: dict[str, Callable[[], object]] = {
 
 
 def duplicate(pid: int, number: int) -> socket.socket:
-    """The socket behind another process's descriptor; closing it leaves theirs alone.
+    """A duplicate of another process's socket; closing it does not close theirs.
 
     Raises:
-        OSError: the kernel refuses (CAP_SYS_PTRACE, Yama's ptrace_scope 3), or no such descriptor.
+        OSError: the kernel refuses (no CAP_SYS_PTRACE, or Yama's ptrace_scope is 3), or there is
+            no such descriptor.
     """
     import ctypes
 
@@ -141,8 +142,8 @@ def live(pid: int, number: int, peer: str = "") -> Reading[LiveSocket]:
     Args:
         pid: the process that holds it.
         number: its descriptor there.
-        peer: address:port the connection must have at its other end; "" for any. A descriptor
-            that was closed and given out again meanwhile is thereby not mistaken for it.
+        peer: address:port that the connection must have at its other end; "" for any. It guards
+            against a descriptor that was closed and reused meanwhile.
     """
     try:
         sock = duplicate(pid, number)
@@ -171,5 +172,5 @@ def _options(sock: socket.socket, wanted: Mapping[str, tuple[int, int]]) -> dict
 
 
 def shown(address: tuple[Any, ...]) -> str:
-    """`address:port`, an IPv4 address in its IPv6 disguise as itself."""
+    """`address:port`; an IPv4-mapped IPv6 address as IPv4."""
     return f"{str(address[0]).removeprefix('::ffff:')}:{address[1]}"

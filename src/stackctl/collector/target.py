@@ -1,4 +1,4 @@
-"""One container of the stack: its process, its namespace, its files, its own words."""
+"""One container of the stack: its process, its namespace, its files, its own answers."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from stackctl.collector.telemt import FailedCount, Moments
 
 
 class NotTheTarget(Unread):
-    """The process is gone, or is not the one that was asked for."""
+    """The process has ended, or is not the one that was asked for."""
 
 
 def identify(target: HaproxyTarget | ReplicaTarget, processes: Processes) -> ProcEntry:
-    """The process to look at, held against the container id; HAProxy's live worker.
+    """The process to read, checked against the container id; for HAProxy, its live worker.
 
     Raises:
         NotTheTarget: no such process, or it belongs to another container.
@@ -55,20 +55,19 @@ def collect(
 
     Args:
         target: which one.
-        processes: all that run.
+        processes: all processes of the machine.
         shim: a process of the engine.
         deadline: of the whole run.
-        moments: when a replica's failed handshakes are to be read; None where no connection is
-            made.
-        counted: also read what the kernel and a replica count.
+        moments: when to read a replica's failed handshakes; None where no connection is made.
+        counted: read also the kernel's and a replica's counters.
 
     Raises:
-        NotTheTarget: the process is gone, or another has its id.
+        NotTheTarget: the process has ended, or another has its id.
     """
     try:
         found = identify(target, processes)
         read = _read(target, found, processes, shim, deadline, moments, counted)
-        # A process id given out again while we read would have mixed two processes' evidence.
+        # If the process id was reused while we read, the evidence is of two processes.
         if not _is_still(found):
             raise NotTheTarget(f"process {found.pid} was replaced while it was read")
         return read
@@ -98,7 +97,7 @@ def _read(
     space = _enter(pid)
     failed = None
     if moments and isinstance(target, ReplicaTarget) and space.value is not None:
-        # Before anything else: the connections wait for it.
+        # This comes first, because the connections wait for it.
         failed = FailedCount(target.metrics, target.name, moments, deadline)
     members = [p.pid for p in processes.values() if target.container in p.cgroup]
     running = _process(target, found, processes)
@@ -153,14 +152,14 @@ def _process(
         older=tuple(OlderWorker(p.pid, process.started(p.ticks)) for p in older),
         limits=text(f"/proc/{found.pid}/limits"),
         status=process.status(found.pid),
-        # What the container was given: a worker may have lowered its own.
+        # The first process has the container's own limits; a worker may have lowered its own.
         first=target.pid,
         first_limits=text(f"/proc/{target.pid}/limits"),
     )
 
 
 def is_of(target: HaproxyTarget | ReplicaTarget, listener: Listener) -> bool:
-    """Whether a listener is the one the stack has on this target."""
+    """Whether a listener is the stack's own on this target."""
     if isinstance(target, HaproxyTarget):
         return listener.port == target.port
     if target.socket:
@@ -172,7 +171,7 @@ def is_of(target: HaproxyTarget | ReplicaTarget, listener: Listener) -> bool:
 
 
 def _enter(pid: int) -> Reading[str]:
-    """The network namespace that the calling thread is now in, which is the process's."""
+    """Enter the process's network namespace; return its name."""
     try:
         netns.enter(pid)
         here, there = netns.identity("thread-self"), netns.identity(pid)

@@ -1,10 +1,10 @@
-"""What a replica says of itself: its API, its metrics, its page of failed handshakes.
+"""What a replica tells: its API, its metrics, its page of failed handshakes.
 
-All are asked from inside the replica's own network namespace. The secret of the API is read where
-the replica reads it, and stays in this process.
+All are asked from inside the replica's own network namespace. The API's secret is read from the
+replica's own file and stays in this process.
 
-The collector's connections end before a handshake is whole, and Telemt counts that under the
-client's address. The page of failed handshakes says how often, not when: so it is read twice.
+The collector's connections end before a handshake is complete, and Telemt counts that under the
+client's address. The page of failed handshakes shows how often, not when, so it is read twice.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ METRICS = "/metrics"
 _STEP = 2.0
 _ANSWER = 64 << 10
 _METRICS = 16 << 20
-"""Bytes of an answer: 250,000 addresses at 20 bytes, and room."""
+"""Most bytes of a large answer: 250,000 addresses of 20 bytes, with room to spare."""
 
-# Telemt keeps 65,536 entries at most; a line of the longest address has 60 bytes.
+# Telemt keeps at most 65,536 entries; the longest line has 60 bytes.
 _FAILED = 8 << 20
-# What is left of the whole run's time once the connections are over.
+# Seconds of the whole run that have to be left when the connections are over.
 _AFTER = 4.0
 _SHOWN = 1.0
 _POLL = 0.02
@@ -74,14 +74,14 @@ _OF_USER = (
 def answers(
     target: ReplicaTarget, pid: int, deadline: Deadline, failed: FailedCount | None, counted: bool
 ) -> TelemtAnswers:
-    """Everything a replica says, asked in the calling thread's network namespace.
+    """All answers of a replica, asked in the calling thread's network namespace.
 
     Args:
         target: the replica.
         pid: its process.
         deadline: of the whole run.
         failed: its page of failed handshakes, where the collector makes connections.
-        counted: also read what it has refused.
+        counted: read also its counters of refusals.
     """
     try:
         auth = authorization(pid, target.users)
@@ -91,7 +91,7 @@ def answers(
         health = _asked(target.api, HEALTH, auth, deadline)
         ready = _asked(target.api, READY, auth, deadline)
     refused = _refused(target.metrics, deadline) if counted else NOT_READ
-    # Last: it waits for the end of the connections.
+    # This comes last, because it waits for the end of the connections.
     return TelemtAnswers(health, ready, failed.reading() if failed else NOT_READ, refused)
 
 
@@ -106,12 +106,12 @@ def _asked(address: Address, path: str, auth: str, deadline: Deadline) -> Readin
 
 
 def url(address: Address, path: str) -> str:
-    """The page of a path."""
+    """The URL of a path."""
     return f"http://{address[0]}:{address[1]}{path}"
 
 
 def authorization(pid: int, path: str) -> str:
-    """The Authorization header that the replica's own file asks for; "" where there is none.
+    """The Authorization header that the replica's own file sets; "" where it sets none.
 
     Args:
         pid: the replica's process.
@@ -126,9 +126,9 @@ def authorization(pid: int, path: str) -> str:
 def get(
     address: Address, path: str, deadline: Deadline, most: int = _ANSWER, auth: str = ""
 ) -> bytes:
-    """The whole answer, at most so many bytes of it; `auth` is the Authorization header."""
+    """The whole answer, at most `most` bytes of it; `auth` is the Authorization header."""
     end = time.monotonic() + deadline.left(_STEP)
-    # HTTP/1.0: the answer ends with the connection, and is never chunked.
+    # With HTTP/1.0 the answer ends with the connection and is never chunked.
     request = f"GET {path} HTTP/1.0\r\nHost: {address[0]}\r\nConnection: close\r\n"
     request += f"Authorization: {auth}\r\n\r\n" if auth else "\r\n"
     with socket.create_connection(address, timeout=deadline.left(_STEP)) as sock:
@@ -144,7 +144,7 @@ def get(
 
 
 def complete(answer: bytes | bytearray) -> bool:
-    """Whether the whole body its length was given for is there; some servers hold on after it."""
+    """Whether the body has its Content-Length; some servers keep the connection open after it."""
     head, separator, body = answer.partition(b"\r\n\r\n")
     for line in head.split(b"\r\n")[1:] if separator else ():
         name, _, number = line.partition(b":")
@@ -179,9 +179,9 @@ def page(address: Address, path: str, deadline: Deadline, most: int, auth: str =
 
 
 class Moments:
-    """When the replicas are to be read: before the first connection, and after the last one.
+    """When to read the replicas' pages: before the first connection, and after the last one.
 
-    An address is counted when its connection ends, so the first reading may be late if need be.
+    Telemt counts an address when its connection ends, so the first reading may come a bit late.
     """
 
     def __init__(self, replicas: Iterable[str]) -> None:
@@ -199,7 +199,7 @@ class Moments:
             self._read.set()
 
     def await_read(self, seconds: float) -> bool:
-        """Until every replica's page was read, at most so long; returns whether they were."""
+        """Wait until every replica's page was read, or time is up; return whether all were."""
         return self._read.wait(seconds)
 
     def over(self, connections: Iterable[Connection]) -> None:
@@ -211,7 +211,7 @@ class Moments:
         self._over.set()
 
     def await_over(self, name: str, deadline: Deadline) -> set[str]:
-        """The addresses that HAProxy gave to this replica, once they are gone again.
+        """The addresses of the clients that HAProxy sent to this replica, once they are closed.
 
         Raises:
             TimeoutError: the connections took too long.
@@ -222,7 +222,7 @@ class Moments:
 
 
 class FailedCount:
-    """One replica's page of failed handshakes; made before the connections are."""
+    """One replica's page of failed handshakes; it is first read before the connections."""
 
     def __init__(self, address: Address, name: str, moments: Moments, deadline: Deadline) -> None:
         """Read it for the first time, in the calling thread's network namespace."""
@@ -234,7 +234,7 @@ class FailedCount:
     def reading(self) -> Reading[FailedHandshakes]:
         """Both pages without the lines they have in common.
 
-        Waits for the end of the connections, then at most a second for what they left.
+        It waits for the end of the connections, then at most a second for their entries.
         """
         path = url(self._address, FAILED)
         first = self._before.value
@@ -261,7 +261,7 @@ class FailedCount:
 
 
 def entries(page: str) -> set[tuple[str, str]]:
-    """Each line of the page with the class it stands under."""
+    """Each line of the page with the class that it belongs to."""
     found: set[tuple[str, str]] = set()
     under = ""
     for line in page.splitlines():
@@ -273,7 +273,7 @@ def entries(page: str) -> set[tuple[str, str]]:
 
 
 def without(page: str, same: set[tuple[str, str]]) -> str:
-    """The page without these lines: thousands of strangers' addresses are nobody's business."""
+    """The page without these lines: the addresses of other clients stay on the machine."""
     kept: list[str] = []
     under = ""
     for line in page.splitlines():
@@ -298,7 +298,7 @@ def series(listing: str, wanted: Callable[[str], bool]) -> dict[str, float]:
 
 
 def of_user(listing: str, user: str) -> dict[str, float]:
-    """The series of a metrics page that say something about this user's handshake."""
+    """The series of a metrics page that matter to this user's handshake."""
 
     def wanted(name: str) -> bool:
         plain = name.partition("{")[0]
@@ -308,7 +308,7 @@ def of_user(listing: str, user: str) -> dict[str, float]:
 
 
 def refusals(listing: str) -> dict[str, float]:
-    """The counters of refusals on a metrics page, whoever they were refused to."""
+    """The counters of refusals on a metrics page, of all users together."""
     return series(listing, lambda name: name.partition("{")[0] in _REFUSED)
 
 
@@ -340,16 +340,16 @@ def active(address: Address, user: str, deadline: Deadline, auth: str) -> list[s
     """Addresses from which this user is connected, asked in the calling thread's namespace.
 
     Raises:
-        OSError, ValueError: the API does not say.
+        OSError, ValueError: the API does not answer, or not with addresses.
     """
     return active_of(page(address, ACTIVE, deadline, _METRICS, auth), user)
 
 
 def active_of(body: str, user: str) -> list[str]:
-    """Addresses from which this user is connected, of Telemt's answer to ACTIVE.
+    """Addresses from which this user is connected, from Telemt's answer to ACTIVE.
 
     Raises:
-        ValueError: it is not that answer.
+        ValueError: the body is not such an answer.
     """
     try:
         rows = json.loads(body)["data"]

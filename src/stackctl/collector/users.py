@@ -19,11 +19,11 @@ _INCLUDE = re.compile(r'^include\s*=\s*"([^"]+)"\s*$', re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class RunningUsers:
-    """What a live replica was told about users. What is secret in it never leaves the collector.
+    """The users of a live replica. Their secrets never leave the collector.
 
     Attributes:
         secrets: for each of the operator's users "same", "other" (another secret) or "none" (no
-            such user), as digests compare; or why the files cannot be read.
+            such user), compared by digest; or why the files cannot be read.
         most: connections that a user may have; users without a limit are left out.
     """
 
@@ -32,7 +32,7 @@ class RunningUsers:
 
 
 def running(pid: int, path: str, ours: Mapping[str, str]) -> RunningUsers:
-    """Read the configuration inside the root of the process, with the files it includes.
+    """Read the configuration in the process's root, with the files that it includes.
 
     Args:
         pid: the replica's process.
@@ -42,7 +42,7 @@ def running(pid: int, path: str, ours: Mapping[str, str]) -> RunningUsers:
     try:
         return _of(tomllib.loads(_whole(pid, path))["access"], ours)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as problem:
-        # A parser's words may quote what it could not read.
+        # A parser's error may quote the text, which holds secrets.
         known = isinstance(problem, OSError)
         words = failure(problem).error if known else "not a configuration with users"
         return RunningUsers(Reading(error=f"{path}: {words}", path=path), {})
@@ -58,7 +58,7 @@ def _of(access: dict[str, Any], ours: Mapping[str, str]) -> RunningUsers:
 
 
 def _whole(pid: int, path: str) -> str:
-    """A configuration's text with what it includes in place of the lines that say so."""
+    """A configuration's text, with the included files in place of the include lines."""
 
     def read(name: str) -> str:
         text = read_text(process.inside(pid, name))

@@ -1,4 +1,4 @@
-"""Between the types of request and answer, and JSON. One place for both directions. Pure."""
+"""The types of request and answer to JSON and back. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 
 class WireError(ValueError):
-    """The JSON is not of the type that was expected; the text says where."""
+    """The JSON does not have the expected type; the text says where."""
 
 
 def encode(value: Any) -> Any:
-    """A value of these types as what `json` can write. Fields at their default are left out."""
+    """A value of these types in a form that `json` can write. Fields at defaults are left out."""
     if is_dataclass(value) and not isinstance(value, type):
         return {
             row.name: encode(found)
@@ -30,10 +30,10 @@ def encode(value: Any) -> Any:
 
 
 def decode(kind: type[T], raw: object) -> T:
-    """What `json` has read as a value of a type.
+    """A value of a type, from what `json` has read.
 
     Raises:
-        WireError: something is missing, of another type, or more than the type has.
+        WireError: a key is missing, unknown, or of another type.
     """
     found: T = _decode(kind, raw, "", {})
     return found
@@ -85,7 +85,7 @@ def _instance(kind: Any, args: tuple[Any, ...], raw: Any, at: str, given: dict[A
     rows = {row.name: row for row in fields(kind)}
     unknown = sorted(set(raw) - set(rows))
     _expect(not unknown, at, f"no key but those of {kind.__name__}", unknown)
-    # Reading[str] is Reading with its type variable given.
+    # In Reading[str] the type variable of Reading is given.
     own = {
         variable: given.get(arg, arg)
         for variable, arg in zip(getattr(kind, "__parameters__", ()), args, strict=False)

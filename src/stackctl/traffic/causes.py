@@ -1,4 +1,4 @@
-"""Which rows of THE TABLE the cause of a connection's failure points at: data. Pure."""
+"""Which rows of the limits table the cause of a connection's failure points at: data. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from stackctl.observe.signs import QUEUE, Sign
 
 CAUSES = (
     Sign("connect-timeout", "no answer to a SYN", (*QUEUE, "net.netfilter.nf_conntrack_max")),
-    Sign("answer-timeout", "nothing came back", ("telemt.max_connections", "nofile")),
+    Sign("answer-timeout", "no answer came", ("telemt.max_connections", "nofile")),
     Sign("no-port", "no source port was left", ("net.ipv4.ip_local_port_range",)),
-    Sign("no-descriptor", "no descriptor was left to this process", ("nofile", "fs.file-max")),
-    Sign("reset", "it was reset", ("haproxy.server_maxconn", "telemt.max_connections")),
+    Sign("no-descriptor", "the load's process had no descriptor left", ("nofile", "fs.file-max")),
+    Sign("reset", "the peer reset it", ("haproxy.server_maxconn", "telemt.max_connections")),
     Sign(
         "closed",
         "the peer closed it",
@@ -20,17 +20,17 @@ CAUSES = (
     ),
     Sign("refused", "nobody listens there"),
     Sign("no-memory", "the kernel had no memory for it"),
-    Sign("not-fake-tls", "a stranger answered in the proxy's place: a mask site"),
-    Sign("not-mtproto", "a stranger answered in the proxy's place"),
+    Sign("not-fake-tls", "the fallback site answered instead of the proxy"),
+    Sign("not-mtproto", "a server that does not speak MTProto answered instead of the proxy"),
     Sign("bad-hmac", "the proxy does not know this secret"),
-    Sign("bad-answer", "what came back is no answer to what was sent"),
-    Sign("deadline", "the time for opening was over before its turn came"),
-    Sign("process-ended", "a process of the load itself was ended"),
+    Sign("bad-answer", "the answer does not fit the request"),
+    Sign("deadline", "the time for opening was over before it was started"),
+    Sign("process-ended", "a process of the load itself ended"),
 )
-"""Failures' causes; another word is the kernel's own name of an error."""
+"""Causes of failures; any other word is the kernel's own name of an error."""
 
 
 def cause_sign(cause: str) -> Sign:
-    """What a failure's cause says."""
+    """The sign of a failure's cause."""
     found = (sign for sign in CAUSES if sign.name == cause)
-    return next(found, Sign(cause, "the kernel's own name for it"))
+    return next(found, Sign(cause, "an error by the kernel's own name"))

@@ -24,8 +24,8 @@ class Mtproto:
     Args:
         secrets: taken in turn.
         slots: keep the positions of idle connections.
-        seed: of this load; the nonce of each connection is made of it and of its number, so that
-            keys can be made again and need not be kept.
+        seed: of this load; the nonce of a connection follows from it and from the connection's
+            number, so keys can be derived again and need not be kept.
         size: bytes of a round trip, rounded up to whole pings.
     """
 
@@ -58,7 +58,7 @@ class Mtproto:
         handshake = self._opening[fd]
         reply = handshake.received(data, time.monotonic())
         if handshake.lingering:
-            # Who it is does not matter here: a stranger.
+            # A stranger answered; who it is does not matter here.
             return Heard(failure=self.ended(fd, "closed"))
         if handshake.result is None:
             return Heard(reply=reply) if reply else WAITING
@@ -99,7 +99,7 @@ class Mtproto:
         except (FrameError, PongError, RecordError):
             return Heard(failure="bad-answer")
         if reader.between_frames:
-            # Whole: its two numbers are all that need be kept.
+            # The frame is complete, so only the two positions have to be kept.
             self._slots.sent[fd], self._slots.received[fd] = cipher.sent, cipher.received
             if not reader.waiting:
                 del self._trips[fd]
@@ -128,9 +128,9 @@ class Mtproto:
 
 
 def nonce_of(seed: bytes, number: int) -> bytes:
-    """The 64 bytes of a connection's init: as if by chance, and the same each time."""
+    """The 64 bytes of a connection's init: pseudo-random, and the same every time."""
     for again in range(256):
         nonce = sha512(seed + number.to_bytes(8, "big") + bytes([again])).digest()
         if usable(nonce):
             return nonce
-    raise ValueError("256 digests in a row begin like another protocol")
+    raise ValueError("256 digests in a row look like the start of another protocol")

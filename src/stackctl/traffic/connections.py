@@ -1,4 +1,4 @@
-"""One process's connections: `select.epoll` on bare descriptors, arrays for what is kept."""
+"""One process's connections: `select.epoll` on bare descriptors, with state in arrays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stackctl.traffic.talk import DONE, Talk
 
 _CHUNK = 8192
 _ANSWERS = 448
-"""Bytes read of a first answer at once: few enough that Python needs no malloc() for them."""
+"""Bytes read of a first answer in one read: few enough that Python needs no malloc()."""
 _IN = select.EPOLLIN
 _ANSWER = _IN | select.EPOLLRDHUP | select.EPOLLET
 _EVENTS = _ANSWER | select.EPOLLOUT
@@ -25,7 +25,7 @@ _HEARD = _ENDED | _IN
 _SWEEP = 0.25
 _LOOK = 0.05
 TRIP_SECONDS = 5.0
-"""A round trip without an answer after that has failed."""
+"""A round trip without an answer after this time has failed."""
 
 
 class Connections:
@@ -35,14 +35,14 @@ class Connections:
         target: address and port.
         sources: addresses taken in turn by number; empty: the kernel's choice.
         first: number of the first connection.
-        count: how many.
+        count: how many connections.
         slots: the arrays.
-        talk: what is said.
+        talk: what the clients send, and how they read answers.
 
     Attributes:
-        tally: what came of them so far; `held` is kept up to date.
+        tally: the results so far; `held` is kept up to date.
         started: connect() calls made.
-        under_way: of these, neither open nor failed yet.
+        under_way: how many of these are neither open nor failed yet.
     """
 
     def __init__(
@@ -68,16 +68,16 @@ class Connections:
         self._swept = 0.0
 
     def watch(self, fd: int, heed: Callable[[], None]) -> None:
-        """Call `heed` whenever another descriptor can be read."""
+        """Call `heed` whenever this descriptor can be read."""
         self._watched[fd] = heed
         self._poll.register(fd, select.EPOLLIN)
 
     def open(self, pace: Pace, deadline: float, each_turn: Callable[[], None]) -> None:
-        """Start all and see each open or failed.
+        """Start all connections, and wait until each is open or has failed.
 
         Args:
-            pace: how.
-            deadline: time.monotonic() value at which what is not open has failed.
+            pace: how fast they are started.
+            deadline: time.monotonic() value after which a connection that is not open has failed.
             each_turn: called now and then.
         """
         began = now = time.monotonic()
@@ -104,9 +104,9 @@ class Connections:
         self._note_highest()
 
     def hold(self, seconds: float, trips: bool, each_turn: Callable[[], None]) -> None:
-        """Keep what is open; with `trips`, each makes a round trip every ten seconds or oftener.
+        """Hold what is open; with `trips`, each makes a round trip at least every ten seconds.
 
-        Ends after that many seconds, and a moment for the answers still under way.
+        It ends after that many seconds, plus a moment for answers that are under way.
         """
         began = now = time.monotonic()
         end = began + seconds
@@ -129,7 +129,7 @@ class Connections:
             self._unanswered(fd)
 
     def turn(self, timeout: float) -> None:
-        """Wait that many seconds at most, and deal with what has happened."""
+        """Wait at most that many seconds for events, and handle them."""
         states, unsent = self._slots.state, self._unsent
         events = self._poll.poll(timeout, 512)
         if self._at_once and self.under_way:
@@ -139,7 +139,7 @@ class Connections:
                 self._send(fd, unsent.pop(fd))
             state = states[fd]
             if state == CONNECTING:
-                # A connect() that failed shows in the first write.
+                # A failed connect() shows in the first write.
                 states[fd] = ASKED
                 self._send(fd, self._talk.opening(fd))
                 state = states[fd]
@@ -158,13 +158,13 @@ class Connections:
         self._poll.close()
 
     def _start(self, due: int) -> None:
-        """Begin the next so many."""
+        """Start that many more connections."""
         first = self._first + self.started
         self.started += due
         try:
             sockets = self._dialer.sockets(first, due)
         except OSError:
-            # Of one of them, or of all: each fails for itself.
+            # One or all of them failed: each is started alone and fails for itself.
             for number in range(first, first + due):
                 self._start_alone(number)
         else:
@@ -179,12 +179,13 @@ class Connections:
             self._begin(number, sockets)
 
     def _begin(self, first: int, sockets: Sequence[Socket]) -> None:
-        """Begin those numbered from `first`.
+        """Connect these sockets; their numbers start at `first`.
 
-        What is the same for all is sent where the kernel has connected already, as on loopback:
-        without EPOLLOUT this process is woken once for a connection, with its answer.
+        First bytes that are the same for all are written at once, because on loopback the kernel
+        has connected already. Without EPOLLOUT a connection wakes this process once, with its
+        answer.
         """
-        # Looked up once, and few methods called: this is done for every connection.
+        # Names are looked up once and few methods are called: this runs for every connection.
         since, states, numbers = self._slots.since, self._slots.state, self._slots.number
         connect, register, write = self._dialer.connect, self._poll.register, os.write
         clock, at_once, size = time.monotonic_ns, self._at_once, self._size
@@ -210,7 +211,7 @@ class Connections:
             try:
                 sent = write(fd, at_once)
             except BlockingIOError:
-                # connect() is under way still.
+                # connect() is still under way.
                 register(fd, _EVENTS)
                 continue
             except OSError as error:
@@ -224,9 +225,10 @@ class Connections:
                 register(fd, _ANSWER)
 
     def _first_answers(self, events: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Deal with what most events of very many connections are, and no method called for each.
+        """Handle first answers, which most events of many connections are, without a call for each.
 
-        Only for a talk with `at_once`, which any byte opens. Returns the other events.
+        It is for a talk with `at_once` only, where any byte opens a connection. It returns the
+        other events.
         """
         since, states, unsent, read = self._slots.since, self._slots.state, self._unsent, os.read
         now = time.monotonic_ns()
@@ -250,7 +252,7 @@ class Connections:
                 unfinished.append(fd)
         if took:
             self._opened(took)
-        # Once they count as held: what is left to read may be their end.
+        # After they count as held, because the rest may be their end.
         for fd in unfinished:
             self._read(fd, 0)
         return others
@@ -307,7 +309,7 @@ class Connections:
             self.tally.trips.record([took])
 
     def _opened(self, took: list[int]) -> None:
-        """So many are open now, each so many microseconds after its connect()."""
+        """Count connections as open; `took`: microseconds of each since its connect()."""
         tally, number = self.tally, len(took)
         tally.connect.record(took)
         tally.opened += number
@@ -317,7 +319,7 @@ class Connections:
         self.under_way -= number
 
     def _trip(self, position: int) -> int:
-        """Begin a round trip on the next idle connection; returns where to look next."""
+        """Start a round trip on the next idle connection; return where to look next."""
         states = self._slots.state
         fd = states.find(HELD, position)
         if fd < 0:
@@ -330,7 +332,7 @@ class Connections:
         return fd + 1
 
     def _in(self, *states: int) -> list[int]:
-        # Four times a second while few of very many are under way: found, not looked through.
+        # This runs four times a second, with few of many under way, so it searches the byte array.
         kept, found = self._slots.state, list[int]()
         for state in states:
             fd = kept.find(state)
@@ -340,7 +342,7 @@ class Connections:
         return found
 
     def _sweep(self, now: float, timeout: float) -> None:
-        """What has waited for too long has failed."""
+        """Fail connections and round trips that have waited too long."""
         self._swept = now
         oldest = int((now - timeout) * 1_000_000_000)
         states = self._slots.state
@@ -362,7 +364,7 @@ class Connections:
         failed["answer-timeout"] = failed.get("answer-timeout", 0) + 1
 
     def _give_up(self) -> None:
-        """The deadline: whatever is not open has failed."""
+        """At the deadline, fail every connection that is not open."""
         for fd in self._in(CONNECTING, ASKED):
             self._too_long(fd)
         if self.started < self._count:
@@ -370,7 +372,7 @@ class Connections:
             self.started = self._count
 
     def _over(self, fd: int, cause: str) -> None:
-        """A connection has ended by itself, or for what was heard on it."""
+        """Count and close a connection that has ended, or whose answer was wrong."""
         tally = self.tally
         if self._slots.state[fd] in {CONNECTING, ASKED}:
             self.under_way -= 1
@@ -384,7 +386,7 @@ class Connections:
         self._drop(fd)
 
     def _note_highest(self) -> None:
-        """Before there are fewer, and once there will be no more."""
+        """Update the highest number held: before one is lost, and after the opening."""
         self.tally.held_highest = max(self.tally.held_highest, self.tally.held)
 
     def _failed(self, cause: str, number: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Client connections begun, with little Python: this is done for every one of them."""
+"""Start client connections with little Python, because it runs for every one of them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import NoReturn
 
 _BIND_ADDRESS_NO_PORT = 24
 Socket = socket.SocketType
-# Looked up once, and as plain numbers: an enumeration's are dear for every connection.
+# Plain numbers, looked up once: members of an enumeration are slow for every connection.
 _FAMILY, _KIND = int(socket.AF_INET), int(socket.SOCK_STREAM) | int(socket.SOCK_NONBLOCK)
 _SOCKET, _LINGER, _IP = int(socket.SOL_SOCKET), int(socket.SO_LINGER), int(socket.IPPROTO_IP)
 _IN_PROGRESS = errno.EINPROGRESS
-# By way of ctypes: a socket's own setsockopt() makes two exceptions, and forgets them, for a value
-# that is no number. That was a fifth of all instructions of this process for a connection.
+# Through ctypes: a socket's own setsockopt() raises and catches two exceptions for a value that is
+# not a number. That was a fifth of all instructions of this process for a connection.
 _SET_OPTION = ctypes.PyDLL(None, use_errno=True).setsockopt
-# Closed by reset: nothing stays behind in TIME-WAIT, also where the process is killed.
+# Closing sends a reset, so nothing stays in TIME-WAIT, even when the process is killed.
 _ON_FOR_SECONDS = (ctypes.c_int * 2)(1, 0)
 _RESET = ctypes.byref(_ON_FOR_SECONDS)
 _RESET_SIZE = ctypes.sizeof(_ON_FOR_SECONDS)
 
 
 class Dialer:
-    """Begins connections.
+    """Starts connections.
 
     Args:
         target: address and port.
@@ -39,17 +39,17 @@ class Dialer:
     def sockets(self, first: int, count: int) -> list[Socket]:
         """Sockets for the connections numbered from `first`, bound to their sources.
 
-        One step for all of them, then the next: what the kernel did for a connection has driven
-        Python's own code out of the processor's caches, and between two steps for the same socket
+        Each step runs for all sockets before the next step. The kernel's work for a connection
+        evicts Python's code from the processor's caches: with all steps for one socket in a row
         that code took twice as long.
 
         Raises:
-            OSError: of one at least; then none is open.
+            OSError: at least one failed; then none is open.
         """
         made: list[Socket] = []
         try:
             for _ in range(count):
-                # The C class: no Python runs in making one.
+                # The C class: making one runs no Python.
                 made.append(Socket(_FAMILY, _KIND))
             for sock in made:
                 if _SET_OPTION(sock.fileno(), _SOCKET, _LINGER, _RESET, _RESET_SIZE):
@@ -66,10 +66,10 @@ class Dialer:
         return made
 
     def connect(self, sock: Socket) -> int:
-        """Begin one; the descriptor of its socket, which does not block.
+        """Start connecting; return the socket's descriptor, which does not block.
 
         Raises:
-            OSError: connect() has failed already; the socket is closed.
+            OSError: connect() failed at once; the socket is closed.
         """
         problem = sock.connect_ex(self._target)
         if problem and problem != _IN_PROGRESS:

@@ -21,5 +21,5 @@ CAUSES = {
 
 
 def cause_of(number: int) -> str:
-    """A word for an errno: its own name, small, where it is none of the usual."""
+    """A word for an errno; for an unusual one its own name in lower case."""
     return CAUSES.get(number) or errno.errorcode.get(number, f"errno-{number}").lower()

@@ -1,4 +1,4 @@
-"""Times in a histogram of fixed size: 32 steps to each doubling, 3 % at most off the truth."""
+"""Times in a histogram of fixed size: 32 steps for each doubling, so at most 3 % off."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _STEPS = 32
 _BITS = 6
 _DOUBLINGS = 30
 SIZE = _STEPS * (_DOUBLINGS + 2)
-"""Counters: up to 2**36 µs, nineteen hours."""
+"""How many counters: they reach 2**36 µs, nineteen hours."""
 
 
 class Histogram:
@@ -27,7 +27,7 @@ class Histogram:
         self.highest = 0
 
     def record(self, times: Collection[int]) -> None:
-        """Count times, in microseconds; what is beyond the range counts as its end."""
+        """Count times, in microseconds; times beyond the range count as its end."""
         counts = self._counts
         for time in times:
             shift = time.bit_length() - _BITS
@@ -39,9 +39,9 @@ class Histogram:
     def percentile(self, share: float) -> int:
         """The time that this share (0 to 1) of all times does not exceed, in microseconds.
 
-        The upper end of its step, and never above the highest; 0 without any.
+        It is the upper end of a step, and never above the highest; 0 without any.
         """
-        # Less a hair: 0.99 of 100 is a little above 99 in binary.
+        # A little less: 0.99 * 100 is slightly above 99 in binary.
         wanted = max(1, ceil(share * self.count - 1e-9))
         seen = 0
         for index, number in enumerate(self._counts):
@@ -62,13 +62,13 @@ class Histogram:
         return tuple((upper_end(i), number) for i, number in enumerate(self._counts) if number)
 
     def dump(self) -> dict[str, int]:
-        """As JSON can carry it: what `load` takes."""
+        """The histogram in a form for JSON; `load` reads it."""
         found = {str(index): number for index, number in enumerate(self._counts) if number}
         return {**found, "highest": self.highest}
 
     @classmethod
     def load(cls, dumped: Mapping[str, int]) -> Histogram:
-        """The histogram that `dump` made this of."""
+        """The histogram of a `dump`."""
         made = cls()
         for key, number in dumped.items():
             if key != "highest":
@@ -79,7 +79,7 @@ class Histogram:
 
 
 def upper_end(index: int) -> int:
-    """The largest time that a counter counts, in microseconds."""
+    """The largest time of a counter, in microseconds."""
     if index < 2 * _STEPS:
         return index
     shift = index // _STEPS - 1

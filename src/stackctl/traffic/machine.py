@@ -1,4 +1,4 @@
-"""The edge that reads what a load started on this machine can have."""
+"""The edge that reads which resources of this machine a load can use."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from stackctl.traffic.model import Machine
 
 
 def read_machine(proc: str = "/proc") -> Machine:
-    """What a load started here can have.
+    """The resources that a load started here can use.
 
     Raises:
-        Unread: the kernel does not say.
+        Unread: a value could not be read.
     """
     files = parse_file_nr(counters.file_nr(proc).get("fs.file-nr"))
     return Machine(

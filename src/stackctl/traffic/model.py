@@ -1,4 +1,4 @@
-"""What is asked of a load, what one process is given to do, and what came of it."""
+"""A load as data: what is asked for, each process's share, and the results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stackctl.traffic.histogram import Histogram
 
 Handshake = Literal["none", "secure", "tls"]
 LATE_MICROSECONDS = 900_000
-"""A connection that took longer has lost a SYN: the kernel sends the next after a second."""
+"""A connection that took longer has lost a SYN: the kernel retransmits it after a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +18,14 @@ class Load:
     """What the operator asks for.
 
     Attributes:
-        connections: to open and hold.
+        connections: how many to open and hold.
         rate: new connections a second; 0: as fast as `in_flight` allows.
-        burst: all at once.
+        burst: open all at once.
         hold: seconds to hold them once all are open.
-        bytes: of each round trip while holding; 0: none are made.
+        bytes: size of each round trip while holding; 0: no round trips.
         handshake: what a client does before it counts as open.
-        timeout: seconds one connection may take to be open.
-        in_flight: connections under way at once in each process, where neither rate nor burst.
+        timeout: seconds that one connection may take to open.
+        in_flight: how many each process opens at a time, with neither rate nor burst.
     """
 
     connections: int
@@ -45,9 +45,9 @@ class Target:
     Attributes:
         host: IPv4 address.
         port: TCP port.
-        domain: the site that a stranger asks for, and that fake TLS pretends to talk to.
-        balanced_by_source: the stack keeps a client's address on one replica.
-        replicas: how many there are.
+        domain: the site that an HTTP request asks for, and that fake TLS pretends to talk to.
+        balanced_by_source: whether the stack keeps a client's address on one replica.
+        replicas: how many replicas there are.
     """
 
     host: str
@@ -59,13 +59,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the load can have of the machine it starts on.
+    """The resources that the load can use on its machine.
 
     Attributes:
-        cpus: usable ones.
+        cpus: how many processors it may run on.
         nofile: hard limit of descriptors of a process started here.
         port_range: ip_local_port_range, inclusive.
-        files_free: descriptors the machine has left.
+        files_free: how many more files the machine can open.
         memory_available: bytes.
     """
 
@@ -89,9 +89,9 @@ class LoadPlan:
     """A load, decided.
 
     Attributes:
-        sources: addresses that connection number n takes in turn, `sources[n % len]`; empty where
-            the kernel picks the only one there is.
-        open_seconds: after that many, what is not open has failed.
+        sources: source addresses; connection number n uses `sources[n % len]`. Empty where the
+            kernel picks the only address there is.
+        open_seconds: after this time, connections that are not open have failed.
         warnings: what the operator should know before it starts.
     """
 
@@ -105,19 +105,19 @@ class LoadPlan:
 
 @dataclass(slots=True)
 class Tally:
-    """What came of connections: one process's, or all of them together.
+    """Results of connections: of one process, or of all together.
 
     Attributes:
-        opened: connections from whose replica something came back.
-        failed: that were never open, by cause.
-        late: opened, but later than LATE_MICROSECONDS.
-        connect: from connect() to that answer, in microseconds.
-        held: open at the end of the holding.
-        lost: open, and gone before that end, by cause.
-        trips: round trips while holding, in microseconds.
-        trips_failed: by cause.
+        opened: connections whose replica answered.
+        failed: connections that never opened, by cause.
+        late: connections that opened, but later than LATE_MICROSECONDS.
+        connect: times from connect() to that answer, in microseconds.
+        held: connections open at the end of the holding.
+        lost: connections that opened and ended before that end, by cause.
+        trips: times of round trips while holding, in microseconds.
+        trips_failed: failed round trips, by cause.
         opening: seconds from the first connect() to the last result.
-        own_bytes: memory of the generator's own that came with the connections.
+        own_bytes: memory that the load's own process needed for the connections.
         held_highest: most connections held at once.
     """
 
@@ -134,7 +134,7 @@ class Tally:
     held_highest: int = 0
 
     def add(self, other: Tally) -> None:
-        """Take in another's; processes work side by side, so the longest opening counts."""
+        """Add another tally; processes work side by side, so the longest opening counts."""
         self.opened += other.opened
         self.late += other.late
         self.held += other.held

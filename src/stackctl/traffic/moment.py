@@ -1,6 +1,6 @@
 """The edge that reads counters and memory of this machine while a load runs on it.
 
-In the load's own process: a container started meanwhile would be counted among what the load takes.
+It reads in the load's own process: a container started meanwhile would count as part of the load.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ PROC = "/proc"
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """A network namespace, by a process that is in it.
+    """A network namespace, found by a process in it.
 
     Attributes:
         where: "host", "haproxy" or "telemt-N".
-        role: whose rows count here; None for all, where the stack shares the host's namespace.
-        process: folder below /proc.
+        role: role whose rows count here; None for all roles, in the host's shared namespace.
+        process: the process's folder below /proc.
         container: id of the container; empty for the host.
     """
 
@@ -40,8 +40,8 @@ class Moment:
 
     Attributes:
         counters: by place, then by counter.
-        memory: anonymous bytes of all processes, by place; "machine" is what is in
-            use and no cache of files.
+        memory: anonymous bytes of all processes, by place; "machine" is all memory in use, without
+            the cache of files.
         unread: what could not be read, one clause each.
     """
 
@@ -51,11 +51,11 @@ class Moment:
 
 
 def read_moment(spaces: Sequence[Space], containers: Mapping[str, str], proc: str = PROC) -> Moment:
-    """Read everything now; what cannot be read is named, never taken for zero.
+    """Read everything now; a value that cannot be read is named, never taken for zero.
 
     Args:
-        spaces: whose counters.
-        containers: container ids by place, whose memory.
+        spaces: the namespaces whose counters are read.
+        containers: ids, by place, of the containers whose memory is read.
         proc: where the kernel's files are.
     """
     unread: list[str] = []
@@ -69,8 +69,8 @@ def read_moment(spaces: Sequence[Space], containers: Mapping[str, str], proc: st
         place: collected.memory(process.of_container(id_, proc), proc)
         for place, id_ in containers.items()
     }
-    # Not MemAvailable: that counts the inodes and names of open sockets among what can be given
-    # back, 4 KB of a connection that is held.
+    # MemAvailable would not do: it counts the inodes and names of open sockets as reclaimable, and
+    # these are 4 KB for each held connection.
     readings["machine"] = host.memory_in_use(proc)
     memory = {}
     for place, reading in readings.items():

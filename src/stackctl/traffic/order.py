@@ -1,4 +1,4 @@
-"""What one process is told and what it tells, as lines of JSON. Pure."""
+"""The order to one process and its answers, as lines of JSON. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from stackctl.mtproto.model import Secret
 
 GO, HOLD = b"go", b"hold"
-"""What a process waits for: to open, when all are ready; to hold, when all have opened."""
+"""Words a process waits for: `go` when all processes are ready, `hold` when all have opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class Order:
     """One process's work.
 
     Attributes:
-        load: the whole load's, with this process's share of its connections and rate.
-        secrets: what to show the proxy, in turn; never shown by repr.
-        seed: for the nonces of this load.
+        load: the whole load, with this process's share of its connections and rate.
+        secrets: secrets to show the proxy, in turn; never shown by repr.
+        seed: seed of the nonces of this load.
     """
 
     load: Load
@@ -61,7 +61,7 @@ def orders(plan: LoadPlan, secrets: Sequence[Secret], seed: bytes) -> tuple[Orde
 
 
 def dump_order(order: Order) -> bytes:
-    """An order as one line. It holds secrets: for a pipe, never for an argument or a file."""
+    """An order as one line. It holds secrets, so it goes through a pipe, never into a file."""
     secrets = [[s.mode, s.key.hex(), s.domain] for s in order.secrets]
     plain = asdict(order) | {"secrets": secrets, "seed": order.seed.hex()}
     return json.dumps(plain, separators=(",", ":")).encode() + b"\n"
@@ -87,7 +87,7 @@ def load_order(line: bytes) -> Order:
 
 
 def dump_tally(tally: Tally) -> dict[str, Any]:
-    """A tally as JSON can carry it."""
+    """A tally in a form for JSON."""
     counts = {
         name: getattr(tally, name) for name in Tally.__slots__ if name not in {"connect", "trips"}
     }
@@ -95,6 +95,6 @@ def dump_tally(tally: Tally) -> dict[str, Any]:
 
 
 def load_tally(plain: dict[str, Any]) -> Tally:
-    """The tally that `dump_tally` made this of."""
+    """The tally of a `dump_tally`."""
     histograms = {name: Histogram.load(plain[name]) for name in ("connect", "trips")}
     return Tally(**{**plain, **histograms})

@@ -1,22 +1,22 @@
-"""When the next connections are begun. Pure."""
+"""When the next connections are started. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 BATCH = 64
-"""Connections begun, or round trips, between two looks at what has happened: at most."""
+"""Most connections or round trips started between two looks at events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How connections are started: at a rate, all at once, or so many under way.
+    """How connections are started: at a rate, all at once, or a number at a time.
 
     Attributes:
-        rate: a second; 0 for none.
-        burst: all at once.
-        in_flight: under way at once; counts where there is neither rate nor burst.
-        timeout: seconds one may take to be open.
+        rate: new connections a second; 0 for no rate.
+        burst: start all at once.
+        in_flight: how many are opened at a time, with neither rate nor burst.
+        timeout: seconds that one may take to open.
     """
 
     rate: float
@@ -29,8 +29,8 @@ class Pace:
 
         Args:
             elapsed: seconds since the first.
-            started: so far.
-            under_way: of these.
+            started: how many were started so far.
+            under_way: how many of these are neither open nor failed.
         """
         if self.burst:
             return BATCH

@@ -29,14 +29,14 @@ def ping(identifier: bytes, unix_time: float) -> bytes:
 
 
 def pong_identifier(frame: bytes) -> bytes:
-    """The 8 bytes that a pong repeats; padding behind it is let be.
+    """The 8 bytes that a pong repeats; padding after it is ignored.
 
     Raises:
-        PongError: it is no unencrypted pong.
+        PongError: the frame is not an unencrypted pong.
     """
     body = frame[_HEADER : _HEADER + 20]
     if any(frame[:8]) or len(body) < 20 or int.from_bytes(body[:4], "little") != PONG:
-        raise PongError(f"a frame of {len(frame)} bytes is no pong")
+        raise PongError(f"a frame of {len(frame)} bytes is not a pong")
     return body[12:20]
 
 
@@ -57,18 +57,18 @@ class PongReader:
 
     @property
     def between_frames(self) -> bool:
-        """Whether nothing is held of a frame or record that is not whole."""
+        """Whether no part of an incomplete frame or record is buffered."""
         return not self._frames.held and not (self._records and self._records.rest)
 
     def expect(self, message: bytes) -> None:
-        """A ping is on its way."""
+        """Note a ping that was sent."""
         self.waiting.add(message[-8:])
 
     def feed(self, data: bytes, decrypt: Callable[[bytes], bytes]) -> None:
         """Take bytes from the peer.
 
         Raises:
-            FrameError, RecordError, PongError: what came is no pong to a ping of ours.
+            FrameError, RecordError, PongError: the bytes are not a pong to one of our pings.
         """
         for frame in self._frames.feed(decrypt(self._unwrapped(data))):
             identifier = pong_identifier(frame)

@@ -1,4 +1,4 @@
-"""What a load showed: its tally beside what the kernel, HAProxy and memory said. Pure."""
+"""Results of a load: its tally, and the kernel's, HAProxy's and memory's numbers. Pure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from stackctl.traffic.moment import Moment, Space
 from stackctl.traffic.run import Outcome
 
 MACHINE_GAUGES = ("file-nr.used", "sockstat.TCP.alloc", "sockstat.TCP.orphan", "sockstat.TCP.mem")
-"""Fill, not events: before, with all held, and after. These count for the whole machine, whichever
+"""Gauges, read before the load, with all held, and after. These are of the whole machine, whichever
 namespace's file shows them."""
 GAUGES = ("sockstat.TCP.inuse", "sockstat.TCP.tw", "conntrack.entries")
-"""These are each namespace's own."""
+"""Gauges that each namespace has for itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """Something that rises and falls; None where it could not be read."""
+    """A number that rises and falls; None where it could not be read."""
 
     where: str
     name: str
@@ -49,13 +49,13 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """A load, and what it showed.
+    """A load and its results.
 
     Attributes:
         stack: the stack's name.
         telemt: which Telemt ran.
         unread: what could not be read.
-        findings: of every limit, just before the first connection; empty where nobody asked.
+        findings: of every limit, just before the first connection; empty if not asked for.
     """
 
     stack: str
@@ -82,7 +82,7 @@ def all_movements(
     """The counters that moved anywhere, each with its rows.
 
     Args:
-        roles: whose rows count in each place; None for all, where a namespace is shared.
+        roles: role whose rows count in each place; None for all roles, in a shared namespace.
         link: "unix" or "tcp".
         before: the first reading.
         after: the last.
@@ -108,13 +108,13 @@ def gauges(spaces: Sequence[Space], before: Moment, held: Moment, after: Moment)
 
 
 def memory_uses(before: Moment, held: Moment, own_bytes: int, connections: int) -> list[Memory]:
-    """What each place took for each connection.
+    """Memory that each place needed for each connection.
 
     Args:
-        before: before the load.
-        held: with all of them open.
-        own_bytes: the generator's own.
-        connections: held at that moment.
+        before: the reading before the load.
+        held: the reading with all connections open.
+        own_bytes: memory of the load's own processes.
+        connections: how many were held at that moment.
     """
     if not connections:
         return []

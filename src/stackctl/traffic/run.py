@@ -1,4 +1,4 @@
-"""The edge that starts the processes of a load, gathers what they tell, and leaves none behind."""
+"""The edge that starts the processes of a load, gathers their results, and leaves none behind."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from stackctl.traffic.order import GO, HOLD, Order, dump_order, load_tally, orde
 
 START_SECONDS = 30.0
 SLACK_SECONDS = 15.0
-"""Beyond its own deadline a process has this long before it is ended."""
+"""A process is killed this long after its own deadline."""
 END_SECONDS = 3.0
 ENDED = "process-ended"
-"""The cause of what a process took with it that was killed."""
+"""The cause of connections that were lost because their process ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far all of them are.
+    """How far all processes are.
 
     Attributes:
         seconds: since the first connect().
-        opening: they are being opened still.
+        opening: whether connections are still being opened.
     """
 
     seconds: float
@@ -45,12 +45,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a load.
+    """The outcome of a load.
 
     Attributes:
-        tally: of all processes.
-        problems: processes that ended before their time, one sentence each.
-        curve: seconds and connections held, in time's order.
+        tally: of all processes together.
+        problems: processes that ended too early, one sentence each.
+        curve: seconds and connections held, in order of time.
     """
 
     tally: Tally
@@ -60,7 +60,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Worker:
-    """A process, and what it told last."""
+    """A process, and its last report."""
 
     process: subprocess.Popen[bytes]
     order: Order
@@ -77,14 +77,14 @@ class Worker:
         return self.process.stdout
 
     def say(self, word: bytes) -> None:
-        """Write it a line; one that is gone is found out when it is read."""
+        """Write a line to it; whether it has ended shows when its output is read."""
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):
             self.process.stdin.write(word.rstrip(b"\n") + b"\n")
             self.process.stdin.flush()
 
     def take(self, data: bytes) -> None:
-        """Take what came of its output."""
+        """Parse what it has written."""
         *lines, self.text = (self.text + data).split(b"\n")
         for line in lines:
             told: dict[str, Any] = json.loads(line)
@@ -97,7 +97,7 @@ class Worker:
                 self.tally = load_tally(told["tally"])
 
     def result(self) -> Tally:
-        """Its tally; of one that is gone, what is known to have gone with it."""
+        """Its tally; for a process that ended, its connections count as failed or lost."""
         if self.tally is not None:
             return self.tally
         opened = self.told.get("opened", 0)
@@ -123,19 +123,19 @@ class Crew:
             self._selector.register(worker.output, selectors.EVENT_READ, worker)
 
     def say(self, word: bytes) -> None:
-        """Write all of them a line."""
+        """Write a line to all of them."""
         for worker in self.workers:
             worker.say(word)
 
     def until(self, kind: str, seconds: float, each: Callable[[], None]) -> None:
-        """Read until each has told this, or is gone; what takes longer is ended."""
+        """Read until each has reported `kind` or has ended; kill those that take longer."""
         deadline = time.monotonic() + seconds
         while waiting := [w for w in self.workers if w.kind != kind and not w.gone]:
             left = deadline - time.monotonic()
             if left <= 0:
                 for worker in waiting:
                     worker.process.kill()
-                    self._lost(worker, f"had not {kind} after {seconds:.0f} s and was ended")
+                    self._lost(worker, f"did not report {kind} within {seconds:.0f} s: killed")
                 return
             for key, _ in self._selector.select(min(left, 0.2)):
                 self._read(key.data)
@@ -156,7 +156,7 @@ class Crew:
         self.problems.append(f"process {worker.process.pid} of the load {how}")
 
     def total(self, name: str) -> int:
-        """The sum of what those that live told last."""
+        """The sum over the last reports of the running processes."""
         return sum(w.told.get(name, 0) for w in self.workers if not w.gone)
 
 
@@ -169,10 +169,10 @@ def run_load(
     """Open, hold and close; no process and no connection is left, however this ends.
 
     Args:
-        plan: what was decided.
-        secrets: users' secrets, taken in turn; none are needed for handshake none.
+        plan: the plan of the load.
+        secrets: users' secrets, used in turn; not needed for handshake none.
         each: called now and then.
-        when_held: called once, when all that could be opened are, before the holding.
+        when_held: called once, after the opening and before the holding.
 
     Raises:
         HostError: no process could be started.
@@ -226,11 +226,11 @@ def _started(given: Sequence[Order]) -> Iterator[Crew]:
 def _process() -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            # -P: a folder `stackctl` where the operator stands is not the package.
+            # -P: a folder `stackctl` in the current folder must not hide the package.
             [sys.executable, "-P", "-m", "stackctl.traffic.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # A group of its own: Ctrl-C is for this process, which says when to stop.
+            # A process group of its own: Ctrl-C reaches this process, which stops the others.
             process_group=0,
         )
     except OSError as error:
@@ -241,7 +241,7 @@ def _process() -> subprocess.Popen[bytes]:
 
 
 def _end(workers: Sequence[Worker]) -> None:
-    """End them all: their stdin is closed, and who does not go by that is killed."""
+    """End them all: close their stdin, and kill those that do not end."""
     for worker in workers:
         assert worker.process.stdin is not None
         with suppress(BrokenPipeError):

@@ -1,4 +1,4 @@
-"""What is kept of a connection: one place in each of a few arrays, found by its descriptor."""
+"""The state of a connection: one place in each of a few arrays, indexed by its descriptor."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ FREE, CONNECTING, ASKED, HELD, ASKING = 0, 1, 2, 3, 4
 
 
 class Slots:
-    """The arrays. Descriptors are small numbers, given out from the lowest: no table is needed.
+    """The arrays. Descriptors are small numbers, so they serve as indexes.
 
     Args:
         size: descriptors 0 to size-1 have a place.
-        ciphers: also keep what an obfuscated stream needs to be gone on with.
+        ciphers: keep also what is needed to continue an obfuscated stream.
 
     Attributes:
         state: FREE, CONNECTING, ASKED, HELD or ASKING.
-        since: nanoseconds: when connect() was called, or the round trip under way began.
-        number: of the connection, over all processes; its key and source follow from it.
+        since: when connect() was called, or the current round trip started, in nanoseconds.
+        number: the connection's number over all processes; its key and source follow from it.
         sent: position in the stream towards the proxy.
         received: position in the stream from the proxy.
     """
@@ -32,6 +32,6 @@ class Slots:
 
     @property
     def bytes_each(self) -> int:
-        """What one connection takes here."""
+        """How many bytes one connection takes in the arrays."""
         ciphers = (self.number, self.sent, self.received) if self.number else ()
         return 1 + self.since.itemsize + sum(kept.itemsize for kept in ciphers)

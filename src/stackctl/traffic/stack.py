@@ -1,4 +1,4 @@
-"""A load on a running stack, with everything read before, while held, and after."""
+"""A load on a running stack, with counters and memory read before, while held, and after."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ def load_running_stack(
     each: Callable[[Progress], None],
     prove: bool = False,
 ) -> LoadResult:
-    """Open, hold and close, and say what came of it; nothing of the load is left.
+    """Open, hold and close connections, and return the results; nothing of the load is left.
 
     Args:
         stack: its file.
         secrets: its users.
         engine: where it runs.
-        sources: which images run; None where no stack does.
-        load: what is asked.
-        planned: called with what was decided, before the first connection.
+        sources: which images run; None where no stack runs.
+        load: what the operator asks for.
+        planned: called with the plan, before the first connection.
         each: called now and then.
         prove: verify every limit first, as `verify` does.
 
     Raises:
         StackNotRunningError: it does not run.
-        PlanError: it may not be loaded from here, or this machine cannot make the load.
+        PlanError: the stack may not be loaded from here, or this machine cannot make the load.
     """
     containers = engine.containers(stack.name)
     check_is_here(running_haproxy(containers, stack.name), stack.name)
     if sources is None:
         raise StackNotRunningError(
-            f"{stack.name}: its HAProxy does not say what it is", "start it anew: `stackctl up`"
+            f"{stack.name}: its HAProxy container lacks labels", "recreate it: `stackctl up`"
         )
     snapshot = look(engine, stack, clients=prove, counters=not prove)
     facts = facts_of(snapshot, engine, stack.name)
@@ -71,12 +71,12 @@ def load_running_stack(
     findings = verify(plan, observations(snapshot, plan.requirements)) if prove else ()
     planned(load_plan)
 
-    # The clients that `verify` makes are no part of what this load moves.
+    # The counters are read again: the clients that `verify` makes are not part of the load.
     start = look(engine, stack, clients=False, counters=True) if prove else snapshot
     spaces = _spaces(plan, containers)
     ids = {c.target: c.id for c in containers if c.pid}
     replicas = [c.target for c in containers if c.pid and c.is_replica]
-    before = _with_probed(read_moment(spaces, ids), start, replicas)
+    before = _with_collected(read_moment(spaces, ids), start, replicas)
     at_hold: list[Moment] = []
     outcome = run_load(
         load_plan,
@@ -85,7 +85,7 @@ def load_running_stack(
         lambda: at_hold.append(read_moment(spaces, ids)),
     )
     end = look(engine, stack, clients=False, counters=True)
-    after = _with_probed(read_moment(spaces, ids), end, replicas)
+    after = _with_collected(read_moment(spaces, ids), end, replicas)
     roles = {replica: role_of(replica) for replica in replicas} | {s.where: s.role for s in spaces}
     held = at_hold[0]
     tally = outcome.tally
@@ -103,7 +103,7 @@ def load_running_stack(
 
 
 def check_is_here(haproxy: Container, stack: str) -> None:
-    """The stack must run on this very machine: a load counts and measures in its /proc.
+    """Refuse a stack on another machine: a load reads counters and memory in this /proc.
 
     Raises:
         PlanError: it runs elsewhere.
@@ -111,13 +111,14 @@ def check_is_here(haproxy: Container, stack: str) -> None:
     if haproxy.id not in process.cgroups([haproxy.pid]).get(haproxy.pid, ""):
         raise PlanError(
             "the engine",
-            f"runs {stack}'s HAProxy as process {haproxy.pid}, which is no process of this machine",
+            f"runs {stack}'s HAProxy on another machine: process {haproxy.pid} is not its process "
+            "here",
             "run this on the machine that runs the stack",
         )
 
 
 def _spaces(plan: Plan, containers: Sequence[Container]) -> tuple[Space, ...]:
-    """The host's namespace, and each container's where it has its own."""
+    """The host's namespace, and each container's own, if it has one."""
     if plan.network == "host":
         return (Space(HOST, None, "self"),)
     own = tuple(
@@ -128,8 +129,8 @@ def _spaces(plan: Plan, containers: Sequence[Container]) -> tuple[Space, ...]:
     return (Space(HOST, Role.HOST, "self"), *own)
 
 
-def _with_probed(moment: Moment, snapshot: Snapshot, replicas: Sequence[str]) -> Moment:
-    """HAProxy's own counters, and the replicas', beside those of their namespaces."""
+def _with_collected(moment: Moment, snapshot: Snapshot, replicas: Sequence[str]) -> Moment:
+    """Add HAProxy's own counters and the replicas' to those of their namespaces."""
     counters = {where: dict(counted) for where, counted in moment.counters.items()}
     unread = list(moment.unread)
     where = HAPROXY if HAPROXY in counters else HOST

@@ -1,6 +1,6 @@
-"""What a client says before it counts as open, and in a round trip while it is held.
+"""What a client sends before it counts as open, and in a round trip while it is held.
 
-A talk keeps objects of a connection only while something of it is under way; held and idle, a
+A talk keeps objects for a connection only while it opens or makes a round trip. A held, idle
 connection has its slots and nothing else.
 """
 
@@ -12,11 +12,11 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What came of bytes that arrived.
+    """What received bytes led to.
 
     Attributes:
         done: the opening, or the round trip, is complete.
-        reply: to be sent now.
+        reply: bytes to send now.
         failure: a stable word; empty where nothing is wrong.
     """
 
@@ -33,9 +33,9 @@ class Talk(Protocol):
     """One way to talk; connections are named by their descriptors.
 
     Attributes:
-        at_once: the first bytes where they are the same for all, and cost nothing to make: they may
-            be tried before it is known that connect() is done, and any byte that comes back is the
-            whole answer. Empty where each has its own.
+        at_once: first bytes that are the same for all connections. They may be written before
+            connect() is known to be done, and any byte that comes back is the whole answer. Empty
+            where each connection has its own first bytes.
     """
 
     at_once: bytes
@@ -44,31 +44,31 @@ class Talk(Protocol):
         """The first bytes, once connected."""
 
     def opened(self, fd: int, data: bytes) -> Heard:
-        """Bytes that came before the connection was open."""
+        """Handle bytes that came before the connection was open."""
 
     def ended(self, fd: int, cause: str) -> str:
-        """The connection ended before it was open; what that is to be called."""
+        """The connection ended before it was open; return the cause in one word."""
 
     def trip(self, fd: int) -> bytes:
         """The bytes of a round trip."""
 
     def answered(self, fd: int, data: bytes) -> Heard:
-        """Bytes that came while held, asked for or not."""
+        """Handle bytes that came while the connection was held, asked for or not."""
 
     def forget(self, fd: int) -> None:
-        """The connection is gone."""
+        """The connection has ended: drop its objects."""
 
 
 class Plain:
-    """A small HTTP request: open, or answered, with the first byte that comes back.
+    """A small HTTP request; the first byte that comes back opens the connection or ends the trip.
 
     Args:
         domain: the site to ask for.
-        size: bytes of a round trip's request, which has at least those it takes.
+        size: bytes of a round trip's request; the smallest request is used if this is less.
     """
 
     def __init__(self, domain: str, size: int = 0) -> None:
-        # Above 64 bytes: until it has as many, a proxy waits for the rest of a client's init.
+        # Above 64 bytes, because a proxy waits for that many, the length of a client's init.
         head = (
             f"GET / HTTP/1.1\r\nHost: {domain}\r\nUser-Agent: stackctl\r\nAccept: */*\r\n"
         ).encode()

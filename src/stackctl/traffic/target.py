@@ -1,4 +1,4 @@
-"""Whether a stack may be loaded, and where its clients come in: this machine's own lab alone."""
+"""Whether a stack may be loaded, and its address: only a lab on this machine may."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ ANY = ("0.0.0.0", "::", "")  # noqa: S104 - to recognise it
 
 
 def check_may_be_loaded(plan: Plan, load: Load) -> None:
-    """A load must end inside this machine, and the stack must be able to take it.
+    """Refuse a load that would leave this machine, or that the stack's own rules refuse.
 
     Raises:
-        PlanError: it would reach others, or the stack refuses it by its own rules.
+        PlanError: the load would reach others, or the stack does not accept it.
     """
     if plan.datacentre is None:
         raise PlanError(
             "telemt.datacentre",
-            "is telegram: every connection of a load would go on to Telegram's data centres, or "
-            "to the site of the mask",
-            "load a stack with `datacentre: lab`; the limits are the same",
+            "is telegram: every connection of a load would reach Telegram's data centres or the "
+            "fallback site",
+            "load a stack with `datacentre: lab`; its limits are the same",
         )
     if load.handshake == "none":
         _check_mask(plan)
     elif load.handshake not in plan.modes:
         raise PlanError(
             "--handshake",
-            f"{load.handshake} is not spoken by this stack, which has {', '.join(plan.modes)}",
-            f"take one of these, or add {load.handshake} to telemt.modes",
+            f"this stack does not allow mode {load.handshake}; it allows {', '.join(plan.modes)}",
+            f"use one of these, or add {load.handshake} to telemt.modes",
         )
 
 
@@ -42,29 +42,29 @@ def _check_mask(plan: Plan) -> None:
     if plan.mask is None:
         raise PlanError(
             "--handshake",
-            "none: a stranger, and with `mask: off` strangers are closed",
-            "take secure or tls",
+            "none is not MTProto, and with `mask: off` such connections are closed",
+            "use secure or tls",
         )
     host = plan.mask[0]
     if plan.datacentre is None or host != plan.datacentre.address:
         raise PlanError(
             "--handshake",
-            f"none: strangers are passed on to {host}, which is not the lab's own site",
-            "take secure or tls, or set `mask: auto`",
+            f"none would reach the fallback site {host}, which is not the lab's own",
+            "use secure or tls, or set `mask: auto`",
         )
 
 
 def check_bounds(plan: Plan, load: Load, sources: int, users: int) -> None:
-    """The stack's own bounds on addresses and users must let the load in.
+    """Refuse a load above the stack's own limits for an address or a user.
 
     Args:
-        plan: the stack's.
-        load: what is asked.
-        sources: addresses it comes from.
-        users: whose secrets it shows.
+        plan: the stack's plan.
+        load: what the operator asks for.
+        sources: how many source addresses the load has.
+        users: how many users' secrets it uses.
 
     Raises:
-        PlanError: a bound is below what one address or user would hold.
+        PlanError: a limit is below what one address or user would hold.
     """
     bounds = plan.bounds
     each = -(-load.connections // sources)
@@ -72,26 +72,26 @@ def check_bounds(plan: Plan, load: Load, sources: int, users: int) -> None:
         raise PlanError(
             "per_address.connections",
             f"is {bounds.address_connections}, and the load holds {each} from one address",
-            f"open {bounds.address_connections * sources} at most, or raise it for the load",
+            f"open {bounds.address_connections * sources} at most, or raise the limit for the load",
         )
     if load.handshake == "none" or not bounds.user_connections:
         return
-    # Where one address always meets one replica, that replica alone counts.
+    # With `balance: source` one address reaches one replica only.
     replicas = 1 if sources == 1 and plan.balance == "source" else len(plan.replicas)
     most = bounds.user_connections * users * replicas
     if load.connections > most:
         raise PlanError(
             "per_user.connections",
-            f"is {bounds.user_connections}, which lets {most} connections of {users} users in",
-            f"open {most} at most, or raise it for the load",
+            f"is {bounds.user_connections}, which allows {most} connections of {users} users",
+            f"open {most} at most, or raise the limit for the load",
         )
 
 
 def target_of(stack: Stack, plan: Plan, own_networks: Sequence[str]) -> Target:
     """Where clients reach the stack from this machine itself.
 
-    On loopback of a bridged stack the engine's userland proxy would answer, with ports and a pace
-    of its own: its gateway is taken, where the kernel passes connections on.
+    For a bridged stack this is the bridge's gateway, where the kernel forwards connections. On
+    loopback the engine's userland proxy would answer, with its own ports and its own speed.
 
     Raises:
         PlanError: the address is not an IPv4 address.
@@ -104,7 +104,7 @@ def target_of(stack: Stack, plan: Plan, own_networks: Sequence[str]) -> Target:
         IPv4Address(host)
     except AddressValueError as error:
         raise PlanError(
-            "listen", f"{host} is no IPv4 address", "loads are made over IPv4: listen there too"
+            "listen", f"{host} is not an IPv4 address", "loads use IPv4: listen on IPv4, too"
         ) from error
     return Target(
         host=host,

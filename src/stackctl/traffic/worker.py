@@ -1,6 +1,6 @@
-"""One process of a load: `python -m stackctl.traffic.worker`, told by stdin, telling by stdout.
+"""One process of a load: `python -m stackctl.traffic.worker`. It reads stdin and reports on stdout.
 
-Its stdin is its life: when that ends, whoever started it is gone, and so are its connections.
+It ends with its stdin: then its parent has ended, and its connections close with it.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ REPORT_EVERY = 0.2
 
 
 class Stopped(Exception):
-    """Nobody listens any more."""
+    """The parent has ended or sent another word."""
 
 
 class Words:
-    """Lines from stdin, read without a buffer that would hide them from epoll."""
+    """Lines from stdin, read without a buffer, which would hide them from epoll."""
 
     def __init__(self) -> None:
         self._held = b""
         self.heard: list[bytes] = []
 
     def read(self) -> None:
-        """Take what has come; blocks where nothing has.
+        """Read what has come; block until something comes.
 
         Raises:
             Stopped: stdin has ended.
@@ -61,21 +61,21 @@ class Words:
         """Wait for a certain line.
 
         Raises:
-            Stopped: another came, or none.
+            Stopped: another line came, or stdin has ended.
         """
         if self.wait() != word:
             raise Stopped
 
 
 def tell(kind: str, **fields: Any) -> None:
-    """Write one line; BrokenPipeError where the reader is gone."""
+    """Write one line; BrokenPipeError where the reader has ended."""
     line = json.dumps({"kind": kind, **fields}, separators=(",", ":"))
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def own_memory() -> int:
-    """Anonymous memory of this process now, in bytes; counted, where `status` estimates."""
+    """Anonymous memory of this process now, in bytes; exact, unlike /proc/self/status."""
     rollup = Path("/proc/self/smaps_rollup").read_text(encoding="ascii")
     for line in rollup.splitlines():
         if line.startswith("Anonymous:"):
@@ -84,20 +84,20 @@ def own_memory() -> int:
 
 
 def talk_of(order: Order, slots: Slots) -> Talk:
-    """What this order's connections say."""
+    """The talk of this order's connections."""
     if order.load.handshake == "none":
         return Plain(order.domain, order.load.bytes)
-    # Here: cryptography takes longer to import than all else of a process.
+    # Imported here, because cryptography takes longer to import than everything else.
     from stackctl.traffic.client import Mtproto
 
     return Mtproto(order.secrets, slots, order.seed, order.load.bytes)
 
 
 class Baseline:
-    """Memory before the connections, the arrays beside; what comes with them counts from there.
+    """Memory before the connections, without the arrays; the connections' memory is the difference.
 
-    Libraries load and fill tables of theirs with the first handshakes, however many follow. So it
-    is taken again once a few are open, where there are many more and they do not come all at once.
+    With the first handshakes libraries load and fill tables, however many follow. So the baseline
+    is taken again when a few are open, if many more follow and they do not come in a burst.
     """
 
     FEW, MANY = 64, 256
@@ -108,34 +108,34 @@ class Baseline:
         self._total = self._of = load.connections
 
     def look(self, opened: int) -> None:
-        """Take it again, the first time that a few are open."""
+        """Take it again when a few are open for the first time."""
         if self._later and opened >= self.FEW:
             self._later = False
             self._bytes = own_memory()
             self._of -= opened
 
     def since(self) -> int:
-        """Bytes that all connections took, if the first few took what each of the others did."""
+        """Bytes that all connections took, if the first few took as much as the others."""
         grown = max(0, own_memory() - self._bytes)
         return round(grown * self._total / max(1, self._of))
 
 
 class Reporter:
-    """Tells the progress now and then."""
+    """Reports the progress now and then."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._next = 0.0
 
     def __call__(self) -> None:
-        """Tell it if it is time."""
+        """Report if it is time."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + REPORT_EVERY
             self.tell()
 
     def tell(self) -> None:
-        """Tell it."""
+        """Report now."""
         tally = self._connections.tally
         tell(
             "progress",
@@ -173,25 +173,25 @@ def work(words: Words) -> None:
     report.tell()
     tell("opened")
     while not words.heard:
-        # The other processes may be opening still.
+        # Other processes may still be opening.
         connections.turn(0.1)
         report()
     words.expect(HOLD)
     connections.hold(load.hold, load.bytes > 0, report)
-    # Told before they are closed: the stack's counters are read with all of them held.
+    # The result comes before the close: the stack's counters are read with all connections held.
     tell("result", tally=dump_tally(connections.tally))
     words.wait()
 
 
 def main() -> None:
     """Work until the end, or until stdin ends."""
-    # Ctrl-C is for who started this; it says when to stop.
+    # Ctrl-C is for the parent, which says when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Nothing here makes cycles, and to look for them in every array takes time.
+    # Nothing here makes cycles, and searching every array for them takes time.
     gc.disable()
     with suppress(Stopped, BrokenPipeError):
         work(Words())
-    # The kernel closes what is open; each by a reset.
+    # The kernel closes open connections, each by a reset.
     os._exit(0)
 
 

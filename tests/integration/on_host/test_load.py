@@ -1,4 +1,4 @@
-"""A load on a live stack: opened by the replicas' answers, held, and nothing left of it."""
+"""A load on a live stack: connections open with the replicas' answers, are held, and all close."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_ctrl_c_leaves_no_process_and_no_connection(lab: Lab) -> None:
 def workers_of(lab: Lab) -> Iterator[int]:
     """Processes of loads started in this lab's folder, and of no other load on the machine."""
     for process in Path("/proc").iterdir():
-        # They come and go while they are read.
+        # Processes may end while they are read.
         with suppress(OSError):
             if (process / "cwd").readlink() == lab.folder.resolve():
                 command = (process / "cmdline").read_bytes()

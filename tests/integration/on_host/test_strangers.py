@@ -1,4 +1,4 @@
-"""Who is no client costs little, learns nothing, and is believed nothing."""
+"""A peer that is not an MTProto client costs little, learns nothing, and is not trusted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ..lab import Lab, until
 
 REPLICAS = ("telemt-1", "telemt-2")
 CLAIMED = "192.0.2.77"
-"""An address of documentation: nobody comes from it."""
+"""An address reserved for documentation: no client has it."""
 
 V1 = f"PROXY TCP4 {CLAIMED} 127.0.0.1 4242 443\r\n".encode()
 V2 = (
@@ -62,7 +62,7 @@ def given_to_replicas(lab: Lab) -> int:
 
 
 def accepted(lab: Lab) -> float:
-    """Connections that the replicas have taken so far."""
+    """Connections that the replicas have accepted so far."""
     return sum(metric(lab, name, "telemt_connections_total") for name in REPLICAS)
 
 
@@ -114,7 +114,7 @@ def test_a_proxy_header_from_outside_is_not_believed(lab: Lab, header: bytes) ->
 
 @pytest.fixture(scope="module")
 def bridge(make_shared: MakeLab) -> Lab:
-    """TCP links on a network of their own, where another host of that network could knock."""
+    """TCP links on their own network, where another host of that network could connect."""
     return started(make_shared(network="bridge", link="tcp", telemt=TELEMT))
 
 
@@ -131,7 +131,7 @@ def test_a_replica_takes_headers_from_haproxy_alone(bridge: Lab, header: bytes) 
             sock.sendall(header)
             assert shake(sock, secret_of(bridge, "secure")).failure
     except ConnectionError:
-        # Telemt resets a peer it does not trust, before connect() is back if it is quick.
+        # Telemt resets a peer that it does not trust, perhaps before connect() returns.
         pass
     assert CLAIMED not in bridge.container("telemt-1").logs().decode()
     gets_through(bridge)
@@ -176,7 +176,7 @@ def test_a_flood_from_one_address_is_bounded_and_a_crowd_below_it_is_not(make_la
 
         assert all(pool.map(gets_in, range(20))), "the crowd is not above the number"
         assert not any(pool.map(gets_in, range(20)))
-        # Somebody else is not shut out meanwhile.
+        # Another client is served meanwhile.
         gets_through(lab, source=other)
     until(lambda: "src=127.34." not in lab.admin("show sess"), 60, "the crowd gone")
     gets_through(lab, source=crowd)

@@ -85,7 +85,7 @@ def test_a_mode_that_is_switched_off_does_not(make_lab: MakeLab) -> None:
 
 @pytest.fixture
 def spread(make_lab: MakeLab) -> Lab:
-    """Four replicas, clients wherever there are fewest."""
+    """Four replicas; each client goes to the one with the fewest."""
     return started(make_lab(network="host", balance="leastconn", replicas=4, telemt=EVERY_MODE))
 
 
@@ -101,7 +101,7 @@ def test_a_thousand_handshakes_are_all_answered_and_spread(spread: Lab) -> None:
         assert Counter(pool.map(one, range(1000))) == {"answered": 1000}
     rows = server_rows(spread)
     taken = {name: int(row["stot"]) - before[name] for name, row in rows.items()}
-    # Verification's own connections and others' are few beside these.
+    # Connections of the verification and of other tests are few compared with these.
     assert 1000 <= sum(taken.values()) <= 1050
     assert min(taken.values()) > 150, taken
 
@@ -116,7 +116,7 @@ def eight(make_lab: MakeLab) -> Lab:
 def test_an_address_stays_on_its_replica_and_a_loss_moves_only_its_own(eight: Lab) -> None:
     sources = on_loopback(200)
     first = served_by(eight, sources)
-    # Hashing is not even, but nobody is left out and nobody has half.
+    # Hashing is not even, but every replica gets clients and none gets half of them.
     shares = Counter(first.values())
     assert len(shares) == 8
     assert max(shares.values()) < 100, shares

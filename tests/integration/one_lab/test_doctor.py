@@ -152,7 +152,7 @@ def test_memory_and_conntrack_have_this_machines_figures(make_lab: MakeLab) -> N
 
 
 def tracked_here() -> bool:
-    """A connection of this test's own, looked for in the kernel's list."""
+    """Whether the kernel's list has a connection of this test's own."""
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.create_connection(server.getsockname()) as client,

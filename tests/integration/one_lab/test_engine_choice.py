@@ -1,4 +1,4 @@
-"""Which engine is asked: DOCKER_HOST, docker contexts, and what is said where none will do."""
+"""Which engine is asked: DOCKER_HOST, docker contexts, and the errors where none answers."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_context_is_honoured(
     engine = tmp_path / "engine.sock"
     engine.symlink_to(real_socket())
     assert stackctl_in(env, "status", cwd=lab.folder).returncode == 0
-    # The same context, another engine behind it: it was really that one that was asked.
+    # The same context now leads to another engine, which shows that this one was asked.
     engine.unlink()
     engine.symlink_to(old_engine)
     assert "too old" in unusable(lab, env)[0]

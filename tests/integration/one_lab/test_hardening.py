@@ -52,7 +52,7 @@ def test_a_stack_on_a_low_port_stops_without_being_killed(make_lab: MakeLab) -> 
     haproxy = lab.container("haproxy")
     haproxy.stop()
     haproxy.reload()
-    # 137 is the engine's SIGKILL, once stop_grace_period has passed in vain.
+    # 137 would be the engine's SIGKILL after stop_grace_period.
     assert haproxy.attrs["State"]["ExitCode"] == 0
 
 

@@ -1,4 +1,4 @@
-"""What only an engine can tell to be wrong: said before anything starts, with the way out."""
+"""Errors that only an engine can show: reported before anything starts, with the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The users' secrets: in the one file Telemt reads, and nowhere else that anybody looks."""
+"""The users' secrets are in the one file that Telemt reads, and nowhere else."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def processes(lab: Lab) -> list[Path]:
 
 
 def test_it_is_where_telemt_needs_it(lab: Lab, secret: str) -> None:
-    """Else the other tests of this file would pass for want of a secret."""
+    """Without a secret the other tests of this file would pass for no reason."""
     for target in TARGETS[1:]:
         path = f"/proc/{lab.pid(target)}/root/run/telemt-users/users.toml"
         # As Telemt's own user, who has to be able to read it.
@@ -89,7 +89,7 @@ def test_the_engine_knows_nothing_of_it(lab: Lab, secret: str) -> None:
 def test_no_process_carries_it(lab: Lab, secret: str) -> None:
     read = 0
     for process in processes(lab):
-        # A health check that was there a moment ago may have ended.
+        # A health check may have ended meanwhile.
         with suppress(FileNotFoundError, ProcessLookupError):
             for name in ("environ", "cmdline"):
                 assert secret.encode() not in (process / name).read_bytes(), process / name

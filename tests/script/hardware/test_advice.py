@@ -11,7 +11,7 @@ ASKS = {"rps": "off"}
 
 
 def balanced(machine: Machine) -> None:
-    """A machine there is nothing to say of: two CPUs for two queues, each with its own."""
+    """A machine without need for advice: two CPUs for two queues, each with its own."""
     machine.write("sys/devices/system/cpu/online", "0-1\n")
     for number in QUEUE_INTERRUPTS:
         machine.write(f"proc/irq/{number}/effective_affinity_list", f"{number % 2}\n")

@@ -66,7 +66,7 @@ def started(tmp_path: Path) -> Host:
 
 
 def copies(host: Host, tmp_path: Path) -> Iterator[Host]:
-    """The host as it is now, again and again."""
+    """Restore the host to the state of now, as often as needed."""
     kept = tmp_path / "kept"
     shutil.copytree(host.root, kept, symlinks=True)
     while True:

@@ -31,7 +31,7 @@ def client_at(local: str, via: str) -> clients.OpenConnection:
 def test_own_clients_are_known_by_their_address_in_one_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the list took so long that they are no longer young when it comes to them."""
+    """Even where the list takes so long that the sessions are no longer young in it."""
     monkeypatch.setattr(clients, "_POLL", 0.0)
     path = tmp_path / "a.sock"
     old = LINE.replace(b"age=3s", b"age=1m3s").replace(b"telemt-1", b"telemt-2")

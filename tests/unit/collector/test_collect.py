@@ -161,7 +161,9 @@ def test_counters_are_read_where_they_are_asked_for() -> None:
 
 def test_connections_without_haproxy_are_an_error() -> None:
     request = Request(VERSION, (), clients=ClientsAsked(inside=("127.0.0.1", 1)))
-    assert collect.run(request).clients.error == "connections were asked for, and no haproxy"
+    assert (
+        collect.run(request).clients.error == "connections were asked for without a haproxy target"
+    )
 
 
 @pytest.mark.parametrize(("connections", "seconds"), [(0, 15), (250_000, 105), (10**7, 105)])

@@ -259,7 +259,7 @@ def test_a_replica_is_where_its_way_says(monkeypatch: pytest.MonkeyPatch) -> Non
     assert unix.route.to == f"/proc/{os.getpid()}/root/x"
     tcp = asked(ways={"telemt-1": Way(address=("192.0.2.1", 443))})
     assert handshakes.place(tcp, replica, 7, 8).route.to == ("192.0.2.1", 443)
-    with pytest.raises(LookupError, match="no way"):
+    with pytest.raises(LookupError, match="no address of"):
         handshakes.place(asked(ways={"telemt-1": Way()}), replica, 7, 8)
 
 
@@ -304,7 +304,7 @@ def test_the_run_ends_at_its_deadline_and_names_what_was_not_tried(
     assert now == 1008.5
     first, left = records[:6], records[6:]
     assert all(record.tried.ended for record in first)
-    words = "not tried: the 8.5 s there were are over"
+    words = "not tried: the 8.5 s for all handshakes are over"
     assert [record.error for record in left] == [words] * 44
 
 
@@ -477,5 +477,5 @@ def test_the_answer_repeats_no_secret() -> None:
     assert answer.request.handshakes
     assert answer.request.handshakes == asked(users={})
     assert answer.handshakes
-    assert answer.handshakes.error == "handshakes were asked for, and no haproxy"
+    assert answer.handshakes.error == "handshakes were asked for without a haproxy target"
     assert SECRET not in str(wire.encode(answer))

@@ -142,7 +142,7 @@ def test_a_replica_that_is_gone_holds_nothing_up(monkeypatch: pytest.MonkeyPatch
     inside = ClientsAsked(inside=("127.0.0.1", 1))
     answer = collect.run(Request(VERSION, (), replicas=(replica,), clients=inside))
     assert "does not exist" in answer.targets["telemt-1"].error
-    assert "no haproxy" in answer.clients.error
+    assert "without a haproxy" in answer.clients.error
     # What the connections wait for has come, so they go on at once.
     assert moments.await_read(0)
 

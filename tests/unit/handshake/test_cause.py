@@ -1,4 +1,4 @@
-"""Each likely cause from its own evidence, and from nothing less."""
+"""Each likely cause follows from its own evidence, and from nothing less."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_a_way_out_that_hangs_is_told_by_fake_tls(dead: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("kind", ["not-mtproto", "bad-answer"])
 def test_a_stranger_behind_the_replica_is_told_by_fake_tls(dead: dict[str, Any], kind: str) -> None:
-    """Mode secure alone cannot tell it from the site that strangers of the replica are shown."""
+    """Mode secure alone cannot tell it from the replica's fallback site."""
     failed("answer", kind, "another answered: a web server")(dead)
     counted()(dead)
     found = cause(dead, mode="secure")
@@ -245,7 +245,7 @@ def test_half_the_evidence_is_none(dead: dict[str, Any], change: Change) -> None
 
 
 def test_what_was_found_out_for_one_user_holds_for_the_next(dead: dict[str, Any]) -> None:
-    """The probe looks closer once for each place and mode."""
+    """The collector examines one failure for each place and mode."""
     records = dead["handshakes"]["value"]["records"]
     first = next(r for r in records if (r["place"], r["mode"]) == (FIRST, "tls"))
     first |= {"without_header": WHOLE, "tried": BROKEN}

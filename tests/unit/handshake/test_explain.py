@@ -1,4 +1,4 @@
-"""Each cause from the evidence that bears it out, and never from less."""
+"""Each cause follows from the evidence that supports it, and never from less."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a client was seen as the client it is, and which handshakes are asked for."""
+"""Whether the client's own address arrived, and which handshakes are asked for."""
 
 from __future__ import annotations
 

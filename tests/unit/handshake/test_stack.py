@@ -1,4 +1,4 @@
-"""The edge of `probe`: whom it asks for, and when it is green."""
+"""The edge of `probe`: which handshakes it asks for, and when it exits with 0."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def engine(*targets: str) -> Any:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, response: dict[str, Any]) -> Callable[..., list[Choice]]:
-    """Has the probe answer what was captured; the choices it was given are returned."""
+    """Has the collector answer what was captured; returns the choices it was given."""
     choices: list[Choice] = []
 
     def look(_engine: Any, _stack: Stack, *, choice: Choice) -> Snapshot:

@@ -56,7 +56,7 @@ def each(*changes: Change) -> Change:
 
 
 def of_clients(change: Callable[[dict[str, Any]], object]) -> Change:
-    """The same change of each of the probe's connections."""
+    """The same change of each of the collector's connections."""
     return lambda response: [change(client) for client in response["clients"]["value"]]
 
 
@@ -262,7 +262,7 @@ CASES = [
     ),
     Case(
         "haproxy/telemt-2", "haproxy.proxy_protocol", 0, 1,
-        # The replica's log names another port than the probe used.
+        # The replica's log names a port that the collector did not use.
         of_clients(lambda c: c.update(seen_as=c["seen_as"] + "9")), 0,
         put("clients")({"error": "ECONNREFUSED"}),
         "reached telemt-2 under its own address",

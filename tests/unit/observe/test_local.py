@@ -1,4 +1,4 @@
-"""What this machine tells without the collector's container."""
+"""Facts of this machine that are read without the collector's container."""
 
 from __future__ import annotations
 

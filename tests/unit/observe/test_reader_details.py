@@ -1,4 +1,4 @@
-"""What single readers must not be fooled by."""
+"""Cases in which a reader could be fooled, and must not be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The edge of doctor: what it makes of engines and collectors that fail."""
+"""The edge of doctor: evidence where engine or collector fails."""
 
 from __future__ import annotations
 

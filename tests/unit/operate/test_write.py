@@ -1,4 +1,4 @@
-"""Files onto disk: whole or not at all, and never over somebody else's."""
+"""Write files to disk: whole or not at all, and never over files of others."""
 
 from __future__ import annotations
 

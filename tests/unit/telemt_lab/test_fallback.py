@@ -23,7 +23,7 @@ SECRET = bytes.fromhex("00112233445566778899aabbccddeeff")
 WRONG = bytes.fromhex("ff112233445566778899aabbccddeeff")
 DOMAIN = "www.example.com"
 AT_ONCE = "server_hello_delay_max_ms = 0\n"
-# For strangers who are to hear nothing: the test ends when that time is over.
+# For connections that must get no answer: the test ends when that time is over.
 FAST = f"{AT_ONCE}mask_relay_idle_timeout_ms = 60\n"
 
 

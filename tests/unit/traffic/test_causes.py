@@ -1,4 +1,4 @@
-"""What the cause of a failure points at."""
+"""Which limits the cause of a failure points at."""
 
 from __future__ import annotations
 
@@ -19,4 +19,4 @@ def test_a_cause_points_at_rows_that_exist(sign: Sign) -> None:
 def test_every_cause_has_words() -> None:
     assert {sign.name for sign in CAUSES} >= set(ERRNO_CAUSES.values()) - {"unreachable"}
     assert cause_sign("no-port").limits == ("net.ipv4.ip_local_port_range",)
-    assert cause_sign("eproto").means == "the kernel's own name for it"
+    assert cause_sign("eproto").means == "an error by the kernel's own name"

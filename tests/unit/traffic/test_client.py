@@ -1,4 +1,4 @@
-"""A load's client: opened, left with three numbers, and gone on with, against a proxy of bytes."""
+"""A load's client opens, is kept as three numbers and continues, against a proxy of bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a load started here can have."""
+"""Which resources a load can use."""
 
 from __future__ import annotations
 

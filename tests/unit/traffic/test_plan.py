@@ -80,9 +80,15 @@ def test_elsewhere_there_is_one_source() -> None:
 @pytest.mark.parametrize(
     ("load", "target", "given", "message", "remedy"),
     [
-        (Load(0), LOOPBACK, machine(), "--connections: 0 are none", "give 1"),
-        (Load(9, rate=1, burst=True), LOOPBACK, machine(), "--burst: all at once", "one of them"),
-        (Load(9), LOOPBACK, machine(nofile=64), "can have 64 descriptors", "ulimit -Hn"),
+        (Load(0), LOOPBACK, machine(), "--connections: 0 is below 1", "give 1"),
+        (
+            Load(9, rate=1, burst=True),
+            LOOPBACK,
+            machine(),
+            "--burst: --burst and --rate",
+            "one of them",
+        ),
+        (Load(9), LOOPBACK, machine(nofile=64), "is 64 descriptors", "ulimit -Hn"),
         (Load(900), LOOPBACK, machine(files=963), "has 963 left below fs.file-max", "fs.file-max"),
         (Load(9000), LOOPBACK, machine(memory=1 << 20), "1 MiB are available", "open 74 at most"),
         (

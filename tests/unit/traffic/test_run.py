@@ -1,4 +1,4 @@
-"""The generator itself, its processes included, against servers that behave as they should not."""
+"""The generator with its processes, against servers that misbehave."""
 
 from __future__ import annotations
 

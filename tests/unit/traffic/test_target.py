@@ -32,9 +32,9 @@ def test_a_lab_may_be_loaded(handshake: Handshake) -> None:
     [
         ({}, "secure", "telemt.datacentre: is telegram"),
         ({}, "none", "telemt.datacentre: is telegram"),
-        ({**LAB, "modes": ["tls"]}, "secure", "--handshake: secure is not spoken"),
-        ({**LAB, "mask": "off"}, "none", "with `mask: off` strangers are closed"),
-        ({**LAB, "mask": "www.example.org:443"}, "none", "passed on to www.example.org"),
+        ({**LAB, "modes": ["tls"]}, "secure", "--handshake: this stack does not allow mode secure"),
+        ({**LAB, "mask": "off"}, "none", "with `mask: off` such connections are closed"),
+        ({**LAB, "mask": "www.example.org:443"}, "none", "fallback site www.example.org"),
     ],
 )
 def test_a_load_ends_inside_this_machine(
@@ -63,7 +63,7 @@ def test_where_clients_come_in(keys: dict[str, object], networks: list[str], hos
 
 def test_ipv6_alone_is_refused() -> None:
     keys = {"listen": "[::1]:8443"}
-    with pytest.raises(PlanError, match="no IPv4 address"):
+    with pytest.raises(PlanError, match="not an IPv4 address"):
         target_of(stack_of(**keys), plan_of(**keys), [])
 
 

@@ -1,4 +1,4 @@
-"""HAProxy's and Telemt's numbers out of what the probe answered on a live stack."""
+"""HAProxy's and Telemt's numbers from a captured answer of the collector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A captured engine and host, and a stack to hold against them."""
+"""A captured engine and host, and a stack to check against them."""
 
 from __future__ import annotations
 
