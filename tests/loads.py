@@ -47,7 +47,7 @@ OVERFLOWS = Movement(
     "haproxy",
     "netstat.ListenOverflows",
     1312,
-    "a listener's queue was full",
+    "a listener's accept queue was full",
     ("haproxy.backlog", "net.core.somaxconn"),
 )
 

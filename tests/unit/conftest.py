@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ CAPTURED = Path(__file__).parents[1] / "captured"
 
 
 # A busy machine makes any example slow, and no test here is about time.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+settings.register_profile("full", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A developer runs these tests all the time; CI looks at as many examples as Hypothesis means to.
+settings.register_profile("quick", settings.get_profile("full"), max_examples=30)
+settings.load_profile("full" if os.environ.get("CI") == "true" else "quick")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What every check says: one finding for each thing looked at, one verdict, one exit rule. Pure."""
+"""What every check gives: one finding for each thing, with a verdict; one exit rule. Pure."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Verdict(StrEnum):
 
     OK = "ok"
     KEPT = "kept"
-    """The host had at least that before it was prepared, and keeps it."""
+    """The host had at least that much before it was prepared, and keeps it."""
     FITTED = "fitted"
-    """In force as lowered to what this engine can grant; below the guide."""
+    """In force, but lowered to what this engine can grant; below the guide."""
     ADVICE = "advice"
-    """The stack's number can be reached; something could still be better."""
+    """The stack can carry its connections; something could still be better."""
     SKIPPED = "skipped"
-    """The host does not have it and this stack leaves the host alone; the reason is said."""
+    """The host lacks it, and this stack leaves the host alone; the finding has the reason."""
     SHORT = "short"
-    """Not in force, or in the way of the stack's number."""
+    """Not in force, or too low for the stack's connections."""
     ERROR = "error"
     """It could not be observed."""
 
@@ -81,10 +81,10 @@ OF_LIMITS = (
     Verdict.ERROR,
     Verdict.SKIPPED,
 )
-"""Those a requirement can have, in the order of the reports."""
+"""Verdicts that a requirement can have, in the order of the reports."""
 
 OF_TOPICS = (Verdict.OK, Verdict.ADVICE, Verdict.SHORT, Verdict.ERROR)
-"""Those a topic of `doctor` can have, in the order of the reports."""
+"""Verdicts that a topic of `doctor` can have, in the order of the reports."""
 
 
 def summary(findings: Sequence[Finding], verdicts: Iterable[Verdict] = OF_LIMITS) -> dict[str, int]:
@@ -93,7 +93,7 @@ def summary(findings: Sequence[Finding], verdicts: Iterable[Verdict] = OF_LIMITS
 
 
 def exit_status(findings: Sequence[Finding]) -> Exit:
-    """0 where all is well; 1 where something is short or unknown, or nothing was found."""
+    """0 where all is well; 1 where a finding is short or an error, or there is no finding."""
     if not findings or any(finding.verdict in BAD for finding in findings):
         return Exit.SHORT
     return Exit.OK

@@ -34,7 +34,7 @@ READERS: dict[Reader, ReaderFunction] = {
     Reader.CLIENT_ADDRESS: telemt.client_address,
     Reader.HANDSHAKE: handshake,
 }
-"""Each takes (snapshot, target, read, limit) and never raises: what fails is an Observed too.
+"""Each takes (snapshot, target, read, limit) and never raises: a failure is an Observed, too.
 
 Targets are "host", "haproxy", "telemt-N", and "haproxy/telemt-N" for a link.
 """
@@ -45,7 +45,7 @@ class Wanted(Protocol):
 
     @property
     def limit(self) -> str:
-        """Key in THE TABLE."""
+        """Key in the limits table."""
 
     @property
     def target(self) -> str:

@@ -1,6 +1,6 @@
 """Requirement + observations → finding. Pure: it opens nothing and decides nothing else.
 
-Unreadable is an error, never ok. Every requirement gives exactly one finding.
+A value that could not be read is an error, never ok. Every requirement gives exactly one finding.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def judge(requirement: Requirement, observed: Sequence[Observed]) -> LimitFindin
             return _finding(requirement, read, seen.got, verdict, evidence, seen.remedy)
     read, seen = pairs[-1]
     verdict = Verdict.FITTED if requirement.fitted else Verdict.OK
-    # A reading of one part says less than the whole value did.
+    # The finding shows the whole value, not one part of it.
     whole = next((s.got for r, s in reversed(pairs) if r.part is None and not r.compare), seen.got)
     return _finding(requirement, read, whole, verdict, evidence)
 
@@ -64,7 +64,7 @@ def _in_force(
     compare = read.compare or limit.compare
     wanted = requirement.wanted
     if compare is Compare.WITHIN and first is not None:
-        # A wider range than wanted is fine, and gives values outside the wanted one.
+        # A range wider than wanted is fine; the values in use may then lie outside the wanted one.
         wanted = first
     if read.part is not None and isinstance(wanted, tuple):
         wanted = wanted[read.part]

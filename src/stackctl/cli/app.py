@@ -44,7 +44,7 @@ def load_stack(
     """The stack of a file, its mode replaced where the command line says so.
 
     Args:
-        path: the file; None where the command line names none, and it has to be found.
+        path: the stack file; None to find it, where the command line names none.
         fit: lower what cannot be granted, whatever the file says.
         strict: refuse it, whatever the file says.
         changes: the command changes or removes things, so it never picks one of several files.

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from stackctl.checks.diagnose.judge import Sample
 
 Seconds = Annotated[
-    float, typer.Option("--seconds", min=0.5, max=3600, help="Between the two samples.")
+    float, typer.Option("--seconds", min=0.5, max=3600, help="Seconds between the samples.")
 ]
-All = Annotated[bool, typer.Option("--all", help="Also what is far from full.")]
+All = Annotated[bool, typer.Option("--all", help="Show also what is far from full.")]
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The command that looks for what stands between this host and the stack's number."""
+"""The command that looks for what keeps this host from carrying the stack's connections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def doctor(
     fit: Fit = False,
     strict: Strict = False,
 ) -> None:
-    """Say what stands between this host and the stack's number, and what to do about it."""
+    """Say what keeps this host from carrying the stack's connections, with the remedies."""
     from stackctl.checks.doctor import exit_status, judge
     from stackctl.operate.examine import examine
     from stackctl.report.doctor import doctor_document, doctor_report

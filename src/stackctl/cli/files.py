@@ -10,9 +10,9 @@ import typer
 from stackctl.cli.app import Fit, Json, StackFile, Strict, app, load_stack
 
 
-@app.command()
-def init(
-    folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path(),
+@app.command("init")
+def init_command(
+    folder: Annotated[Path, typer.Argument(help="Folder to write into.")] = Path(),
     name: Annotated[str, typer.Option(help="Name of the stack.")] = "lab",
     connections: Annotated[
         int, typer.Option(help="Clients that the stack carries at once.")
@@ -27,20 +27,19 @@ def init(
     file: StackFile = None,
 ) -> None:
     """Write an annotated stack.yaml and a secrets file with one user; overwrite nothing."""
-    from stackctl.spec import init as write
-    from stackctl.spec import init_secrets
+    from stackctl.spec import init, init_secrets
 
     if secrets_only:
         written: tuple[Path, ...] = (init_secrets(load_stack(file, changes=True).secrets_path),)
     else:
-        written = write(folder, name, connections, replicas)
+        written = init(folder, name, connections, replicas)
     for path in written:
         print(f"wrote {path}")
 
 
 @app.command()
 def plan(file: StackFile = None, json: Json = False) -> None:
-    """Print sizes, requirements, where each is set, and warnings, without asking an engine."""
+    """Print sizes, requirements, where each is set, and warnings. It asks no engine."""
     from stackctl.plan import make_plan
 
     decided = make_plan(load_stack(file))
@@ -56,8 +55,8 @@ def plan(file: StackFile = None, json: Json = False) -> None:
     plan_report(report_console(), decided)
 
 
-@app.command()
-def render(
+@app.command("render")
+def render_command(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
     file: StackFile = None,
     fit: Fit = False,
@@ -66,13 +65,12 @@ def render(
     """Write compose.yaml, haproxy/, telemt/, secrets/ and host/: all a server with Docker needs."""
     from stackctl.operate.write import write_tree
     from stackctl.plan import make_plan
-    from stackctl.render import MODES
-    from stackctl.render import render as rendered
+    from stackctl.render import MODES, render
     from stackctl.spec import load_secrets
 
     stack = load_stack(file, fit, strict)
     decided = make_plan(stack)
-    files = rendered(decided, load_secrets(stack.secrets_path))
+    files = render(decided, load_secrets(stack.secrets_path))
     changed = write_tree(output, files, MODES)
     print(f"{output}: {len(files)} files, {len(changed)} changed")
     for warning in decided.warnings:
@@ -98,12 +96,11 @@ def limits(
         limits_report(report_console())
 
 
-@app.command()
-def links(file: StackFile = None) -> None:
+@app.command("links")
+def links_command(file: StackFile = None) -> None:
     """Print a tg://proxy link for each user and mode. The links hold the secrets."""
-    from stackctl.spec import links as made
-    from stackctl.spec import load_secrets
+    from stackctl.spec import links, load_secrets
 
     stack = load_stack(file)
-    for link in made(stack, load_secrets(stack.secrets_path)):
+    for link in links(stack, load_secrets(stack.secrets_path)):
         print(f"{link.user}\t{link.mode}\t{link.url}")

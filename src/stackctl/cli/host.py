@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 
 host_app = typer.Typer(
     name="host",
-    help="Check, prepare and put back the machine that a stack runs on.",
+    help="Check the machine that a stack runs on, prepare it, or undo the preparation.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 app.add_typer(host_app)
 
-Ssh = Annotated[str, typer.Option("--ssh", help="On another machine: user@host, as ssh takes it.")]
-Dry = Annotated[bool, typer.Option("--dry-run", help="Say what would be changed; change nothing.")]
+Ssh = Annotated[str, typer.Option("--ssh", help="Run on another machine: user@host, as for ssh.")]
+Dry = Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing.")]
 Junit = Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML to this file too.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Evidence of every finding.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show the evidence of every finding.")
+]
 
 
 @host_app.command()
@@ -36,7 +38,7 @@ def check(
     junit: Junit = None,
     verbose: Verbose = False,
 ) -> None:
-    """Compare what holds now, what will hold after a boot, and what is wanted; change nothing."""
+    """Compare the values now and after a boot with the wanted ones; change nothing."""
     _run("check", file, ssh, False, json, junit, verbose)
 
 
@@ -49,7 +51,7 @@ def apply(
     junit: Junit = None,
     verbose: Verbose = False,
 ) -> None:
-    """Record what is there, set what is short, for now and for every boot, and read it back."""
+    """Record the old values, set what is short, now and for every boot, and read it back."""
     _run("apply", file, ssh, dry_run, json, junit, verbose)
 
 
@@ -62,7 +64,7 @@ def rollback(
     junit: Junit = None,
     verbose: Verbose = False,
 ) -> None:
-    """Put back what was recorded, where it still is as apply left it."""
+    """Put back the recorded values. A value that changed since apply stays as it is."""
     _run("rollback", file, ssh, dry_run, json, junit, verbose)
 
 
@@ -86,9 +88,9 @@ def _run(
         found = run(command, host_files(plan), ssh, dry=dry)
     except KeyboardInterrupt:
         print(
-            f"interrupted: what was touched is recorded; `stackctl host {command} -f "
-            f"{stack.source_file}` goes on, `stackctl host rollback -f {stack.source_file}` puts "
-            f"it back",
+            f"interrupted: every change so far is recorded; `stackctl host {command} -f "
+            f"{stack.source_file}` continues, `stackctl host rollback -f {stack.source_file}` "
+            f"undoes them",
             file=sys.stderr,
         )
         raise typer.Exit(int(Exit.INTERRUPTED)) from None

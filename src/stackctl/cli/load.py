@@ -1,4 +1,4 @@
-"""The command that opens connections to the running stack, holds them, and says what came of it."""
+"""The command that opens connections to the running stack, holds them, and counts the answers."""
 
 from __future__ import annotations
 
@@ -31,24 +31,25 @@ class Handshakes(StrEnum):
 
 Connections = Annotated[
     int | None,
-    typer.Option("--connections", "-n", min=1, help="How many; if left out, the stack's number."),
+    typer.Option("--connections", "-n", min=1, help="How many; without it, the stack's number."),
 ]
-Rate = Annotated[float, typer.Option(min=0, help="New ones a second; as fast as it goes if 0.")]
-Burst = Annotated[bool, typer.Option("--burst", help="All at once.")]
+Rate = Annotated[float, typer.Option(min=0, help="New ones a second; 0: as fast as possible.")]
+Burst = Annotated[bool, typer.Option("--burst", help="Open all at once.")]
 Hold = Annotated[float, typer.Option(min=0, help="Seconds to hold them once all are open.")]
 Bytes = Annotated[
-    int, typer.Option("--bytes", min=0, max=65536, help="Bytes of each round trip while holding.")
+    int,
+    typer.Option("--bytes", min=0, max=65536, help="Size of round trips while holding; 0: none."),
 ]
 Shake = Annotated[
     Handshakes,
-    typer.Option("--handshake", help="none: a small HTTP request, passed on to the lab's site."),
+    typer.Option("--handshake", help="none: a small HTTP request, for the lab's fallback site."),
 ]
 Timeout = Annotated[
-    float, typer.Option(min=0.1, max=300, help="Seconds one connection may take to be open.")
+    float, typer.Option(min=0.1, max=300, help="Seconds that one connection may take to open.")
 ]
 Html = Annotated[
     Path | None,
-    typer.Option("--html", help="Verify the limits first, and write all of it as one page."),
+    typer.Option("--html", help="Verify the limits first, and write all results as one page."),
 ]
 
 
@@ -67,7 +68,7 @@ def load(
 ) -> None:
     """Open connections to the running stack, hold them, and count what came back.
 
-    Only to this machine's own lab stack; a connection counts once its replica has answered.
+    The target must be a lab stack on this machine. A connection counts once its replica answered.
     """
     from stackctl.engine import Engine
     from stackctl.errors import Exit
@@ -75,7 +76,7 @@ def load(
     from stackctl.report.load import load_document, load_report
     from stackctl.spec import load_secrets
     from stackctl.traffic.model import Load
-    from stackctl.traffic.stack import load_stack as load_running
+    from stackctl.traffic.stack import load_running_stack
 
     if html:
         check_can_be_written(html)
@@ -94,7 +95,9 @@ def load(
     try:
         with _signals_as_interrupts(), _bar(asked.connections) as (planned, each):
             sources = running(stack, engine)
-            result = load_running(stack, secrets, engine, sources, asked, planned, each, bool(html))
+            result = load_running_stack(
+                stack, secrets, engine, sources, asked, planned, each, bool(html)
+            )
     except KeyboardInterrupt:
         print("interrupted: every connection of the load is closed", file=sys.stderr)
         raise typer.Exit(int(Exit.INTERRUPTED)) from None
@@ -120,7 +123,7 @@ def _signals_as_interrupts() -> Iterator[None]:
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    # SIGINT too: a shell starts what runs in the background with Ctrl-C ignored.
+    # SIGINT too: a shell starts background processes with SIGINT ignored.
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
@@ -134,7 +137,7 @@ def _signals_as_interrupts() -> Iterator[None]:
 def _bar(
     connections: int,
 ) -> Iterator[tuple[Callable[[LoadPlan], None], Callable[[Progress], None]]]:
-    """What shows the plan's warnings and the progress: a bar on a terminal, lines elsewhere."""
+    """Functions that show the plan's warnings and the progress: a bar on a terminal, else lines."""
 
     def planned(plan: LoadPlan) -> None:
         for warning in plan.warnings:

@@ -57,16 +57,16 @@ def main() -> None:
         print_error(
             StackError(
                 f"unexpected {type(error).__name__}: {error}",
-                "set STACKCTL_DEBUG=1 and run it again for where it happened, and report that",
+                "run it again with STACKCTL_DEBUG=1 in the environment, and report the traceback",
             )
         )
         sys.exit(int(Exit.UNREACHABLE))
 
 
 def _start_quickly() -> None:
-    """Leave out what costs a command of this size a tenth of its time and gives it nothing."""
-    # The collector walks everything just imported, again and again and once more at the end, and
-    # the process is over before there is garbage.
+    """Turn off what takes a tenth of a short command's time and is of no use to it."""
+    # Python's garbage collector walks everything just imported, several times and again at exit.
+    # The process ends before there is garbage.
     gc.disable()
     atexit.register(gc.freeze)
     # pydantic would look through every installed package for plugins.

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def print_error(error: StackError) -> None:
-    """What is wrong, and on a line of its own what to do about it."""
+    """Print what is wrong and, on a line of its own, the remedy."""
     print(f"error: {error.message}", file=sys.stderr)
     if error.remedy:
         print(f"  do: {error.remedy}", file=sys.stderr)
 
 
 def report_console() -> Console:
-    """The console for reports; rich honours NO_COLOR and what is no terminal."""
+    """The console for reports; rich leaves colours out for NO_COLOR and without a terminal."""
     from rich.console import Console
 
     # Without a terminal a table must not fold at 80 columns: logs and pipes have no width.
@@ -35,7 +35,7 @@ def report_console() -> Console:
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """A function that says what is going on: a moving line on a terminal, plain lines elsewhere."""
+    """A function that shows progress: a moving line on a terminal, plain lines elsewhere."""
     if not sys.stderr.isatty():
         yield lambda line: print(line, file=sys.stderr, flush=True)
         return
@@ -55,10 +55,10 @@ def progress() -> Iterator[Callable[[str], None]]:
 
 
 def check_can_be_written(path: Path) -> None:
-    """Refuse a file that a report could not be written into, before work is done for it.
+    """Refuse a path that no report can be written to, before work is done for it.
 
     Raises:
-        OutputError: its folder is missing or closed, or it is a folder itself.
+        OutputError: its folder is missing or not writable, or the path is a folder.
     """
     if path.is_dir():
         raise OutputError(f"{path}: is a folder", "give the name of a file in it")
@@ -67,16 +67,16 @@ def check_can_be_written(path: Path) -> None:
             f"{path}: there is no folder {path.parent}", f"make it: mkdir -p {path.parent}"
         )
     if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise OutputError(f"{path}: may not be written", "give a file that can be written")
+        raise OutputError(f"{path}: is not writable", "give a file that can be written")
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write a report into the file the operator named: a reader sees the old one or all of it.
+    """Write a report into the file that the operator named, all at once or not at all.
 
     Raises:
         OutputError: it cannot be written; what was there is still there.
     """
-    # A link stays one. What is no plain file (a pipe, /dev/stdout) has nothing to be replaced.
+    # A symbolic link stays one. A pipe or /dev/stdout is written to, because nothing replaces it.
     place = path.resolve()
     whole = not place.exists() or place.is_file()
     new = place.with_name(f".{place.name}.{os.getpid()}") if whole else place

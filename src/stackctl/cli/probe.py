@@ -1,6 +1,7 @@
-"""The command that does what a Telegram client would do, up to the first answer.
+"""The command that does what a Telegram client does, up to the first answer.
 
-With a link: to that proxy. Without: to the running stack, its published address and each replica.
+With a link it probes that proxy. Without, it probes the running stack: its published address and
+each replica.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ import typer
 from stackctl.cli.app import Json, StackFile, app, load_stack
 from stackctl.cli.output import progress, report_console
 
-# A list, so that a second link is refused in our words, which do not repeat it.
+# A list, so that our own error refuses a second link: it does not print the link's secret.
 Links = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="LINK",
         help="tg://proxy?server=..&port=..&secret=.. or https://t.me/proxy?..; - reads it from "
-        "stdin, which keeps it out of the process list. Without it: the running stack.",
+        "stdin, which keeps it out of the process list. Without LINK: the running stack.",
         show_default=False,
     ),
 ]
 
 
 def _number(name: str, low: float, high: float) -> Callable[[str], float]:
-    """A parser of a number; unlike typer's it does not repeat what it was given: maybe a link."""
+    """A parser of a number. Its error, unlike typer's, does not print the input: maybe a link."""
 
     def parse(text: str) -> float:
         try:
@@ -47,21 +48,21 @@ Timeout = Annotated[
         "--timeout",
         parser=_number("a number of seconds", 0.1, 300),
         metavar="SECONDS",
-        help="For each of its steps.",
+        help="Seconds for each step of the handshake.",
     ),
 ]
 DataCentre = Annotated[
     float,
     typer.Option(
         "--dc",
-        parser=_number("a number of a data centre", -10_000, 10_000),
+        parser=_number("a data centre's number", -10_000, 10_000),
         metavar="NUMBER",
         help="The data centre to ask for.",
     ),
 ]
-User = Annotated[str, typer.Option("--user", help="Of the stack's users this one alone.")]
+User = Annotated[str, typer.Option("--user", help="Only this user of the stack.")]
 ReplicaName = Annotated[
-    str, typer.Option("--replica", help="This replica alone, and not the published address.")
+    str, typer.Option("--replica", help="Only this replica, and not the published address.")
 ]
 
 
@@ -85,7 +86,8 @@ def probe(
         problem = "more than one was given"
         raise SpecError("LINK", problem, "give one link, in quotes: a shell ends it at the &")
     if user or replica:
-        raise SpecError("LINK", "goes without --user and --replica", "those are of a stack")
+        problem = "cannot be combined with --user or --replica, which choose within a stack"
+        raise SpecError("LINK", problem, "leave out LINK to probe the stack, or the two options")
     _probe_link(link[0], json, timeout, int(dc))
 
 

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 Junit = Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML to this file too.")]
 Picture = Annotated[Path | None, typer.Option("--svg", help="Draw the report into this file too.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Evidence of every finding.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show the evidence of every finding.")
+]
 
 
-@app.command()
-def up(
+@app.command("up")
+def up_command(
     file: StackFile = None,
     fit: Fit = False,
     strict: Strict = False,
@@ -30,7 +32,7 @@ def up(
     """Build what is missing, start the stack, and prove it."""
     from stackctl.engine import Engine
     from stackctl.errors import Exit
-    from stackctl.operate.up import up as start
+    from stackctl.operate.up import up
     from stackctl.spec import load_secrets
 
     stack = load_stack(file, fit, strict, changes=True)
@@ -39,49 +41,49 @@ def up(
         with progress() as say:
             for warning in secrets.warnings:
                 say(f"warning: {warning}")
-            proof = start(stack, secrets, Engine.connect(), say)
+            proof = up(stack, secrets, Engine.connect(), say)
     except KeyboardInterrupt:
         print(
             f"interrupted: containers of {stack.name!r} may be running; "
-            f"`stackctl down -f {stack.source_file}` takes them away, "
-            f"`stackctl up -f {stack.source_file}` goes on",
+            f"`stackctl down -f {stack.source_file}` removes them, "
+            f"`stackctl up -f {stack.source_file}` continues",
             file=sys.stderr,
         )
         raise typer.Exit(int(Exit.INTERRUPTED)) from None
     _report(proof, json, None, verbose)
 
 
-@app.command()
-def down(
+@app.command("down")
+def down_command(
     file: StackFile = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Also a stack of this name from another folder.")
+        bool, typer.Option("--force", help="Remove also a stack of this name from another folder.")
     ] = False,
     volumes: Annotated[
-        bool, typer.Option("--volumes", help="Also the replicas' state: quotas and caches.")
+        bool, typer.Option("--volumes", help="Remove also the replicas' state: quotas and caches.")
     ] = False,
 ) -> None:
-    """Stop the stack and remove what it is made of, found by labels; the replicas' state stays."""
+    """Stop the stack and remove everything with its label, except the replicas' state."""
     from stackctl.engine import Engine
-    from stackctl.operate.up import down as stop
+    from stackctl.operate.up import down
 
     stack = load_stack(file, changes=True)
     with progress() as say:
-        removed = stop(stack, Engine.connect(), say, force=force, volumes=volumes)
+        removed = down(stack, Engine.connect(), say, force=force, volumes=volumes)
     for what in removed:
         print(f"removed {what}")
     if not removed:
         print(f"{stack.name}: nothing was running")
 
 
-@app.command()
-def status(file: StackFile = None, json: Json = False) -> None:
-    """Show each container's state, and what HAProxy thinks of each replica."""
+@app.command("status")
+def status_command(file: StackFile = None, json: Json = False) -> None:
+    """Show each container's state, and each replica's state in HAProxy."""
     from stackctl.engine import Engine
-    from stackctl.operate.status import status as look
+    from stackctl.operate.status import status
     from stackctl.report.status import status_document, status_report
 
-    found = look(load_stack(file), Engine.connect())
+    found = status(load_stack(file), Engine.connect())
     if json:
         from stackctl.report.jsontext import to_json
 
@@ -112,7 +114,7 @@ def verify(
     sources = running(stack, engine)
     if sources is None:
         raise StackNotRunningError(
-            f"{stack.name}: no HAProxy of this stack is on the engine",
+            f"{stack.name}: the engine has no HAProxy container of this stack",
             f"start it: `stackctl up -f {stack.source_file}`",
         )
     proof = prove(stack, engine, sources)
@@ -123,8 +125,8 @@ def verify(
     _report(proof, json, junit, verbose)
 
 
-@app.command()
-def check(
+@app.command("check")
+def check_command(
     file: StackFile = None,
     fit: Fit = False,
     strict: Strict = False,
@@ -132,15 +134,15 @@ def check(
     junit: Junit = None,
     verbose: Verbose = False,
 ) -> None:
-    """Start a throwaway copy on free ports, prove it, and take it away again."""
+    """Start a throwaway copy of the stack on a free port, prove it, and remove it."""
     from stackctl.engine import Engine
-    from stackctl.operate.check import check as copy
+    from stackctl.operate.check import check
     from stackctl.spec import load_secrets
 
     stack = load_stack(file, fit, strict)
     secrets = load_secrets(stack.secrets_path)
     with progress() as say:
-        proof = copy(stack, secrets, Engine.connect(), say)
+        proof = check(stack, secrets, Engine.connect(), say)
     _report(proof, json, junit, verbose)
 
 

@@ -1,4 +1,4 @@
-"""Which stack file a command takes that was given none."""
+"""Find the stack file for a command that names none."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def find_stack_file(*, changes: bool = False) -> Path:
 
 
 def refuse_several(files: Mapping[Path, str]) -> None:
-    """Refuse to pick one of several stack files; that one of them runs is no reason.
+    """Refuse to pick one of several stack files, even where one of them runs.
 
     Raises:
         SpecError: there are several.
@@ -51,7 +51,7 @@ def choose(running: Mapping[Path, str], below: Mapping[Path, str], asked: bool) 
     Args:
         running: stack files of stacks that run, with their names.
         below: stack files in the current folder and in the folders in it.
-        asked: whether an engine could say what runs.
+        asked: whether an engine answered which stacks run.
 
     Raises:
         SpecError: there is none, or there are several.
@@ -68,7 +68,7 @@ def choose(running: Mapping[Path, str], below: Mapping[Path, str], asked: bool) 
         raise _several(f"several stack files are here, and {which}", below)
     raise SpecError(
         str(USUAL),
-        "there is no such stack file, none in a folder of this one, and no stack runs",
+        "there is no such stack file, none in the folders below, and no running stack",
         "write one with `stackctl init`, or name one with --file PATH",
     )
 
@@ -100,12 +100,12 @@ def files_of(folders: Mapping[str, str]) -> dict[Path, str]:
 
 
 def _short(path: Path) -> Path:
-    """A path as somebody in the current folder would write it."""
+    """A path relative to the current folder, where it lies below that."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _running() -> dict[str, str] | None:
-    """Stack → folder, of what runs; None where no engine answers."""
+    """Running stack → its folder; None where no engine answers."""
     from stackctl.engine import Engine
 
     try:

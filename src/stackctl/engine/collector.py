@@ -28,8 +28,8 @@ Not `--privileged`: a daemon without CAP_SYS_RESOURCE cannot start that."""
 def line(request: Request) -> bytes:
     """The request as the one line that the collector reads from its standard input.
 
-    Not an argument and not the environment: the engine would show either to whoever may inspect a
-    container, and a request may carry secrets.
+    A request may carry secrets. It is no argument and stands in no environment variable, because
+    the engine shows both to everyone who may inspect a container.
     """
     return json.dumps(encode(request), separators=(",", ":")).encode() + b"\n"
 
@@ -43,7 +43,7 @@ def run_collector(client: DockerClient, request: Request, stack: str) -> Answer:
         stack: name of the stack, for the container's label.
 
     Raises:
-        EngineError: it could not be started, or its answer is not understood.
+        EngineError: the collector could not be started, or its answer cannot be parsed.
     """
     from docker.errors import ImageNotFound
     from docker.types import LogConfig
@@ -55,13 +55,13 @@ def run_collector(client: DockerClient, request: Request, stack: str) -> Answer:
             pid_mode="host",
             network_mode="host",
             cgroupns="host",
-            # With user namespaces remapped, the host's would be refused otherwise.
+            # An engine that remaps user namespaces refuses the host's namespaces without this.
             userns_mode="host",
             cap_drop=["ALL"],
             cap_add=list(COLLECTOR_CAPABILITIES),
             # HAProxy's admin socket is open to its group alone.
             group_add=["99"],
-            # The engine's own process runs unconfined, and docker-default may not look at it.
+            # The engine's process runs unconfined; the profile docker-default may not read it.
             security_opt=["apparmor=unconfined"],
             read_only=True,
             labels={STACK_LABEL: stack, VERSION_LABEL: __version__},
@@ -73,13 +73,13 @@ def run_collector(client: DockerClient, request: Request, stack: str) -> Answer:
             container.remove(force=True)
 
     try:
-        # In a thread, and waited for: Ctrl-C may come before the container is removed.
+        # A thread runs it and is waited for, so a Ctrl-C never leaves the container behind.
         with door("running the collector"), ThreadPoolExecutor(max_workers=1) as pool:
             output, errors, status = pool.submit(run).result()
     except EngineError as error:
         if isinstance(error.__cause__, ImageNotFound):
             raise EngineError(
-                f"the collector's image {COLLECTOR_IMAGE} is gone", "`stackctl up` builds it again"
+                f"the collector's image {COLLECTOR_IMAGE} is missing", "`stackctl up` builds it"
             ) from error
         raise
     if status != 0:
@@ -91,10 +91,10 @@ def run_collector(client: DockerClient, request: Request, stack: str) -> Answer:
 
 
 def parse_answer(output: bytes) -> Answer:
-    """The answer of which this is the JSON.
+    """The answer, parsed from the collector's JSON.
 
     Raises:
-        EngineError: it is none, or of another version.
+        EngineError: it is not JSON, of another version, or of another shape.
     """
     try:
         raw = json.loads(output)
@@ -105,30 +105,30 @@ def parse_answer(output: bytes) -> Answer:
     version = raw.get("version") if isinstance(raw, dict) else None
     if version != VERSION:
         raise EngineError(
-            f"the collector answers in version {version!r}, not {VERSION}",
+            f"the collector's answer has version {version!r}, not {VERSION}",
             "build the collector's image of this stackctl (`stackctl up` does)",
         )
     try:
         return decode(Answer, raw)
     except WireError as error:
         raise EngineError(
-            f"the collector's answer is not understood: {error}", "report this message"
+            f"the collector's answer cannot be parsed: {error}", "report this message"
         ) from error
 
 
 def _run_attached(container: SdkContainer, request: bytes) -> tuple[bytes, bytes, int]:
-    """Start a container, hand it the request, read it to its end: stdout, stderr, exit status.
+    """Start a container, write the request to it, and read stdout, stderr and exit status.
 
-    Attached before the start, so the output comes as it is written, and whole: which log driver the
-    engine has, and whether that has everything when the container ends, does not matter.
+    It is attached to before the start, so all of its output arrives, whatever the engine's log
+    driver keeps.
     """
     stream = container.attach(stdout=True, stderr=True, stream=True, demux=True)
     way_in = container.attach_socket(params={"stdin": 1, "stream": 1})
     try:
         container.start()
         with suppress(BrokenPipeError, ConnectionResetError):
-            # One that has ended already says on stderr why; its status is looked at below.
-            # The SDK hands out the socket itself, or a file around it.
+            # A collector that has ended already says why on stderr; its status is checked below.
+            # The SDK returns the socket itself, or a file around it.
             sock: Any = getattr(way_in, "_sock", way_in)
             sock.sendall(request)
         output, errors = bytearray(), bytearray()

@@ -1,4 +1,4 @@
-"""`docker compose`, through its own command."""
+"""`docker compose`, run as a command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stackctl.engine.door import short
 from stackctl.errors import EngineError
 
 NEEDED = ("--wait", "--wait-timeout", "--remove-orphans")
-"""Options of `docker compose up` that `Compose.up` gives."""
+"""Options that `Compose.up` gives to `docker compose up`."""
 
 GET_COMPOSE = "install the docker command with compose v2 as its plugin (`make engine` does)"
 
@@ -17,7 +17,7 @@ ANSWER_SECONDS = 30
 
 
 def compose_version() -> tuple[str, tuple[str, ...]]:
-    """The version of compose, and the options that are needed and that it does not have.
+    """The version of compose, and the needed options that it lacks.
 
     Raises:
         EngineError: there is no compose v2.
@@ -37,9 +37,9 @@ def _compose(*words: str) -> str:
             stdin=subprocess.DEVNULL,
         )
     except FileNotFoundError as error:
-        raise EngineError("the `docker` command is not there", GET_COMPOSE) from error
+        raise EngineError("the `docker` command is not installed", GET_COMPOSE) from error
     except subprocess.CalledProcessError as error:
-        problem = f"`docker compose` is not there: {short(error.stderr)}"
+        problem = f"`docker compose` is not installed: {short(error.stderr)}"
         raise EngineError(problem, GET_COMPOSE) from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EngineError(f"`docker compose` does not answer: {error}", GET_COMPOSE) from error
@@ -65,7 +65,7 @@ class Compose:
             there = False
         if not there:
             raise EngineError(
-                "`docker compose` is not there",
+                "`docker compose` is not installed",
                 GET_COMPOSE,
             )
 
@@ -90,14 +90,14 @@ class Compose:
             raise EngineError(
                 f"docker compose up failed:\n{error.stderr or error}",
                 f"see `docker compose -p {self.project} ps -a` and its logs; `stackctl down` "
-                "takes what was started away",
+                "removes what was started",
             ) from error
 
     def down(self) -> None:
         """Stop gracefully and remove containers, networks and volumes of the project.
 
         Raises:
-            EngineError: compose could not.
+            EngineError: compose failed.
         """
         from python_on_whales.exceptions import DockerException
 

@@ -16,10 +16,10 @@ TIMEOUT = 120
 
 
 def connect() -> DockerClient:
-    """A client for the engine in use; nothing is asked of it yet, but for its version.
+    """A client for the engine in use; it has asked the engine for its version alone.
 
     Raises:
-        EngineError: none there or unreachable.
+        EngineError: there is no engine, or it cannot be reached.
     """
     import docker
     from docker.errors import DockerException

@@ -1,4 +1,4 @@
-"""Whatever goes wrong on the way to the engine becomes one kind of error with a remedy."""
+"""Every failure on the way to the engine becomes one kind of error with a remedy."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ GET_ONE = (
 
 @contextmanager
 def door(doing: str) -> Iterator[None]:
-    """Turn what the SDK, its HTTP library and the socket raise into EngineError.
+    """Turn exceptions of the SDK, its HTTP library and the socket into EngineError.
 
     Args:
-        doing: what was asked of the engine, as in "listing containers".
+        doing: what the engine was asked for, as in "listing containers".
     """
     from docker.errors import DockerException
     from requests.exceptions import RequestException
@@ -35,7 +35,7 @@ def door(doing: str) -> Iterator[None]:
 
 
 def where() -> str:
-    """The engine in words: what chose it."""
+    """The engine in words: the variable, context or default that names it."""
     return (
         os.environ.get("DOCKER_HOST")
         or (os.environ.get("DOCKER_CONTEXT") and f"context {os.environ['DOCKER_CONTEXT']}")
@@ -44,6 +44,6 @@ def where() -> str:
 
 
 def short(error: object) -> str:
-    """An error's text on one line, its end if it is long."""
+    """An error's text on one line; only the end of a long one."""
     text = error.decode("utf-8", "replace") if isinstance(error, bytes) else str(error)
     return " ".join(text.split())[-600:]

@@ -30,7 +30,7 @@ OLDEST_API = (1, 41)
 """Docker 20.10: the first with cgroup v2 and the compose plugin's needs."""
 
 REMOVAL_SECONDS = 30.0
-"""How long a removal is tried."""
+"""How long a removal is tried again."""
 
 
 class Engine:
@@ -57,7 +57,7 @@ class Engine:
         """The engine that DOCKER_HOST, DOCKER_CONTEXT or the current docker context names.
 
         Raises:
-            EngineError: none there, unreachable, or too old.
+            EngineError: there is no engine, it cannot be reached, or it is too old.
         """
         return cls(connect())
 
@@ -77,7 +77,7 @@ class Engine:
             found = self.client.containers.list(
                 all=True,
                 filters={"label": [f"{STACK_LABEL}={stack}", TARGET_LABEL]},
-                # The SDK asks for each one after the list: one may have gone in between.
+                # The SDK asks for each container after the list; one may be removed in between.
                 ignore_removed=True,
             )
         containers = []
@@ -99,7 +99,7 @@ class Engine:
         return tuple(sorted(containers, key=order))
 
     def running_stacks(self) -> dict[str, str]:
-        """Stacks of which something runs → the folder that compose started them from."""
+        """Stacks with a running container → the folder that compose started them from."""
         with door("listing containers"):
             found = self.client.api.containers(filters={"label": [STACK_LABEL, WORKDIR_LABEL]})
         labels = [container["Labels"] for container in found]
@@ -109,14 +109,14 @@ class Engine:
         """Run the collector once and return its answer.
 
         Raises:
-            EngineError: it could not be started, or its answer is not understood.
+            EngineError: the collector could not be started, or its answer cannot be parsed.
         """
         return run_collector(self.client, request, stack)
 
     def logs(self, containers: Sequence[Container], since: float) -> dict[str, tuple[str, ...]]:
-        """What each container logged since a time (seconds since 1970; 0: ever), by target.
+        """What each container logged since a time (seconds since 1970; 0: all of it), by target.
 
-        One that is gone meanwhile has logged nothing.
+        A container that was removed meanwhile has no lines.
         """
         from docker.errors import NotFound
 
@@ -168,8 +168,8 @@ class Engine:
         Args:
             stack: its name.
             state: also the volumes that hold quotas and caches.
-            quiet: seconds in which nothing new may turn up: a compose that was interrupted may
-                have had a request under way.
+            quiet: seconds without a new container before the removal counts as done: an interrupted
+                compose may have had a request under way.
 
         Returns:
             what was removed, as "container NAME" and so on.
@@ -190,7 +190,7 @@ class Engine:
             except EngineError as error:
                 if not isinstance(error.__cause__, APIError):
                     raise
-                # A volume is in use until its container is gone, which may be on its way.
+                # A volume is in use until its container is removed, and that may be under way.
                 problem, found = short(error), ("",)
             removed += filter(None, found)
             if found:
@@ -199,7 +199,7 @@ class Engine:
                 return tuple(removed)
             time.sleep(0.1)
         raise EngineError(
-            f"{stack}: not all of it could be removed: {problem or 'more of it keeps turning up'}",
+            f"{stack}: some of it could not be removed: {problem or 'new parts keep appearing'}",
             f"see `docker ps -a --filter label={STACK_LABEL}={stack}`, and run the command again",
         )
 

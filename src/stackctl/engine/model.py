@@ -1,4 +1,4 @@
-"""What stackctl leaves on an engine and finds there: labels, containers."""
+"""Labels and containers as stackctl finds them on an engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STACK_LABEL = "io.stackctl.stack"
 TARGET_LABEL = "io.stackctl.target"
 TELEMT_LABEL = "io.stackctl.telemt"
 KEEP_LABEL = "io.stackctl.keep"
-"""On volumes that outlive `down`."""
+"""Marks volumes that `down` keeps."""
 
 VERSION_LABEL = "io.stackctl.version"
 WORKDIR_LABEL = "com.docker.compose.project.working_dir"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SKEW_SECONDS = 120.0
-"""Fake TLS refuses a client whose clock is further off than this (Telemt, as MTProxy)."""
+"""Fake TLS refuses a client whose clock is further off than this (in Telemt as in MTProxy)."""
 
-LOOK = "see `stackctl status` and `docker logs` of it"
+LOOK = "see `stackctl status` and the container's `docker logs`"
 
 
 @dataclass(frozen=True, slots=True)

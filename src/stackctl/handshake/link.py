@@ -29,7 +29,7 @@ from stackctl.mtproto import Attempt, Link, attempt
 TRIAL = 4.0
 """Seconds at most for a trial after a failure."""
 PATIENCE = 6
-"""All of them take at most this many times that, pauses aside."""
+"""All trials together take at most this many times TRIAL, pauses aside."""
 
 
 def probe_link(
@@ -40,13 +40,13 @@ def probe_link(
     say: Callable[[str], None] = lambda _: None,
     pause: float = PAUSE,
 ) -> LinkProbe:
-    """Resolve, connect, shake hands up to resPQ; on a failure try what tells its cause.
+    """Resolve, connect, shake hands up to resPQ; after a failure, try variations to find the cause.
 
     Args:
         link: what a client would be given.
         dc: the data centre to ask for.
-        timeout: seconds for resolving, for connecting and for the handshake, each.
-        say: told what goes on when it takes longer.
+        timeout: seconds each for resolving, for connecting and for the handshake.
+        say: gets a line when the probe takes longer.
         pause: seconds before each trial that follows a failure.
     """
     start = time.monotonic()
@@ -55,7 +55,7 @@ def probe_link(
         addresses = resolve(link.host, timeout)
     except UnresolvedError as error:
         says = f"the name has no address: {error}"
-        remedy = "correct the link's server, or its entry in DNS; see that this machine's DNS works"
+        remedy = "correct the link's server or its DNS entry; check that DNS works on this machine"
         return LinkProbe(*known, None, Cause("unresolved", says, remedy), ())
     hop = Hop("resolve", _ms(start))
     with ThreadPoolExecutor(MAX_ADDRESSES) as pool:
@@ -82,7 +82,7 @@ def _probe(
         return AddressProbe(address, hops)
     each = min(timeout, TRIAL)
     most = PATIENCE * each + 20 * pause
-    say(f"{address}: failed at {seen.failure.hop}; trying what it comes from, {most:.0f} s at most")
+    say(f"{address}: failed at {seen.failure.hop}; looking for the cause, {most:.0f} s at most")
     deadline = time.monotonic() + most
     target = Target(address, link.port, link.secret, dc, each, deadline, pause)
     trials = try_more(target, seen.failure)

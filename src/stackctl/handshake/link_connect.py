@@ -1,4 +1,4 @@
-"""Names to addresses, addresses to connections, each within its time. The edge."""
+"""Resolve names and connect to addresses, each within its time. The edge."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.E
 
 
 class UnresolvedError(Exception):
-    """The host has no address; says why."""
+    """The host has no address; the text says why."""
 
 
 def resolve(host: str, timeout: float) -> tuple[str, ...]:
@@ -24,7 +24,7 @@ def resolve(host: str, timeout: float) -> tuple[str, ...]:
 
     Args:
         host: a DNS name or an address.
-        timeout: seconds; the system's resolver itself knows no limit.
+        timeout: seconds; the system's resolver itself has no timeout.
 
     Raises:
         UnresolvedError: the name is not known, or nobody answered in time.
@@ -44,7 +44,7 @@ def resolve(host: str, timeout: float) -> tuple[str, ...]:
     except Empty:
         raise UnresolvedError(f"no resolver answered within {timeout:.0f} s") from None
     if isinstance(result, OSError | UnicodeError):
-        reason = getattr(result, "strerror", None) or "it is not a name that DNS can hold"
+        reason = getattr(result, "strerror", None) or "it is not a valid DNS name"
         raise UnresolvedError(reason)
     return result[:MAX_ADDRESSES]
 
@@ -64,27 +64,27 @@ def connect(address: str, port: int, timeout: float) -> socket.socket | ConnectF
     except ConnectionRefusedError:
         return ConnectFailure("refused", "the connection was refused")
     except ConnectionResetError:
-        return ConnectFailure("reset", "the connection was taken and reset at once")
+        return ConnectFailure("reset", "the connection was accepted and reset at once")
     except OSError as error:
         cause = "no-route" if error.errno in _NO_ROUTE else "network"
         return ConnectFailure(cause, f"no connection: {error.strerror or error}")
 
 
 def as_reset(failure: ConnectFailure, secret: Secret) -> Failure | None:
-    """A connection that was taken and reset at once, as a failure of the hop after it."""
+    """A connection that was accepted and reset at once, as a failure of the next hop."""
     if failure.cause != "reset":
         return None
     return Failure("tls" if secret.mode == "tls" else "answer", "reset", failure.detail)
 
 
 def near(address: str) -> bool:
-    """Whether an address is loopback or private: only there may a PROXY header be tried."""
+    """Whether an address is loopback or private: a PROXY header is tried only there."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     return parsed.is_loopback or parsed.is_private
 
 
 def proxy_header(sock: socket.socket) -> bytes:
-    """A PROXY header, version 1, that tells the truth about this connection."""
+    """A PROXY header, version 1, with the true addresses of this connection."""
     here, there = sock.getsockname(), sock.getpeername()
     family = "TCP6" if sock.family == socket.AF_INET6 else "TCP4"
     ends = (here[0].partition("%")[0], there[0].partition("%")[0], str(here[1]), str(there[1]))

@@ -9,26 +9,26 @@ from stackctl.handshake.link_model import Evidence, Trial, TrialName
 
 _CONNECT = {
     "refused": (
-        "nothing listens on that port there, or a firewall refuses it",
-        "start the proxy, or open the port; compare the link's port with the one it listens on",
+        "nothing listens on that port, or a firewall refuses the connection",
+        "start the proxy, or open the port; compare the link's port with the proxy's",
     ),
     "timeout": (
-        "no answer to the connection: the machine is down, or packets are dropped on the way",
-        "open the port in the firewalls between here and there, and see that the machine is up",
+        "connect() got no answer: the machine is down, or a firewall drops the packets",
+        "open the port in the firewalls on the way, and check that the machine is up",
     ),
     "no-route": (
-        "this machine has no way to that address",
-        "probe from a machine that has; clients without it use another address",
+        "this machine has no route to that address",
+        "probe from a machine with a route; clients without one use another address",
     ),
     "network": (
         "the connection could not be made",
-        "see what the kernel says above; probe again from another network",
+        "see the kernel's error above; probe again from another network",
     ),
 }
 
 
 def explain(seen: Evidence) -> Cause:
-    """The first cause that the evidence bears out; what it cannot tell apart, it says so."""
+    """The first cause that the evidence supports; causes it cannot tell apart stand together."""
     if seen.failure.hop == "connect":
         says, remedy = _CONNECT.get(seen.failure.cause, _CONNECT["network"])
         return Cause(seen.failure.cause, says, remedy)
@@ -37,8 +37,8 @@ def explain(seen: Evidence) -> Cause:
             return found
     return Cause(
         seen.failure.cause,
-        "what came back is not what an MTProto proxy says",
-        "see that the link's address and port are the proxy's, and read its log at this time",
+        "the answer is not that of an MTProto proxy",
+        "check that the link's address and port are the proxy's; read its log at this time",
     )
 
 
@@ -50,15 +50,17 @@ def _proxy_header(seen: Evidence) -> Cause | None:
     if _trial(seen, "proxy-header"):
         return Cause(
             "proxy-expected",
-            "with a PROXY header in front it passes: this port expects one, clients send none",
-            "give clients the address of what sends the header (HAProxy), or switch "
-            "proxy_protocol off here",
+            "the handshake passes with a PROXY header before it: this port expects one, and "
+            "clients send none",
+            "give clients the address of HAProxy, which sends the header, or switch proxy_protocol "
+            "off on this port",
         )
     if seen.mode == "tls" and "over plain HTTP" in seen.failure.detail:
         return Cause(
             "proxy-unexpected",
-            "a site answers our TLS hello in plain HTTP: what reaches it does not begin with the "
-            "hello, so most likely a PROXY header is put before it that the proxy does not expect",
+            "a site answers our TLS hello in plain HTTP, so the bytes that reach it do not begin "
+            "with the hello: most likely a PROXY header stands before it that the proxy does not "
+            "expect",
             "switch the PROXY protocol on at both sides (send-proxy-v2 and proxy_protocol = true) "
             "or at neither",
         )
@@ -73,10 +75,10 @@ def _clock(seen: Evidence) -> Cause | None:
         shift = float(trial.value)
     except ValueError:
         because = (
-            "with a time stamp that stands for no clock it passes: the clocks differ by more than "
-            f"{SKEW_SECONDS:.0f} s"
+            "the handshake passes with the time stamp of a client without a clock: the clocks "
+            f"differ by more than {SKEW_SECONDS:.0f} s"
         )
-        return Cause("clock", because, "set the clocks here and there by NTP")
+        return Cause("clock", because, "set this machine's clock and the proxy's by NTP")
     way = "behind" if shift > 0 else "ahead of"
     return Cause(
         "clock",
@@ -91,28 +93,29 @@ def _domain(seen: Evidence) -> Cause | None:
     if trial := _trial(seen, "domain"):
         return Cause(
             "domain",
-            f"with the domain {trial.value} it passes; the link says {seen.domain}",
-            "give out links with that domain, or put the link's domain into censorship.tls_domain",
+            f"the handshake passes with the domain {trial.value}; the link has {seen.domain}",
+            "give out links with that domain, or set censorship.tls_domain to the link's domain",
         )
     if _trial(seen, "secure"):
         return Cause(
             "domain",
-            f"the key is right (mode secure passes): the proxy does not take {seen.domain} for its "
-            "domain, or no fake TLS at all",
-            "compare the link's domain with censorship.tls_domain, and general.modes.tls there",
+            f"the key is right (mode secure passes): the proxy's domain is not {seen.domain}, or "
+            "it does not allow fake TLS",
+            "compare the link's domain with the proxy's censorship.tls_domain; see its "
+            "general.modes.tls",
         )
     return None
 
 
 def _behind(seen: Evidence) -> Cause | None:
-    """The proxy took us in; what is behind it did not answer."""
+    """The proxy accepted us as a user; the data centre behind it did not answer."""
     if seen.failure.hop != "answer":
         return None
     if seen.failure.cause == "dc-error":
         return Cause(
             "data-centre",
             f"data centre {seen.dc} itself refused: {seen.failure.detail}",
-            "probe with another --dc; -444 means that it has no such number",
+            "probe with another --dc; -444 means that there is no data centre of that number",
         )
     known = "tls" in seen.passed
     other_treated = _trial(seen, "random-key", passed=False)
@@ -124,13 +127,13 @@ def _behind(seen: Evidence) -> Cause | None:
         return Cause(
             "data-centre",
             f"the proxy reaches data centre {trial.value} and not {seen.dc}",
-            f"look at the proxy's way to data centre {seen.dc}: dc_overrides, firewall, upstreams",
+            f"check the proxy's route to data centre {seen.dc}: dc_overrides, firewall, upstreams",
         )
     return Cause(
         "data-centre",
-        f"the proxy knows this secret, and no answer of data centre {seen.dc} came: it cannot "
-        "reach it, or a limit of this user is reached",
-        "look at the proxy's way out (upstreams, dc_overrides, firewall) and at the user's limits",
+        f"the proxy knows this secret, but data centre {seen.dc} did not answer: the proxy cannot "
+        "reach it, or this user is at a limit",
+        "check the proxy's upstreams, dc_overrides and firewall, and the user's limits",
     )
 
 
@@ -140,7 +143,7 @@ def _mode(seen: Evidence) -> Cause | None:
         if name != seen.mode and _trial(seen, name):
             return Cause(
                 "mode",
-                f"the same secret passes in mode {name}: mode {seen.mode} is not allowed there",
+                f"the same secret passes in mode {name}: the proxy does not allow mode {seen.mode}",
                 f"allow it (general.modes.{seen.mode}), or give out links of mode {name}",
             )
     return None
@@ -152,9 +155,10 @@ def _stranger(seen: Evidence) -> Cause | None:
     what = "secret or domain" if seen.mode == "tls" else "secret"
     return Cause(
         "secret",
-        f"the proxy does not know this {what} and passed us on to its mask site, or there is no "
-        "proxy at this address",
-        f"compare the link's {what} with the proxy's configuration, and the address with its host",
+        f"the proxy does not know this {what} and passed us on to its fallback site, or there is "
+        "no proxy at this address",
+        f"compare the link's {what} with the proxy's configuration, and the link's address with "
+        "the proxy's",
     )
 
 
@@ -165,11 +169,11 @@ def _silent(seen: Evidence) -> Cause | None:
     header = (
         ""
         if any(t.name == "proxy-header" for t in seen.trials)
-        else (", or it expects a PROXY header (not tried: this is no private address)")
+        else (", or it expects a PROXY header (not tried: this is not a private address)")
     )
     return Cause(
         "refused-client",
-        f"the connection is taken and nothing answers: the proxy does not know this "
-        f"{what}{header}, or its limits keep us out",
+        f"the connection is accepted and gets no answer: the proxy does not know this "
+        f"{what}{header}, or its limits refuse us",
         f"compare the link's {what} with the proxy's configuration; read its log at this time",
     )

@@ -24,11 +24,11 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Something else that was tried after the failure, to learn its cause.
+    """A variation that was tried after the failure, to find its cause.
 
     Attributes:
         name: what was varied.
-        passed: whether it got an answer, a data centre's or (site) a web server's.
+        passed: whether it got an answer: of a data centre, or for `site` of a web server.
         seen: what was seen, as one clause.
         value: what it was varied to: seconds (clock), a domain, a data centre's number.
     """
@@ -41,7 +41,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that an explanation may rest on.
+    """All evidence for an explanation.
 
     Attributes:
         mode: the link's.
@@ -65,7 +65,7 @@ class ConnectFailure:
     """No TCP connection.
 
     Attributes:
-        cause: "refused", "timeout", "no-route" (this machine has no way to that address),
+        cause: "refused", "timeout", "no-route" (this machine has no route to that address),
             "network".
         detail: one sentence of what was seen.
     """
@@ -96,8 +96,8 @@ class LinkProbe:
         mode: the link's.
         domain: the link's, empty without fake TLS.
         dc: the data centre asked for.
-        resolve: the hop that all addresses share; None: the name has no address.
-        unresolved: why, then.
+        resolve: the hop that all addresses share; None where the name has no address.
+        unresolved: why the name has no address.
         addresses: in the order of resolution.
     """
 
@@ -112,7 +112,7 @@ class LinkProbe:
 
 
 def exit_status(probe: LinkProbe) -> Exit:
-    """0: answered on each address this machine has a route to; 3: none took a connection."""
+    """0: every address with a route from here answered; 3: no address accepted a connection."""
     connected = [seen for seen in probe.addresses if any(h.name == "connect" for h in seen.hops)]
     if not connected:
         return Exit.UNREACHABLE

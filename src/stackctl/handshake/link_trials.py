@@ -1,4 +1,4 @@
-"""What is tried after a failure, so that its cause is observed and not guessed. The edge."""
+"""Variations tried after a failure, so that its cause is observed and not guessed. The edge."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from stackctl.mtproto.link import is_domain
 from stackctl.mtproto.stranger import describe
 
 _UPTIME = 60
-"""A time stamp of a client without a clock; some proxies take it at any time."""
+"""The time stamp of a client without a clock; some proxies accept it at any time."""
 _SHIFTS = tuple(sign * s for s in (2 * SKEW_SECONDS, 3600, 7200, 10800) for sign in (1, -1))
-"""Seconds: what a clock that drifts and a clock of the wrong zone show."""
+"""Seconds by which a drifting clock, or a clock of the wrong time zone, is off."""
 _MOST = 8192
-"""Bytes read of a site's answer."""
+"""Most bytes read of a site's answer."""
 PAUSE = 1.05
-"""Seconds before each trial: Telemt turns away an address that failed, known key or not, for up to
-a second after each failure."""
+"""Seconds before each trial: for up to a second after a failure Telemt refuses the address, even
+with a key that it knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where and what to try; `timeout`: seconds for each trial; `deadline`: monotonic, for all;
-    `pause`: seconds before each."""
+    """What to probe and how long. `timeout`: seconds for each trial; `deadline`: of all trials,
+    on the monotonic clock; `pause`: seconds before each trial."""
 
     address: str
     port: int
@@ -45,7 +45,7 @@ class Target:
     def attempt(
         self, secret: Secret, dc: int = 0, unix_time: float | None = None, header: bool = False
     ) -> Attempt | None:
-        """One more handshake, or None where time is up or no connection is made."""
+        """One more handshake; None where time is up or the connection fails."""
         timeout = self.wait()
         if timeout <= 0:
             return None
@@ -62,18 +62,18 @@ class Target:
             return attempt(sock, secret, dc=dc or self.dc, deadline=until, unix_time=unix_time)
 
     def wait(self) -> float:
-        """Pause; the seconds that the next trial may take then."""
+        """Pause, and return the seconds that the next trial may take."""
         time.sleep(self.pause)
         return min(self.timeout, self.deadline - time.monotonic())
 
 
 def try_more(target: Target, failure: Failure) -> tuple[Trial, ...]:
-    """The trials that a failure calls for; ends early where one has shown the cause."""
+    """The trials for a failure; they end early where one has shown the cause."""
     return tuple(_behind(target) if _passed_in(target, failure) else _outside(target, failure))
 
 
 def _passed_in(target: Target, failure: Failure) -> bool:
-    """Whether the proxy took us for a user of it, as far as a flight can show that."""
+    """Whether the proxy accepted us as its user, as far as the handshake shows."""
     return failure.hop == "answer" and (
         target.secret.mode == "tls" or failure.cause in {"dc-error", "bad-answer"}
     )
@@ -109,7 +109,7 @@ def _outside(target: Target, failure: Failure) -> Iterator[Trial]:
 def _fake_tls(target: Target, failure: Failure, ahead: float | None) -> Iterator[Trial]:
     secret = target.secret
     for name in failure.names[:2]:
-        # A wildcard's own name is no site.
+        # A wildcard itself is not the name of a site.
         domain = name.removeprefix("*.")
         if is_domain(domain) and domain.lower() != secret.domain.lower():
             trial = _trial("domain", target.attempt(replace(secret, domain=domain)), domain)
@@ -133,8 +133,9 @@ def _clock(target: Target, ahead: float | None) -> Trial:
             seen = f"the handshake passes with a time stamp {shift:+.0f} s from now, {source}"
             return Trial("clock", True, seen, f"{shift:.0f}")
     if _hello_passes(target, _UPTIME):
-        return Trial("clock", True, "the handshake passes with a time stamp of no clock", "uptime")
-    tried = f"{len(shifts) + 1} other time stamps in {time.time() - now:.1f} s, none passes"
+        seen = "the handshake passes with the time stamp of a client without a clock"
+        return Trial("clock", True, seen, "uptime")
+    tried = f"none of {len(shifts) + 1} other time stamps passes, {time.time() - now:.1f} s"
     return Trial("clock", False, tried)
 
 
@@ -144,14 +145,14 @@ def _hello_passes(target: Target, unix_time: float) -> bool:
 
 
 def _random_key(target: Target, failure: Failure) -> Trial:
-    """Whether the proxy treats a key that nobody has as it treats this one."""
+    """Whether the proxy treats a random key as it treats this one."""
     seen = target.attempt(replace(target.secret, key=os.urandom(16)))
     if seen is None or seen.failure is None:
         return _trial("random-key", seen)
     ended = seen.failure.cause
     same = ended == failure.cause
-    words = "the same" if same else f"another: {ended}"
-    return Trial("random-key", False, f"a key that nobody has meets {words}", _same(same))
+    words = "ends the same way" if same else f"ends differently: {ended}"
+    return Trial("random-key", False, f"a handshake with a random key {words}", _same(same))
 
 
 def _same(same: bool) -> str:
@@ -163,13 +164,13 @@ def _trial(name: TrialName, seen: Attempt | None, value: str = "") -> Trial:
         return Trial(name, False, "not tried: no connection, or no time left", value)
     if seen.failure is None:
         return Trial(name, True, f"resPQ after {sum(s.ms for s in seen.steps):.0f} ms", value)
-    # A verified flight is proof of key, domain and clock; what is behind it is another question.
+    # A verified flight proves key, domain and clock, whatever the data centre does.
     passed = any(step.hop == "tls" for step in seen.steps)
     return Trial(name, passed and name in {"domain", "proxy-header"}, seen.failure.detail, value)
 
 
 def ask_site(address: str, port: int, name: str, timeout: float) -> tuple[Trial, float | None]:
-    """Ask over TLS, then, where that fails, in plain HTTP.
+    """Ask for a site over TLS; where that fails, in plain HTTP.
 
     Args:
         address: of the proxy.
@@ -178,16 +179,18 @@ def ask_site(address: str, port: int, name: str, timeout: float) -> tuple[Trial,
         timeout: seconds for each of the two.
 
     Returns:
-        What was seen; and how many seconds the site's Date is ahead of this machine's clock, if
-        it showed one.
+        What was seen, and how many seconds the site's Date is ahead of this machine's clock; None
+        where the site sent no Date.
     """
     for tls in (True, False):
         answer = _get(address, port, name, tls, timeout)
         if answer.startswith(b"HTTP/"):
             how = "over TLS" if tls else "in plain HTTP"
-            seen = f"a site answers a stranger {how}: {describe(answer).partition(': ')[2]}"
+            seen = (
+                f"a site answers without a handshake {how}: {describe(answer).partition(': ')[2]}"
+            )
             return Trial("site", True, seen), _ahead(answer)
-    return Trial("site", False, "no site answers a stranger, over TLS or in plain HTTP"), None
+    return Trial("site", False, "no site answers without a handshake, over TLS or plain HTTP"), None
 
 
 def _get(address: str, port: int, name: str, tls: bool, timeout: float) -> bytes:
@@ -199,7 +202,7 @@ def _get(address: str, port: int, name: str, tls: bool, timeout: float) -> bytes
         try:
             if not tls:
                 return _exchange(sock, name, deadline)
-            # Who the site is does not matter here, only what its clock says.
+            # The site's identity does not matter here, only its clock.
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -210,7 +213,7 @@ def _get(address: str, port: int, name: str, tls: bool, timeout: float) -> bytes
 
 
 def _exchange(sock: socket.socket, name: str, deadline: float) -> bytes:
-    # As long as a browser's at least: Telemt judges nobody before 64 bytes are there.
+    # The request is as long as a browser's: Telemt judges no client before its first 64 bytes.
     request = (
         f"GET / HTTP/1.1\r\nHost: {name}\r\nUser-Agent: Mozilla/5.0\r\n"
         "Accept: text/html\r\nConnection: close\r\n\r\n"

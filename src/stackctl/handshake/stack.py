@@ -17,7 +17,7 @@ from stackctl.observe.snapshot import Snapshot, ahead
 from stackctl.spec import Stack, load_secrets
 
 MOST = 20_000
-"""Handshakes of one run: as many take some minutes."""
+"""Most handshakes of one run: that many take some minutes."""
 
 LONGEST = 300.0
 """Seconds that all handshakes of one run may take."""
@@ -32,7 +32,7 @@ class Probed:
         telemt: "official", "binary" or "double".
         handshakes: the published address first, then replica by replica.
         ahead: seconds by which the clock of the engine's host is ahead of this machine's; 0.0
-            where the collector's moment lies within the time it took.
+            where the two agree within the time that the collector took.
     """
 
     stack: str
@@ -50,12 +50,12 @@ class Probed:
             "clock",
             f"the clock of the engine's host is {abs(self.ahead):.0f} s {side} this machine's: "
             f"fake TLS allows {SKEW_SECONDS:.0f} s",
-            "set the one that is wrong (an NTP client keeps it right)",
+            "correct the wrong clock by NTP (chrony, or `timedatectl set-ntp true`)",
         )
 
     @property
     def exit_status(self) -> Exit:
-        """0 where every handshake is whole and nothing is wrong with it or with the clocks."""
+        """0 where every handshake succeeded and the clocks agree."""
         good = self.handshakes and not any(one.cause for one in self.handshakes)
         return Exit.OK if good and not self.clock else Exit.SHORT
 
@@ -66,8 +66,8 @@ def probe_stack(stack: Stack, engine: Engine, user: str = "", replica: str = "")
     Args:
         stack: its file.
         engine: where it runs.
-        user: this one alone; all of the secrets file if empty.
-        replica: this one alone, and not through the published address; everything if empty.
+        user: probe this user only; all users of the secrets file if empty.
+        replica: probe this replica only, without the published address; everything if empty.
 
     Raises:
         SpecError: no such user or replica, the secrets file is wrong, or there are too many.
@@ -98,7 +98,7 @@ def probe_stack(stack: Stack, engine: Engine, user: str = "", replica: str = "")
 def _choice(stack: Stack, user: str, replica: str) -> Choice:
     users = load_secrets(stack.secrets_path).users
     if user and user not in users:
-        # Not repeated: it may be a secret that was meant for another option.
+        # The error does not print it: it may be a secret that was meant for another option.
         raise SpecError("--user", "there is no such user", f"one of: {', '.join(users)}")
     names = [replica_name(n) for n in range(1, stack.replicas + 1)]
     if replica and replica not in names:
@@ -122,17 +122,17 @@ def _choice(stack: Stack, user: str, replica: str) -> Choice:
 
 
 def _seconds(users: int, modes: int, places: int) -> float:
-    """The most that all of them may take, should every one wait in vain.
+    """The longest that all handshakes may take, if every one times out.
 
-    At a place each mode is looked into once, which takes two tries more; after that clients there
-    are given a second. A healthy stack takes hundredths for each.
+    At each place the first failure of each mode is examined, which takes two more tries; later
+    clients there have one second each. A healthy stack takes hundredths of a second for each.
     """
     rounds = -(-places // AT_ONCE)
     return min(LONGEST, 10.0 + rounds * modes * (EACH + 4.0 + users))
 
 
 def _absent(stack: Stack, choice: Choice, snapshot: Snapshot) -> list[StackHandshake]:
-    """A replica that does not run has no record: it is named all the same."""
+    """Handshakes of replicas that do not run: the collector has no record of them."""
     names = choice.replicas or [replica_name(n) for n in range(1, stack.replicas + 1)]
     return [
         StackHandshake(name, user, mode, (), "start", "it does not run", "", None, "", _gone(name))

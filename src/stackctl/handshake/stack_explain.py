@@ -15,22 +15,22 @@ from stackctl.observe.snapshot import Snapshot
 from stackctl.observe.telemt import READY, answers, parse_ready
 
 PUBLISHED = "published"
-"""The place that is no replica: the address that clients reach."""
+"""The place that is not a replica: the address that clients reach."""
 
 UP = ("UP", "no check")
-"""How the status of a server begins that HAProxy gives clients."""
+"""How the status of a server begins to which HAProxy sends clients."""
 
 UP_AGAIN = (
-    "`stackctl up` renders the files again and recreates what they change; where that is nothing, "
-    "`docker restart` it"
+    "`stackctl up` renders the files again and recreates containers whose files change; where "
+    "none changes, `docker restart` the container"
 )
 
 _OF_USER = "telemt_user_"
 _UPSTREAM = "upstream"
-"""In Telemt's words for being without a data centre: `no_healthy_upstreams`."""
+"""Part of Telemt's word for "no data centre is reachable": `no_healthy_upstreams`."""
 
 _STRANGER = frozenset({"not-mtproto", "bad-answer"})
-"""Causes of a handshake that something else has answered: before the replica, or behind it."""
+"""Causes of handshakes that something other than a data centre answered."""
 
 
 def ended_of(record: HandshakeRecord) -> Ended:
@@ -40,9 +40,9 @@ def ended_of(record: HandshakeRecord) -> Ended:
 
 
 def examined(snapshot: Snapshot, record: HandshakeRecord) -> HandshakeRecord:
-    """The record with what was found out about the first that ended there in the same way.
+    """The record with what the collector found out about the first one that ended in the same way.
 
-    The collector looks closer once for each place and mode, whoever the user is.
+    The collector examines one failure for each place and mode, whoever the user is.
     """
     if _looked_into(record):
         return record
@@ -64,17 +64,17 @@ def _looked_into(record: HandshakeRecord) -> bool:
 
 
 def _of_all(counted: Mapping[str, float]) -> dict[str, float]:
-    """Counters that are not of one user."""
+    """The counters that are not about one user."""
     return {name: value for name, value in counted.items() if not name.startswith(_OF_USER)}
 
 
 def counted_in(record: HandshakeRecord) -> dict[str, float]:
-    """What the replica counted meanwhile, by series; empty where it could not be read."""
+    """What the replica counted during the second try, by series; empty where it was not read."""
     return (record.counted.value or {}) if record.counted else {}
 
 
 def grown(record: HandshakeRecord) -> list[str]:
-    """The counters that grew, as `SERIES NUMBER`; not those of one user."""
+    """The counters that grew, as `SERIES NUMBER`, without those about one user."""
     return [f"{name} {value:g}" for name, value in _of_all(counted_in(record)).items()]
 
 
@@ -82,7 +82,7 @@ def seen(record: HandshakeRecord) -> str:
     """What was seen where it ended, in words."""
     ended = ended_of(record)
     counted = grown(record)
-    also = "; counted meanwhile: " + ", ".join(counted) if counted else ""
+    also = "; the replica counted: " + ", ".join(counted) if counted else ""
     return f"{ended.hop}: {ended.cause}: {ended.detail}{also}"
 
 
@@ -94,27 +94,28 @@ def of_published(snapshot: Snapshot, record: HandshakeRecord) -> Cause:
         return Cause(
             "unreachable",
             f"HAProxy cannot be reached at the published address: {ended.detail}",
-            "see that `listen` is an address of this host and that HAProxy runs: `stackctl status`",
+            "check that `listen` is an address of this host and that HAProxy runs (`stackctl "
+            "status`)",
         )
     rows = servers(snapshot)
     down = [name for name, row in rows.items() if not row.get("status", "").startswith(UP)]
     if rows and len(down) == len(rows):
         states = ", ".join(f"{name} {rows[name].get('status')}" for name in down)
-        return Cause("no-replica", f"HAProxy has no replica for clients: {states}", LOOK)
+        return Cause("no-replica", f"HAProxy has no replica that is up: {states}", LOOK)
     server = served_by(snapshot, record)
     other = record.with_header
     if other and not other.ended:
         return Cause(
             "proxy-missing",
             f"{server or 'the replica'} answers when the client itself sends a PROXY header: "
-            "HAProxy sends none, and the replica waits for one",
-            f"give its line in haproxy.cfg send-proxy-v2: {UP_AGAIN}",
+            "HAProxy sends none, and the replica expects one",
+            f"add send-proxy-v2 to its server line in haproxy.cfg: {UP_AGAIN}",
         )
     return _behind(snapshot, record, server) or _at_haproxy(snapshot, record, server)
 
 
 def served_by(snapshot: Snapshot, record: HandshakeRecord) -> str:
-    """The replica that HAProxy gave this client, or another of the same run and address to."""
+    """The replica that HAProxy gave this client to, or another client of the same address."""
     if record.server:
         return record.server
     own = record.tried.local.rpartition(":")[0]
@@ -126,9 +127,9 @@ def served_by(snapshot: Snapshot, record: HandshakeRecord) -> str:
 
 
 def _behind(snapshot: Snapshot, record: HandshakeRecord, server: str) -> Cause | None:
-    """What is wrong at the replica itself, where handshakes of this mode fail as well.
+    """What is wrong at the replica itself, where handshakes of this mode fail, too.
 
-    The same user's counts; another's where there was no time for it.
+    The same user's handshake is used, or another user's where there was no time for that one.
     """
     places = {server} if server else set(servers(snapshot))
     there = [
@@ -149,20 +150,20 @@ def _at_haproxy(snapshot: Snapshot, record: HandshakeRecord, server: str) -> Cau
     return Cause(
         "haproxy",
         f"{behind}, but not through HAProxy: {seen(record)}",
-        "see haproxy.cfg for what refuses clients (per_address.connections and per_address.rate "
-        "are there), and `docker logs` of HAProxy",
+        "see which rule of haproxy.cfg refuses clients (per_address.connections and "
+        "per_address.rate are among them), and HAProxy's `docker logs`",
     )
 
 
 def left_out(snapshot: Snapshot, name: str) -> Cause | None:
-    """A replica that answers, and that HAProxy gives no client."""
+    """A cause where HAProxy sends no clients to a replica that answers."""
     status = servers(snapshot).get(name, {}).get("status", "UP")
     if status.startswith(UP):
         return None
     word = status.split()[0].lower()
-    told = f"echo 'set server telemt/{name} state ready' on HAProxy's admin socket"
-    remedy = f"let it take clients again: {told}" if word in {"drain", "maint"} else LOOK
-    return Cause(word, f"HAProxy gives {name} no client: {status}", remedy)
+    told = f"send 'set server telemt/{name} state ready' to HAProxy's admin socket"
+    remedy = f"to give it clients again, {told}" if word in {"drain", "maint"} else LOOK
+    return Cause(word, f"HAProxy sends {name} no client: {status}", remedy)
 
 
 def of_replica(snapshot: Snapshot, record: HandshakeRecord) -> Cause:
@@ -181,7 +182,7 @@ def of_replica(snapshot: Snapshot, record: HandshakeRecord) -> Cause:
     ):
         if found := judge(snapshot, record):
             return found
-    return Cause("unknown", seen(record), f"see what it says: `docker logs` of {record.place}")
+    return Cause("unknown", seen(record), f"see the `docker logs` of {record.place}")
 
 
 def _unreachable(snapshot: Snapshot, record: HandshakeRecord) -> Cause | None:
@@ -190,8 +191,8 @@ def _unreachable(snapshot: Snapshot, record: HandshakeRecord) -> Cause | None:
         return None
     detail = ended.detail
     if detail.startswith("EAGAIN"):
-        remedy = "give it a longer listen queue (net.core.somaxconn), or more replicas"
-        return Cause("queue-full", f"{name}'s listen queue is full: {detail}", remedy)
+        remedy = "raise its backlog (net.core.somaxconn), or add replicas"
+        return Cause("queue-full", f"{name}'s accept queue is full: {detail}", remedy)
     if detail.startswith(("ECONNREFUSED", "ENOENT")):
         return Cause("down", f"nothing listens at {name}: {detail}", LOOK)
     return Cause("unreachable", f"{name} cannot be reached: {detail}", LOOK)
@@ -204,8 +205,8 @@ def _header_unwanted(snapshot: Snapshot, record: HandshakeRecord) -> Cause | Non
     name = record.place
     return Cause(
         "proxy-unread",
-        f"{name} answers without a PROXY header and not with one: HAProxy sends it, and {name} "
-        "does not read it",
+        f"{name} answers without a PROXY header, but not with one: HAProxy sends the header, and "
+        f"{name} does not read it",
         f"set server.proxy_protocol = true in telemt.toml of {name}: {UP_AGAIN}",
     )
 
@@ -224,7 +225,7 @@ def _header_refused(snapshot: Snapshot, record: HandshakeRecord) -> Cause | None
 
 
 def _config(snapshot: Snapshot, name: str, key: str) -> Value | None:
-    """A key of a replica's running telemt.toml; None where it cannot be had."""
+    """A key of a replica's running telemt.toml; None where it cannot be read."""
     try:
         return toml_value(snapshot.target(name).config.text.get("telemt.toml"), key)
     except (Unread, ParseError):
@@ -237,7 +238,7 @@ def _mode_off(snapshot: Snapshot, record: HandshakeRecord) -> Cause | None:
         return None
     return Cause(
         "mode-off",
-        f"{record.place}'s telemt.toml says {key} = false",
+        f"{record.place}'s telemt.toml has {key} = false",
         f"allow the mode in stack.yaml (telemt.modes) or use another link; {UP_AGAIN}",
     )
 
@@ -266,13 +267,13 @@ def _domain(snapshot: Snapshot, record: HandshakeRecord) -> Cause | None:
         return None
     return Cause(
         "domain",
-        f"{record.place} runs with tls_domain {running}, and links say {wanted}",
-        f"{UP_AGAIN}; telemt.domain in stack.yaml decides, and is part of every link",
+        f"{record.place} runs with tls_domain {running}, and links have {wanted}",
+        f"{UP_AGAIN}; telemt.domain in stack.yaml decides, and every link contains it",
     )
 
 
 def _unready(snapshot: Snapshot, name: str) -> str:
-    """Why Telemt says that it is not ready; "" where it is, or cannot be asked."""
+    """Telemt's reason for not being ready; "" where it is ready or cannot be asked."""
     try:
         answer = answers(snapshot, name).ready.get("/v1/health/ready")
         word, reason = parse_ready(answer.status, answer.body)
@@ -288,8 +289,8 @@ def _closed_gate(snapshot: Snapshot, record: HandshakeRecord) -> Cause | None:
         return None
     return Cause(
         "not-ready",
-        f"{name} takes no client: not ready ({reason})",
-        f"see what it waits for: `docker logs` of {name}",
+        f"{name} accepts no client: not ready ({reason})",
+        f"see what it waits for in the `docker logs` of {name}",
     )
 
 
@@ -301,7 +302,7 @@ def _limit(snapshot: Snapshot, record: HandshakeRecord) -> Cause | None:
     if most is not None and 0 < most <= connections:
         return Cause(
             "limit",
-            f"{user} has {connections:g} connections at {name}, and may have {most}",
+            f"{user} has {connections:g} connections at {name}; the limit is {most}",
             "raise per_user.connections in stack.yaml, or wait until some end",
         )
     addresses = gauges.get("telemt_user_unique_ips_current", 0.0)
@@ -309,14 +310,14 @@ def _limit(snapshot: Snapshot, record: HandshakeRecord) -> Cause | None:
     if 0 < limit <= addresses:
         return Cause(
             "limit",
-            f"{user} is at {name} from {addresses:g} addresses, and may be from {limit:g}",
-            "raise per_user.addresses in stack.yaml, or wait until some leave",
+            f"{user} is connected to {name} from {addresses:g} addresses; the limit is {limit:g}",
+            "raise per_user.addresses in stack.yaml, or wait until some disconnect",
         )
     return None
 
 
 def _data_centre(snapshot: Snapshot, record: HandshakeRecord) -> Cause | None:
-    """The replica knew the client and went on to a data centre, which did not answer."""
+    """The replica knew the client and connected to a data centre, which did not answer."""
     tried = [line for line in grown(record) if line.startswith("telemt_upstream_connect_")]
     verified = _verified(record)
     reason = _unready(snapshot, record.place)
@@ -326,28 +327,27 @@ def _data_centre(snapshot: Snapshot, record: HandshakeRecord) -> Cause | None:
     if ended.hop != "answer" or not (tried or verified or lacks or other):
         return None
     failed = [line for line in tried if "_attempt_" not in line]
-    counted = f"; counted meanwhile: {', '.join(failed or tried)}" if tried else ""
+    counted = f"; it counted: {', '.join(failed or tried)}" if tried else ""
     counted += f"; not ready: {lacks}" if lacks else ""
     counted += f"; {other}" if other else ""
-    known = "its flight is verified" if verified else "it knew the client"
-    known = "it says nothing" if other and ended.cause == "timeout" else known
+    known = "its fake-TLS flight is verified" if verified else "it knew the client"
+    known = "it sent nothing" if other and ended.cause == "timeout" else known
     silent = ended.cause in {"timeout", "closed", "reset"}
-    came = "nothing came from behind it" if silent else f"from behind it: {ended.detail}"
+    came = "no answer came through it" if silent else f"the answer was: {ended.detail}"
     return Cause(
         "data-centre",
         f"{record.place} reaches no data centre: {known}, and {came}{counted}",
-        "see that the replica has a way out (to Telegram's data centres, or with "
-        "`telemt.datacentre: lab` to the stack's own, which must run) and what `docker logs` of it "
-        "says",
+        "check that the replica can reach Telegram's data centres (with `telemt.datacentre: lab`, "
+        "the stack's own, which must run), and see its `docker logs`",
     )
 
 
 def _told_by_fake_tls(snapshot: Snapshot, record: HandshakeRecord) -> str:
-    """Whether a client in mode tls, which sees itself known, gets no answer there either.
+    """Evidence that a client in mode tls, whom the replica knew, got no answer there either.
 
-    Telemt counts a way out that does not answer at its end only, which may be later than this one
-    was waited for. And it counts nothing where a stranger answers: to a client in mode secure that
-    may as well be the site that the replica passes strangers on to, so the same user must be known.
+    Telemt counts a connection to a data centre that does not answer only when it ends, which may be
+    later than we waited. It counts nothing where something else answers. To a client in mode secure
+    that may be the fallback site, so then the same user must be known.
     """
     cause = ended_of(record).cause
     if cause != "timeout" and cause not in _STRANGER:
@@ -356,12 +356,12 @@ def _told_by_fake_tls(snapshot: Snapshot, record: HandshakeRecord) -> str:
         if one.place != record.place or not one.tried.ended or not _verified(one):
             continue
         if cause == "timeout":
-            return f"{one.user} in mode tls was known there, and waited in vain too"
+            return f"{one.user} in mode tls was known there, and got no answer either"
         if one.user == record.user:
-            return f"{one.user} in mode tls was known there, and heard no data centre either"
+            return f"{one.user} in mode tls was known there, and reached no data centre either"
     return ""
 
 
 def _verified(record: HandshakeRecord) -> bool:
-    """Whether the replica's flight of fake TLS came and was right, so it knew the client."""
+    """Whether the replica's fake-TLS flight was verified, which shows that it knew the client."""
     return any(step.hop == "tls" for step in record.tried.steps)

@@ -1,4 +1,4 @@
-"""Handshakes with the stack as they are reported: hops, arrival, and the likely cause. Pure."""
+"""Handshakes with the stack for the reports: hops, arrival, and the likely cause. Pure."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class StackHandshake:
         place: "published", or the replica it was made with.
         user: whose secret it was made with.
         mode: "classic", "secure" or "tls".
-        hops: what was passed, in order.
+        hops: the hops that were passed, in order.
         ended: the hop that was not passed; "" where a data centre answered.
         seen: what was seen there, in words.
         server: the replica that served it; "" where that is not known.
-        arrived: whether the client's own address came to the replica; None where it was not asked
-            for or cannot be told.
+        arrived: whether the client's own address reached the replica; None where that was not
+            asked for or is not known.
         arrival: how that is known, in words.
         cause: what is likely wrong; None where nothing is.
     """
@@ -54,7 +54,7 @@ def handshakes(snapshot: Snapshot) -> tuple[StackHandshake, ...]:
     """Every handshake of a run: the published address first, then the replicas in order.
 
     Raises:
-        Unread: none was made, and why.
+        Unread: none was made; the text says why.
     """
     asked = snapshot.request.handshakes
     places = [PUBLISHED, *(asked.ways if asked else ())]
@@ -95,11 +95,11 @@ def cause_of(snapshot: Snapshot, record: HandshakeRecord) -> Cause | None:
 
 
 def _stranger(arrived: bool | None, arrival: str) -> Cause | None:
-    """Answered, but not seen as the client it is; nothing where that was not asked."""
+    """The cause where the replica did not see the client's own address; None if not asked for."""
     if arrived or not arrival:
         return None
     if arrived is None:
-        remedy = "see the replica's API and metrics: `docker logs` of it"
+        remedy = "see the replica's `docker logs` for why its API and metrics do not answer"
         return Cause("address-unknown", arrival, remedy)
     return Cause("address", arrival, TABLE["haproxy.client_address"].remedy)
 
@@ -107,16 +107,16 @@ def _stranger(arrived: bool | None, arrival: str) -> Cause | None:
 def _arrived(snapshot: Snapshot, record: HandshakeRecord, server: str) -> tuple[bool | None, str]:
     """Whether the replica saw the client under its own address, and how that is known.
 
-    Its log has address and port and is believed first; then the addresses from which Telemt says
-    the user is connected; then its page of failed handshakes, for the connections that the same
-    run made from the same address and broke off.
+    The replica's log has address and port, so it comes first. Next come the addresses from which
+    Telemt says the user is connected. The last is its page of failed handshakes: the same run made
+    connections from the same address and broke them off.
     """
     asked = snapshot.request.handshakes
     if not asked or not asked.arrivals:
         return None, ""
     own = own_address(record)
     if record.place == PUBLISHED and not record.seen_as:
-        return False, f"HAProxy has no session of {own}: the address is rewritten before it"
+        return False, f"HAProxy has no session of {own}: something rewrites the address before it"
     logged = logged_clients(snapshot.logs.get(server, ()))
     if any(entry.client == own and entry.by_header for entry in logged):
         return True, f"{server}'s log names {own}"
@@ -138,15 +138,15 @@ def _arrived(snapshot: Snapshot, record: HandshakeRecord, server: str) -> tuple[
 def handshake(
     snapshot: Snapshot, target: str, read: Read, limit: Limit
 ) -> tuple[Value, str] | tuple[Value, str, str]:
-    """`answered`, or in one word the likely cause of the first handshake that was not.
+    """`answered`, or the likely cause, in one word, of the first handshake that failed.
 
-    On a link those with that replica count, else those through the published address.
+    For a link the handshakes with that replica count, else those through the published address.
     """
     place = target.partition("/")[2] or PUBLISHED
     made = [one for one in handshakes(snapshot) if one.place == place]
     if not made:
         raise Unread(f"no handshake was made with {place}")
-    # What was seen to fail says more than what there was no time left for.
+    # A failure that was seen says more than a handshake that there was no time for.
     for one in made:
         if one.cause and one.ended != "start":
             return one.cause.word, f"{described(one)}: {one.cause.because}", one.cause.remedy

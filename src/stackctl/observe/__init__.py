@@ -1,1 +1,1 @@
-"""Observation: what the live stack shows, each value with where it came from."""
+"""Observation: what the live stack shows, each value with its source."""

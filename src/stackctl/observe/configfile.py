@@ -1,4 +1,4 @@
-"""Configuration files as the live processes were given them: haproxy.cfg and telemt.toml. Pure."""
+"""Configuration files of the live processes: haproxy.cfg and telemt.toml. Pure."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _SERVER_WORDS = frozenset({"inter", "maxconn", "fall", "rise", "fastinter", "dow
 def haproxy_directive(text: str, name: str, frontend: str, backend: str) -> str:
     """The word after a directive, as it applies to clients of `frontend` and servers of `backend`.
 
-    The last one counts, and the frontend's and backend's own count over global and defaults. A
-    `server` line that departs from `default-server` is what is reported: it is not as planned.
+    The last line counts; the frontend's and the backend's own lines override global and defaults.
+    If a `server` line differs from `default-server`, its value is returned: it is not as planned.
 
     Args:
         text: haproxy.cfg.
@@ -46,7 +46,7 @@ def haproxy_directive(text: str, name: str, frontend: str, backend: str) -> str:
         backend: name of the replicas' backend.
 
     Raises:
-        ParseError: it is nowhere, or a line cannot be taken apart.
+        ParseError: the directive is missing, or a line cannot be parsed.
     """
     wanted = name.split()
     if not wanted:
@@ -75,10 +75,10 @@ def haproxy_directive(text: str, name: str, frontend: str, backend: str) -> str:
 
 
 def spread_ports(text: str, backend: str, first: int) -> int:
-    """How many ports of each server a backend's new connections are spread over.
+    """Over how many ports of each server a backend spreads its connections.
 
-    One where every server has a port of its own; else the range of the random port that they all
-    take over.
+    It is 1 where every server line has its own port; else the range of the random port that
+    `set-dst-port` chooses and all servers use.
 
     Args:
         text: haproxy.cfg.
@@ -86,7 +86,7 @@ def spread_ports(text: str, backend: str, first: int) -> int:
         first: the first port of a replica.
 
     Raises:
-        ParseError: some servers take it over and some do not, or it is no such random port.
+        ParseError: only some servers use the chosen port, or it is not such a random port.
     """
     ranges: list[str] = []
     mapped: set[bool] = set()
@@ -100,7 +100,9 @@ def spread_ports(text: str, backend: str, first: int) -> int:
         return 1
     match = _SPREAD.fullmatch(ranges[0]) if mapped == {True} and len(ranges) == 1 else None
     if match is None or int(match[2]) != first:
-        raise ParseError(f"ports of the servers of {backend}: {'; '.join(ranges) or 'none'}")
+        raise ParseError(
+            f"unexpected ports of the servers of {backend}: {'; '.join(ranges) or 'none'}"
+        )
     return int(match[1])
 
 
@@ -159,8 +161,8 @@ def toml_value(text: str, dotted: str) -> Value:
     """The value of a dotted key, such as `server.max_connections`; a flag is 0 or 1.
 
     Raises:
-        ParseError: the text is no TOML, the key is not there, or its value is no number, word
-            or flag.
+        ParseError: the text is not TOML, the key is missing, or its value is not a number, a word
+            or a flag.
     """
     try:
         node: object = tomllib.loads(text)
@@ -172,4 +174,4 @@ def toml_value(text: str, dotted: str) -> Value:
         node = node[part]
     if isinstance(node, int | str):
         return int(node) if isinstance(node, bool) else node
-    raise ParseError(f"`{dotted}` is neither number, word nor flag")
+    raise ParseError(f"`{dotted}` is not a number, a word or a flag")

@@ -1,6 +1,6 @@
 """What the kernel and HAProxy count: from text and rows to numbers by name. Pure.
 
-A reading is a mapping from a name with its file before it (`netstat.ListenDrops`) to a number.
+A reading maps a name with its file before it (`netstat.ListenDrops`) to a number.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _SUMMED_BUT = "entries"
 
 
 class CounterError(ValueError):
-    """The text is not what this file holds."""
+    """The text does not have the form of this file."""
 
 
 def parse_netstat(text: str) -> dict[str, int]:
     """/proc/net/netstat: two lines for each group, names and numbers; `netstat.NAME`.
 
     Raises:
-        CounterError: names and numbers do not go together, or TcpExt is missing.
+        CounterError: names and numbers do not match, or TcpExt is missing.
     """
     found: dict[str, int] = {}
     lines = text.splitlines()
@@ -30,7 +30,7 @@ def parse_netstat(text: str) -> dict[str, int]:
         group, *keys = names.split()
         other, *values = numbers.split()
         if group != other or len(keys) != len(values):
-            raise CounterError(f"names and numbers of {group} do not go together")
+            raise CounterError(f"names and numbers of {group} do not match")
         if group == "TcpExt:":
             found |= {f"netstat.{key}": _number(v) for key, v in zip(keys, values, strict=True)}
     if not found:
@@ -42,7 +42,7 @@ def parse_sockstat(text: str) -> dict[str, int]:
     """/proc/net/sockstat: `sockstat.TCP.inuse` and so on; mem is in pages.
 
     Raises:
-        CounterError: no line of TCP.
+        CounterError: there is no TCP line.
     """
     found: dict[str, int] = {}
     for line in text.splitlines():
@@ -107,7 +107,7 @@ def parse_kilobytes(text: str, name: str) -> int:
 
 
 def haproxy_counters(servers: Mapping[str, Mapping[str, str]]) -> dict[str, int]:
-    """HAProxy's counters of its servers, summed; from the rows of `show stat`."""
+    """HAProxy's counters of its servers, summed over the rows of `show stat`."""
     found: dict[str, int] = {}
     for row in servers.values():
         for name in HAPROXY_COUNTERS:
@@ -118,7 +118,7 @@ def haproxy_counters(servers: Mapping[str, Mapping[str, str]]) -> dict[str, int]
 
 
 def changes(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
-    """What has grown, by how much; a name that is missing on one side is left out."""
+    """By how much each number has grown; a name that is missing on one side is left out."""
     return {
         name: after[name] - number
         for name, number in before.items()
@@ -138,7 +138,7 @@ def kernel_readings(counters: Counters, where: str, unread: list[str]) -> dict[s
 
     Args:
         counters: texts of its files.
-        where: whose it is, for what goes to `unread`.
+        where: the namespace's name, for the clauses in `unread`.
         unread: gets one clause for each file that could not be read.
     """
     return {

@@ -35,7 +35,7 @@ _PRINTED = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9}
 _UNIT_SECONDS = (86400, 3600, 60, 1)
 _NSPID = re.compile(r"^NSpid:.*\s(\d+)$", re.MULTILINE)
 _ASKED_BUFFERS = {"sndbuf": 1, "rcvbuf": 2}
-"""Buffer → its bit in SO_BUF_LOCK, set where a program has asked for a size."""
+"""Buffer → its bit in SO_BUF_LOCK, which is set where a program has set the size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Session:
 
     Attributes:
         source: the client's address:port.
-        server: name of the server it was given; "" if none.
+        server: name of the server it was given to; "" if none.
         client: idle timeout of the client's side as printed: `1h`, `59m59s`, `<NEVER>`.
         server_side: idle timeout of the server's side as printed.
     """
@@ -65,7 +65,7 @@ def parse_stat(text: str) -> dict[tuple[str, str], dict[str, str]]:
     """`show stat`: rows by (proxy, server); FRONTEND and BACKEND are the proxies' own rows.
 
     Raises:
-        ParseError: the heading is missing, or a row is no CSV.
+        ParseError: the heading is missing, or a row is not CSV.
     """
     if not text.startswith("# pxname,svname,"):
         raise ParseError(f"not the output of `show stat`: {text[:60]!r}")
@@ -89,7 +89,7 @@ def parse_session(text: str) -> Session:
     """One session of `show sess ID`.
 
     Raises:
-        ParseError: the session is gone, or a part of it is missing.
+        ParseError: the session has ended, or a part of it is missing.
     """
     source = server = ""
     sides: dict[str, str] = {}
@@ -113,7 +113,7 @@ def printed_seconds(text: str) -> int:
     HAProxy prints the two largest units and drops the rest: `1h30m` stands for 5400 to 5459.
 
     Raises:
-        ParseError: `<NEVER>`, which is no number of seconds, or another form.
+        ParseError: the text is `<NEVER>`, which is not a number of seconds, or of another form.
     """
     match = _PRINTED.fullmatch(text)
     if not text or match is None:
@@ -124,7 +124,7 @@ def printed_seconds(text: str) -> int:
 
 
 def as_printed(seconds: int) -> int:
-    """What is left of a number of seconds when HAProxy prints its two largest units."""
+    """A number of seconds rounded down as HAProxy prints it: to its two largest units."""
     for unit, smaller in ((86400, 3600), (3600, 60)):
         if seconds >= unit:
             return seconds - seconds % smaller
@@ -132,7 +132,7 @@ def as_printed(seconds: int) -> int:
 
 
 def answers(snapshot: Snapshot) -> HaproxyAnswers:
-    """What HAProxy says of itself.
+    """HAProxy's answers on its admin socket.
 
     Raises:
         Unread: it does not run, or could not be read.
@@ -157,19 +157,19 @@ def servers(snapshot: Snapshot) -> Mapping[str, Mapping[str, str]]:
 
 
 def live_file(found: Target) -> str:
-    """The configuration the live process was started from.
+    """The configuration file that the live process was started from.
 
     Raises:
-        Unread: it cannot be read, or has changed since: the process may run another one.
+        Unread: it cannot be read, or has changed since, so the process may run another version.
     """
     config = found.config
     text = config.text.get(config.path)
-    # Content and directory entry: a file moved into place keeps an old modification time.
+    # Both times count: a file that is moved into place keeps its old modification time.
     changed, started = max(config.mtime, config.ctime), found.process.started
     if changed > started + SLACK_SECONDS:
         raise Unread(
-            f"{config.path} changed after the process started ({changed - started:.1f} s): "
-            "what runs is not what is written"
+            f"{config.path} changed {changed - started:.1f} s after the process started: "
+            "the process may run with another version of it"
         )
     return text
 
@@ -178,7 +178,7 @@ def _said(snapshot: Snapshot, command: str, of: Callable[[HaproxyAnswers], Readi
     """HAProxy's answer to a command.
 
     Raises:
-        Unread: it does not answer, or another process than the live worker does.
+        Unread: HAProxy does not answer, or a process other than the live worker answers.
     """
     said = answers(snapshot)
     info = parse_info(said.info.get("show info"))
@@ -186,7 +186,7 @@ def _said(snapshot: Snapshot, command: str, of: Callable[[HaproxyAnswers], Readi
     inside = _NSPID.search(status)
     if inside is None or info.get("Pid") != inside[1]:
         raise Unread(
-            f"the admin socket answers for process {info.get('Pid')} of the container, the live "
+            f"the admin socket belongs to process {info.get('Pid')} of the container; the live "
             f"worker is {inside[1] if inside else 'unknown'}"
         )
     return of(said).get(command)
@@ -220,7 +220,7 @@ def stat(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[Val
     row = rows.get(name)
     if row is None:
         raise ParseError(f"show stat: no {kind} {'/'.join(name)}")
-    # A star before it means that another check is on its way; the word is the last one's.
+    # A star before the word means that another check is under way; the word is the last check's.
     text = row.get(field, "").removeprefix("* ")
     if not text:
         raise Unread(f"show stat: {'/'.join(name)} has no {field}")
@@ -248,17 +248,17 @@ def config(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[V
 
 @reader
 def spread(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[Value, str]:
-    """How many ports of each replica the live worker's file spreads clients over."""
+    """Over how many ports of each replica the live worker's file spreads clients."""
     found = snapshot.target(target)
     ports = spread_ports(live_file(found), snapshot.haproxy.backend, TELEMT_PORT)
-    return ports, f"{found.config.path}: clients go to {ports} of each replica's ports"
+    return ports, f"{found.config.path}: clients are spread over {ports} ports of each replica"
 
 
 def _taken(snapshot: Snapshot) -> list[Connection]:
-    """The collector's connections that HAProxy took.
+    """The collector's connections that HAProxy accepted.
 
     Raises:
-        Unread: there was none.
+        Unread: there is none.
     """
     taken = [client for client in snapshot.clients if client.session is not None]
     if not taken:
@@ -272,8 +272,8 @@ def _taken(snapshot: Snapshot) -> list[Connection]:
 def session(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[Value, str]:
     """The idle timeout of the collector's own live sessions, on one side.
 
-    A session that its replica has half-closed shows the -fin timeout instead, which is shorter:
-    the longest counts. A wrong timeout stands on every session.
+    A session that its replica has half-closed shows the -fin timeout instead, which is shorter, so
+    the longest counts. A wrong timeout shows on every session.
     """
 
     def look(client: Connection) -> str:
@@ -287,7 +287,7 @@ def session(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[
     got = printed_seconds(printed[-1])
     exact = _file_seconds(snapshot, target, f"timeout {read.arg}")
     if exact is not None and exact != got and as_printed(exact) == got:
-        return exact, f"{source} (HAProxy prints two units; the file's {exact} s print the same)"
+        return exact, f"{source} (HAProxy prints two units only; {exact} s of the file print so)"
     return got, source
 
 
@@ -316,7 +316,7 @@ def live_socket(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tu
         if found.link != "tcp":
             return None
         if name.startswith("keep") and _option(found, "keepalive", "SO_KEEPALIVE") == 0:
-            return 0  # the numbers of a socket that is never probed are worth nothing
+            return 0  # without SO_KEEPALIVE the other options have no effect
         return _option(found, name, f"{what}, {name}")
 
     seen = map(look, _taken(snapshot))
@@ -329,7 +329,7 @@ def live_socket(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tu
         off = " (0: SO_KEEPALIVE is off)"
     elif values[0] == 0 and asked:
         off = " (0: not bounded, it autotunes)"
-    # Of buffers the largest is what a stalled client may hold; one that autotunes has no bound.
+    # The largest buffer is what a stalled client may hold; a buffer that autotunes has no bound.
     got = values[-1] if asked and values[0] else values[0]
     return got, f"getsockopt on HAProxy's live socket to its {side}: {name} {shown}{off}"
 
@@ -342,8 +342,8 @@ def _option(found: LiveSocket, name: str, what: str) -> int:
 
 
 def _asked_buffer(found: LiveSocket, name: str, bit: int, what: str) -> int:
-    """Bytes a program asked for; 0 where the kernel sizes the buffer on its own."""
-    # A size alone proves nothing: an autotuned socket happens to begin with twice 65536, too.
+    """The size that a program set, in bytes; 0 where the kernel sizes the buffer itself."""
+    # A size alone proves nothing: an autotuned socket may begin with twice 65536, too.
     if not _option(found, "buffers_asked", f"{what}, SO_BUF_LOCK") & bit:
         return 0
     # The kernel doubles what is asked for, to make room for its own bookkeeping.

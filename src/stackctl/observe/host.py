@@ -1,4 +1,4 @@
-"""The machine: what the plan is made against, and the rows that it alone can give. Pure."""
+"""The machine: the facts that a plan is made against, and the host's rows. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CAP_SYS_RESOURCE = 24
 """Number of the capability that lets a process raise a hard limit (linux/capability.h)."""
 
 INITIAL_USER_NAMESPACE = "user:[4026531837]"
-"""The kernel's fixed inode: only there does CAP_SYS_RESOURCE raise a hard limit."""
+"""The initial user namespace has a fixed inode. CAP_SYS_RESOURCE raises hard limits only there."""
 
 CONGESTION = "net.ipv4.tcp_congestion_control"
 
@@ -29,7 +29,7 @@ _ROOT = 0xFFFFFFFF
 _MULTIQUEUE = frozenset({"mq", "mqprio"})
 _NO_LIMIT = frozenset({"unlimited", "infinity", "-1"})
 _DOMAINS = ("*", "root")
-"""Every user but root, and root: PAM's wildcard leaves root out."""
+"""All users: PAM's wildcard leaves root out."""
 
 _ULIMITS = {"nofile": "Max open files", "nproc": "Max processes"}
 
@@ -37,13 +37,13 @@ _ULIMITS = {"nofile": "Max open files", "nproc": "Max processes"}
 def host_facts(
     host: Host, engine_version: str, networks: Mapping[str, Sequence[str]], stack: str
 ) -> HostFacts:
-    """What the plan is made against.
+    """The facts that a plan is made against.
 
     Args:
         host: the machine as the collector saw it.
         engine_version: the engine's.
         networks: IPv4 subnets of the engine's networks, by the stack that owns them.
-        stack: this stack's name: its own network does not count as taken.
+        stack: this stack's name, whose own network does not count as taken.
     """
     sysctls = {
         key: " ".join(reading.value.split())
@@ -71,8 +71,8 @@ def host_facts(
 def tracked(tracking: Tracking) -> bool | None:
     """Whether the host's own connections are tracked; None where the collector could not tell.
 
-    Its connections were on loopback. A rule may leave loopback out and track the rest, so they
-    count as untracked only where the namespace's table is empty as well.
+    The collector tries a connection on loopback. A rule may track everything except loopback, so
+    "untracked" counts only where the namespace's conntrack table is empty as well.
     """
     if 1 in (tracking.ipv4.value, tracking.ipv6.value):
         return True
@@ -83,13 +83,13 @@ def tracked(tracking: Tracking) -> bool | None:
 
 
 def conntrack_used(tracking: Tracking) -> int:
-    """Entries in the host's table; 0 where there is none, or it could not be read."""
+    """Entries in the host's conntrack table; 0 where there is none, or it could not be read."""
     text = (tracking.count.value or "").strip()
     return int(text) if text.isdigit() else 0
 
 
 def _attached(cards: Sequence[Card], own: Sequence[str]) -> tuple[str, ...]:
-    """IPv4 networks the host's cards are in, less the stack's own bridge and loopback."""
+    """IPv4 networks of the host's cards, without loopback and the stack's own bridge."""
     mine = [ip_network(net) for net in own]
     found = []
     for card in cards:
@@ -103,8 +103,8 @@ def _attached(cards: Sequence[Card], own: Sequence[str]) -> tuple[str, ...]:
 def ceilings(starter: Daemon, sysctls: Mapping[str, str]) -> dict[str, int]:
     """The highest hard limits a container can be given, by ulimit name.
 
-    With CAP_SYS_RESOURCE in the first user namespace the process that starts containers may raise
-    hard limits, nofile up to fs.nr_open; without it, its own hard limits are the end.
+    With CAP_SYS_RESOURCE in the initial user namespace, the process that starts containers may
+    raise hard limits, nofile up to fs.nr_open. Without it, its own hard limits are the ceilings.
     """
     nr_open = sysctls.get("fs.nr_open", "")
     if may_raise(starter):
@@ -129,7 +129,7 @@ def choices(host: Host, sysctls: Mapping[str, str]) -> dict[str, tuple[str, ...]
 
 
 def listening_ports(host: Host, address: str) -> frozenset[int]:
-    """TCP ports of the host that a listener on `address` ("" for every one) would collide with.
+    """TCP ports of the host that collide with a listener on `address` ("" for all addresses).
 
     Raises:
         EngineError: they could not be read.
@@ -153,7 +153,7 @@ def parse_login(texts: Sequence[str], item: str) -> tuple[int, int]:
 
     Args:
         texts: limits.conf and then limits.d/*.conf in the order PAM reads them; the last line for
-            a domain wins. Lines for single users and groups are not everyone's and are left out.
+            a domain wins. Lines for single users and groups are left out.
         item: such as "nofile".
 
     Raises:
@@ -167,7 +167,7 @@ def parse_login(texts: Sequence[str], item: str) -> tuple[int, int]:
                 continue
             value = _login_number(words[3])
             if value is None:
-                continue  # PAM skips what it cannot read
+                continue  # PAM skips lines that it cannot parse
             for side in ("soft", "hard") if words[1] == "-" else (words[1],):
                 found[words[0], side] = value
     lowest = []
@@ -201,10 +201,10 @@ def engine_rlimit(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> 
 
 @reader
 def engine_cgroup(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[Value, str]:
-    """The lowest pids.max over the engine's processes and everything above them."""
+    """The lowest pids.max over the cgroups of the engine's processes and their ancestors."""
     engine = snapshot.host.engine
     many = sum(daemon.comm == "dockerd" for daemon in engine.daemons)
-    # Of several engines on one machine nothing tells here which daemon is ours; its starter is.
+    # With several engines on a machine nothing tells which dockerd is ours. The starter is ours.
     counted = [engine.starter, *(engine.daemons if many <= 1 else ())]
     lowest, source = min(_lowest(daemon, read.arg) for daemon in counted)
     if many > 1:
@@ -223,8 +223,8 @@ def _lowest(daemon: Daemon, name: str) -> tuple[int, str]:
 
 @reader
 def login_limits(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[Value, str]:
-    """What limits.conf and limits.d give every login, root's too."""
-    # No limits.conf at all is a machine without PAM limits, not one that could not be read.
+    """What limits.conf and limits.d give every login, including root's."""
+    # A missing limits.conf means a machine without PAM limits, not an unreadable one.
     there = [file for file in snapshot.host.login if not file.error.startswith("ENOENT")]
     got = parse_login([file.get(file.path or "limits.conf") for file in there], read.arg)
     return got, f"limits.conf and limits.d: {read.arg} {compact(got)} for * and root"
@@ -232,18 +232,21 @@ def login_limits(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> t
 
 @reader
 def nic_qdisc(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[Value, str]:
-    """The queue of the card that carries the default route."""
+    """The qdisc of the card that carries the default route."""
     cards = [card for card in snapshot.host.cards.get("network cards") if card.default_route]
     if not cards:
         raise Unread("no network card carries a default route")
     name, qdiscs = cards[0].name, cards[0].qdiscs
     roots = [qdisc.kind for qdisc in qdiscs if qdisc.parent == _ROOT]
     if not roots:
-        raise Unread(f"{name} carries the default route and has no queue")
+        raise Unread(f"{name} carries the default route and has no qdisc")
     if roots[0] not in _MULTIQUEUE:
         return roots[0], f"{name}: root qdisc {roots[0]}"
-    # A card with several queues has one qdisc a queue; the sysctl sets those.
+    # A card with several queues has one qdisc for each queue; the sysctl sets those.
     leaves = sorted({qdisc.kind for qdisc in qdiscs if qdisc.parent != _ROOT})
     if len(leaves) != 1:
-        raise Unread(f"{name}: its queues differ: {roots[0]} with {', '.join(leaves) or 'none'}")
+        raise Unread(
+            f"{name}: the qdiscs of its queues differ: {roots[0]} with "
+            f"{', '.join(leaves) or 'none'}"
+        )
     return leaves[0], f"{name}: {roots[0]} with {leaves[0]} on each queue"

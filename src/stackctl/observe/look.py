@@ -1,4 +1,4 @@
-"""The edge: ask the engine which containers there are, and the collector what they look like."""
+"""The edge: ask the engine for the stack's containers, and the collector to read them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stackctl.plan import HostFacts
 from stackctl.spec import Stack, load_secrets
 
 LOG_WAIT = 2.0
-"""Seconds a replica may take to log a client; the double writes every 0.1 s when idle."""
+"""Seconds that a replica may take to log a client; an idle double writes its log every 0.1 s."""
 
 LOG_POLL = 0.1
 
@@ -34,14 +34,14 @@ def look(
     choice: Choice | None = None,
     counters: bool = False,
 ) -> Snapshot:
-    """One run of the collector over everything of the stack that runs, and the host.
+    """Run the collector once over the running containers of the stack and the host.
 
     Args:
         engine: where the stack runs.
         stack: its file.
         clients: make real client connections through HAProxy and read the replicas' logs.
-        choice: handshakes to be made with these; with `clients` alone, with the first user.
-        counters: also what the kernel counts, descriptors and memory, and what replicas refused.
+        choice: users and replicas of the handshakes; without it, with `clients`, the first user.
+        counters: read also the kernel's counters, descriptors, memory, and replicas' refusals.
 
     Raises:
         EngineError: the collector could not be run, or could not read the host.
@@ -77,14 +77,14 @@ def running_haproxy(containers: Sequence[Container], stack: str) -> Container:
 
 
 def facts_of(snapshot: Snapshot, engine: Engine, stack: str) -> HostFacts:
-    """What the plan is made against: the machine as it was seen, and the engine's networks."""
+    """The facts that a plan is made against: the machine and the engine's networks."""
     return host_facts(snapshot.host, engine.version, engine.subnets(), stack)
 
 
 def local_host(proc: str = "/proc") -> Host | None:
-    """What this machine tells without the collector's container, where no engine can start one.
+    """Facts that can be read here without the collector's container, where no engine answers.
 
-    None where DOCKER_HOST names another machine: this one's facts say nothing of it.
+    None where DOCKER_HOST names another machine: facts of this one would be of no use.
     """
     if not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://"):
         return None
@@ -92,7 +92,7 @@ def local_host(proc: str = "/proc") -> Host | None:
 
 
 def _first_user(stack: Stack) -> Choice:
-    """What `verify` makes do with.
+    """The handshakes that `verify` makes: those of the first user.
 
     Raises:
         SpecError: the secrets file is wrong or missing.
@@ -107,7 +107,7 @@ def _logs(
 ) -> dict[str, tuple[str, ...]]:
     """What the replicas logged since the collector began, once they name its own clients.
 
-    A replica that names no client at all is not waited for where it has counted them.
+    A replica whose log names no clients is not waited for, where it has counted them.
     """
     awaited = {
         (client.server, client.seen_as)

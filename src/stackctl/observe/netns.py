@@ -13,7 +13,7 @@ from stackctl.observe.snapshot import Snapshot
 
 
 def _namespace(snapshot: Snapshot, target: str) -> Host | Target:
-    """What was read in the target's network namespace; the host's own for the host."""
+    """What was read in the target's network namespace; for the host, in the host's own."""
     return snapshot.host if target == Role.HOST else snapshot.target(target)
 
 
@@ -33,7 +33,7 @@ def sysctl(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[V
 
 @reader
 def fresh_socket(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[Value, str]:
-    """A property of a socket made in the target's namespace a moment ago."""
+    """A property of a fresh socket in the target's network namespace."""
     what = f"fresh socket, {read.arg}"
     found = _namespace(snapshot, target).fresh.get(read.arg)
     if found is None:
@@ -49,9 +49,9 @@ def fresh_socket(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> t
 
 @reader
 def listener(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[Value, str]:
-    """The smallest backlog of the listener's sockets, each shard and each port having its own.
+    """The smallest backlog of the listener's sockets: each shard and each port has its own.
 
-    With `ports`: how many of the ports asked about the target itself holds.
+    With `ports`: on how many of the wanted ports the target itself listens.
     """
     found = snapshot.target(target)
     if found.listeners.errors:
@@ -66,7 +66,7 @@ def listener(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple
 
 
 def _asked(snapshot: Snapshot, target: str, found: Target, arg: str) -> tuple[list[Listener], str]:
-    """The listeners that were asked about, and in words where they are."""
+    """The listeners in question, and their address in words."""
     if arg == "client":
         port = snapshot.haproxy.port
         return [row for row in found.listeners.tcp if row.port == port], f"port {port}"
@@ -88,18 +88,18 @@ def _backlog(rows: Sequence[Listener], where: str, target: str, live: int) -> tu
     owners = sorted({pid for row in owned for pid in row.owners})
     if owners != [live]:
         raise Unread(
-            f"sock_diag: {where} is held by {_list(owners)}, not by the live process {live} alone"
+            f"sock_diag: {where} belongs to {_list(owners)}, not to the live process {live} alone"
         )
-    # A unix path is a name in one container's files: the same path elsewhere is another socket.
+    # Unix paths do not count: the same path in another container is another socket.
     taken = {(row.address, row.port) for row in owned if row.port}
     if any(not row.owners and (row.address, row.port) in taken for row in rows):
         raise Unread(
-            f"sock_diag: a process outside {target} listens on {where} too and takes a share of "
+            f"sock_diag: a process outside {target} listens on {where}, too, and gets a share of "
             "its connections"
         )
     backlogs = [row.backlog for row in owned if row.backlog is not None]
     if len(backlogs) < len(owned):
-        raise Unread(f"sock_diag: the kernel names no backlog for {where}")
+        raise Unread(f"sock_diag: the kernel shows no backlog for {where}")
     names = sorted({_name(row) for row in owned})
     shards = f", {len(owned)} sockets" if len(owned) > 1 else ""
     shown = " ".join(str(number) for number in sorted(set(backlogs)))

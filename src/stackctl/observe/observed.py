@@ -1,4 +1,4 @@
-"""One reading of a row of the limits table, and the frame of every reader. Pure."""
+"""One reading of a row of the limits table, and the decorator of every reader. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stackctl.observe.snapshot import Snapshot
 
 
 class ParseError(ValueError):
-    """Text is not what its source normally holds."""
+    """A text does not have the form that its source normally has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Observed:
         got: the value, in the unit of the limit's kind; None where it could not be read.
         source: short evidence: where it was read, and the raw text.
         error: why it could not be read; empty where it could.
-        remedy: what to do about this very value; empty where the row's own remedy says it.
+        remedy: what to do about this very value; empty where the row's own remedy applies.
     """
 
     got: Value | None
@@ -37,9 +37,9 @@ ReaderFunction = Callable[[Snapshot, str, Read, Limit], Observed]
 
 
 def reader(take: Take) -> ReaderFunction:
-    """A reader out of a function that raises Unread or ParseError, or returns (value, source).
+    """Make a reader of a function that returns (value, source), or raises Unread or ParseError.
 
-    A third member is what to do about that value, where it knows better than the row.
+    The function may return a remedy as third member, where it knows a better one than the row.
     """
 
     @wraps(take)

@@ -52,7 +52,7 @@ def rlimit(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[V
     process = snapshot.target(target).process
     got, source = _row(process.pid, process.limits, read.arg)
     if read.arg == _PROCESSES and got == (0, 0) and process.first != process.pid:
-        # HAProxy's worker takes fork() from itself; what the container was given is its master's.
+        # HAProxy's worker forbids itself to fork; the container's own limit is the master's.
         got, source = _row(process.first, process.first_limits, read.arg)
         source += f" (HAProxy's master; its worker {process.pid} has forbidden itself to fork)"
     return got, source

@@ -1,4 +1,4 @@
-"""What the collector is to be asked of a stack: from its file and its containers. Pure."""
+"""The request to the collector: from a stack's file and its containers. Pure."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ from stackctl.plan.ports import (
 from stackctl.spec import Stack
 
 AT_ONCE = 32
-"""Places at which the collector shakes hands at once."""
+"""At how many places the collector shakes hands at once."""
 
 EACH = 3.0
-"""Seconds for one handshake, of which a healthy stack takes hundredths."""
+"""Seconds for one handshake; a healthy stack takes hundredths of a second."""
 
 ALSO_COUNTED = ("net.ipv4.tcp_max_orphans", "net.ipv4.tcp_mem")
-"""Bounds of what the kernel counts that are no rows of the limits table."""
+"""Limits of the kernel's counters that are not rows of the limits table."""
 
 ANY = ("0.0.0.0", "::", "")  # noqa: S104
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Handshakes that are wanted.
+    """Which handshakes the collector makes.
 
     Attributes:
         users: user name → secret. Never shown by repr.
         replicas: names; None for all that run.
-        published: through the published address as well.
-        arrivals: also see that the client's own address comes to the replica.
-        seconds: all together.
+        published: make them through the published address, too.
+        arrivals: check also that the client's own address reaches the replica.
+        seconds: time for all of them together.
     """
 
     users: Mapping[str, str] = field(repr=False)
@@ -71,15 +71,15 @@ def request_of(
 
     Args:
         stack: its file.
-        running: its containers that run; without HAProxy no connection can be asked for.
-        clients: connections to be made; None for none.
-        handshakes: handshakes to be made; None for none.
-        counters: also what the kernel counts in each namespace, and what each replica refused.
+        running: its running containers; without HAProxy no connection can be asked for.
+        clients: connections to make; None for none.
+        handshakes: handshakes to make; None for none.
+        counters: ask also for the kernel's counters in each namespace and replicas' refusals.
     """
     haproxy = next((c for c in running if c.target == HAPROXY), None)
     return Request(
         version=VERSION,
-        # In host mode a namespace's limits are the host's own: the host is asked for every key.
+        # With `network: host` the containers share the host's namespace, so it gets every key.
         sysctls=(*sysctl_keys(*Role), *(ALSO_COUNTED if counters else ())),
         connections=stack.connections,
         haproxy=None if haproxy is None else _haproxy(stack, haproxy),
@@ -140,8 +140,8 @@ def _replicas(stack: Stack, running: Sequence[Container]) -> tuple[ReplicaTarget
 def clients_of(stack: Stack, own: Sequence[str]) -> ClientsAsked:
     """Where the collector's connections go.
 
-    In bridge mode the published address is taken on the stack's own gateway: on loopback the
-    engine's userland proxy would answer, and show HAProxy its own address.
+    On a bridge the published address is used on the stack's own gateway. On loopback the engine's
+    userland proxy would answer, and HAProxy would see the proxy's address.
 
     Args:
         stack: its file.

@@ -19,7 +19,7 @@ class Snapshot:
         answer: what it answered.
         host: the machine it ran on.
         logs: what each replica logged since it began, by target name.
-        not_asked: why it was asked for no handshake, where it should have been; else empty.
+        not_asked: why no handshake was asked for, where one should have been; else empty.
     """
 
     answer: Answer
@@ -39,8 +39,8 @@ class Snapshot:
         Args:
             answer: the collector's.
             logs: log lines of each replica since `answer.began`. The double writes its log every
-                0.1 s: fetch them no sooner than that after the collector has ended.
-            not_asked: why it was asked for no handshake, if it should have been.
+                0.1 s, so fetch them at least that long after the collector has ended.
+            not_asked: why no handshake was asked for, if one should have been.
 
         Raises:
             EngineError: the collector could not read the host.
@@ -74,7 +74,7 @@ class Snapshot:
         """The handshakes the collector made; empty where none were asked for.
 
         Raises:
-            Unread: none could be made, or asked for.
+            Unread: none could be made or asked for.
         """
         found = self.answer.handshakes
         error = self.not_asked or (found.error if found else "")
@@ -122,7 +122,7 @@ class Snapshot:
 
 
 def ahead(snapshot: Snapshot, before: float, after: float) -> float:
-    """Seconds by which the collector's clock is outside the time in which it ran, by this one."""
+    """Seconds by which the collector's clock lies outside the time of its run by this clock."""
     began = snapshot.answer.began
     if before <= began <= after:
         return 0.0

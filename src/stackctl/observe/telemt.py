@@ -1,4 +1,4 @@
-"""Telemt: its file, its readiness, the clients that arrive at it, and whom it refused. Pure."""
+"""Telemt: its file, its readiness, the clients that reach it, and its refusals. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READY = "ready"
 NOT_READY = "not-ready"
 
 _SHOWN = 3
-"""Other clients that are named where the right one is missing."""
+"""How many other clients are named where the right one is missing."""
 
 _TRIES = re.compile(r"([0-9a-fA-F:.]+)-([0-9]+)")
 
@@ -38,7 +38,7 @@ class LoggedClient:
 
     Attributes:
         client: address:port.
-        via: "direct", or "proxy_v1" or "proxy_v2" where a PROXY header named the client.
+        via: "direct"; "proxy_v1" or "proxy_v2" where a PROXY header named the client.
     """
 
     client: str
@@ -46,7 +46,7 @@ class LoggedClient:
 
     @property
     def by_header(self) -> bool:
-        """Whether a PROXY header brought the address."""
+        """Whether a PROXY header named the address."""
         return self.via.startswith("proxy")
 
 
@@ -106,7 +106,7 @@ def logged_clients(lines: Iterable[str]) -> tuple[LoggedClient, ...]:
 
 
 def ip_of(client: str) -> str:
-    """The IP of `address:port`, spelled as the counted ones are.
+    """The IP of `address:port`, spelled as Telemt's page spells it.
 
     Raises:
         ValueError: there is none.
@@ -115,7 +115,7 @@ def ip_of(client: str) -> str:
 
 
 def own_address(record: HandshakeRecord) -> str:
-    """address:port under which the replica has to see the client of a handshake."""
+    """The address:port under which the replica has to see the client of a handshake."""
     return record.tried.client or record.tried.local
 
 
@@ -125,7 +125,7 @@ def _spelled(ip: str) -> str:
 
 
 def parse_beobachten(page: str) -> dict[tuple[str, str], int]:
-    """Failed handshakes by class and IP, of Telemt's page /beobachten.
+    """Failed handshakes by class and IP, from Telemt's page /beobachten.
 
     Raises:
         ParseError: Telemt does not count them.
@@ -134,7 +134,7 @@ def parse_beobachten(page: str) -> dict[tuple[str, str], int]:
         raise ParseError("beobachten disabled")
     found: dict[tuple[str, str], int] = {}
     kind = ""
-    # Below the classes stand TLS fingerprints, in lines of other forms.
+    # TLS fingerprints follow the classes, in lines of other forms.
     for line in page.splitlines():
         if line.startswith("["):
             kind = line.strip("[]")
@@ -158,13 +158,13 @@ def counted_clients(reading: Reading[FailedHandshakes]) -> dict[str, int]:
     more: Counter[str] = Counter()
     for entry, tries in parse_beobachten(page.after).items():
         had = before.get(entry, 0)
-        # Fewer than before: Telemt forgot the address meanwhile and began anew.
+        # A lower number means that Telemt forgot the address meanwhile and counts from 0.
         more[entry[1]] += tries - had if tries >= had else tries
     return {ip: tries for ip, tries in more.items() if tries}
 
 
 def answers(snapshot: Snapshot, target: str) -> TelemtAnswers:
-    """What a replica says of itself.
+    """A replica's answers on its API and its pages.
 
     Raises:
         Unread: it does not run, or could not be read.
@@ -208,19 +208,19 @@ def ready(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[Va
 
 @reader
 def link_address(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[Value, str]:
-    """1 where a client that HAProxy gave to this replica arrived there under its own address."""
+    """1 where a client that HAProxy sent to this replica arrived there under its own address."""
     server = target.partition("/")[2]
     given = [c for c in snapshot.clients if c.server == server and c.seen_as]
     if not given:
-        raise Unread(f"HAProxy gave {server} none of the collector's connections")
-    # What HAProxy sees is what it must hand on; how it came to see it is client_address' matter.
+        raise Unread(f"HAProxy sent {server} none of the collector's connections")
+    # HAProxy must pass on the address that it sees. `client_address` checks whether that is right.
     results = [_arrived(snapshot, server, client.seen_as) for client in given]
     return min(results, key=lambda pair: pair[0])
 
 
 @reader
 def client_address(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> tuple[Value, str]:
-    """1 where the connection to the published address arrived at a replica under its own."""
+    """1 where the connection to the published address reached a replica under its own address."""
     client = _published(snapshot)
     local, seen = client.local, client.seen_as
     if not seen:
@@ -228,7 +228,7 @@ def client_address(snapshot: Snapshot, target: str, read: Read, limit: Limit) ->
     if seen != local:
         return 0, f"connected to {client.remote} from {local}; HAProxy sees {seen}"
     if not client.server:
-        raise Unread(f"HAProxy sees {seen}, and gave it to no replica")
+        raise Unread(f"HAProxy sees {seen}, and sent it to no replica")
     return _arrived(snapshot, client.server, local)
 
 
@@ -242,34 +242,36 @@ def _published(snapshot: Snapshot) -> Connection:
 
 
 def _arrived(snapshot: Snapshot, server: str, own: str) -> tuple[int, str]:
-    """Whether the client came to the replica under its own address, brought by a PROXY header.
+    """Whether the client reached the replica under its own address, from a PROXY header.
 
-    The log has address and port and is believed first. Telemt names clients there at debug level
-    only, but counts the address of every handshake that fails, and the collector's all do.
+    The log has address and port, so it comes first. Telemt logs clients at debug level only, but
+    counts the address of every failed handshake, and all of the collector's handshakes fail here.
 
     Raises:
-        Unread: neither names a client since the collector began, so it cannot be told.
+        Unread: neither names a client since the collector began, so the answer is not known.
     """
     logged = logged_clients(snapshot.logs.get(server, ()))
     if any(entry.client == own and entry.by_header for entry in logged):
-        return 1, f"{own} came to {server} under its own address, as its log says"
+        return 1, f"{own} reached {server} under its own address, as its log shows"
     if logged:
         others = _some(f"{entry.client} ({entry.via})" for entry in logged)
-        return 0, f"{own} was given to {server}, whose log since names only {others}"
+        return 0, f"HAProxy sent {own} to {server}, whose log names only {others}"
     try:
         counted = counted_clients(answers(snapshot, server).failed)
     except (ParseError, Unread) as problem:
-        raise Unread(f"{server}'s log names no client since, and {problem}") from problem
+        raise Unread(f"{server}'s log names no client, and {problem}") from problem
     ip = ip_of(own)
     if ip in counted:
-        seen = f"beobachten: {ip} {counted[ip]} more"
-        return 1, f"{own} came to {server} under its own address, {seen}"
+        seen = f"{ip} grew by {counted[ip]} on /beobachten"
+        return 1, f"{own} reached {server} under its own address: {seen}"
     given = sum(1 for client in snapshot.clients if client.server == server)
     instead = {ip: more for ip, more in counted.items() if more >= given}
     if not instead:
-        raise Unread(f"{own} was given to {server}, which names neither it nor another instead")
-    others = _some(f"{ip} {more} more" for ip, more in instead.items())
-    return 0, f"{own} was given to {server}, beobachten: {others}, and none under its own"
+        raise Unread(
+            f"HAProxy sent {own} to {server}, which counted neither it nor another address"
+        )
+    others = _some(f"{ip} (+{more})" for ip, more in instead.items())
+    return 0, f"HAProxy sent {own} to {server}, but {others} grew on /beobachten instead"
 
 
 def _some(names: Iterable[str]) -> str:

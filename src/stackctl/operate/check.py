@@ -1,4 +1,4 @@
-"""A throwaway copy of a stack: started, proven, and gone, whatever happens in between."""
+"""A throwaway copy of a stack: started, proven, and removed, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from stackctl.render import MODES, render
 from stackctl.spec import Secrets, Stack, as_copy
 
 QUIET_SECONDS = 2.0
-"""Without anything new after an interrupted start, its copy is gone for good."""
+"""An interrupted copy counts as removed when nothing new of it appears for this long."""
 
 
 def check(stack: Stack, secrets: Secrets, engine: Engine, progress: Callable[[str], None]) -> Proof:
@@ -41,7 +41,7 @@ def check(stack: Stack, secrets: Secrets, engine: Engine, progress: Callable[[st
     copy = as_copy(stack, f"check-{random.token_hex(4)}", free_port())
     with _signals_as_interrupts(), tempfile.TemporaryDirectory(prefix="stackctl-check-") as made:
         sources = resolve(stack, engine, progress)
-        # The images are the stack's own: one tagged for the copy would be left behind.
+        # The copy uses the stack's own images: an image tagged for the copy would be left behind.
         ensure(stack, sources, engine, progress)
         before = look(engine, copy)
         refuse_other_machine(before)
@@ -59,7 +59,7 @@ def check(stack: Stack, secrets: Secrets, engine: Engine, progress: Callable[[st
             progress("verifying the copy")
             return prove(copy, engine, sources, SETTLING)
         except BaseException:
-            # Compose was interrupted, or gave up: the engine may still be at work for it.
+            # Compose was interrupted or gave up; the engine may still work on its requests.
             quiet = QUIET_SECONDS
             raise
         finally:
@@ -69,7 +69,7 @@ def check(stack: Stack, secrets: Secrets, engine: Engine, progress: Callable[[st
 
 
 def _start(folder: Path, project: str) -> None:
-    # The reaper is an image of its own that may not be had; removal by label is ours.
+    # Testcontainers' reaper needs an image that may not be available. We remove by label instead.
     os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
     from subprocess import CalledProcessError
 
@@ -88,12 +88,12 @@ def _start(folder: Path, project: str) -> None:
         detail = error.stderr.decode("utf-8", "replace") if error.stderr else str(error)
         raise EngineError(
             f"the copy did not start: {' '.join(detail.split())[-600:]}",
-            "`stackctl up` shows more; nothing of the copy is left",
+            "`stackctl up` shows more; the copy has been removed",
         ) from error
 
 
 def free_port() -> int:
-    """A TCP port nobody listens on now, below the local range so that none is given out."""
+    """A TCP port that nobody listens on now, below the range of source ports."""
     for _ in range(200):
         port = 20000 + random.randbelow(10000)
         with socket.socket() as probe:
@@ -102,12 +102,14 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise EngineError("no free port found between 20000 and 30000", "stop what listens there")
+    raise EngineError(
+        "no free port found between 20000 and 30000", "stop programs that listen there"
+    )
 
 
 @contextmanager
 def _signals_as_interrupts() -> Iterator[None]:
-    """SIGTERM and SIGHUP unwind like Ctrl-C, so that the removal runs."""
+    """SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does, so that the removal runs."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The edge of `doctor`: ask compose, engine and collector, and go on where one is missing."""
+"""The edge of `doctor`: ask compose, engine and collector, and continue where one is missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stackctl.plan import HostFacts, Plan, make_plan, sizes_of
 from stackctl.spec import Stack, with_mode
 
 LONGEST = 400
-"""Characters of another program's words on one line."""
+"""Characters of another program's message that are shown."""
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -29,11 +29,11 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def examine(stack: Stack, progress: Callable[[str], None]) -> Evidence:
-    """Everything a doctor looks at. Nothing is changed, but that the collector's image is built.
+    """Everything that `doctor` looks at. It changes nothing, but may build the collector's image.
 
-    What cannot be had has a Problem in its place; no engine at all is one of these.
+    A Problem stands for each part that could not be read; "no engine" is one of these.
     """
-    # Compose takes as long to answer as the engine does: side by side.
+    # Compose takes as long to answer as the engine does, so both are asked side by side.
     with ThreadPoolExecutor(max_workers=1) as pool:
         asked = pool.submit(compose_version)
         seen = _planned(_machine(stack, progress))
@@ -67,7 +67,7 @@ def _machine(stack: Stack, progress: Callable[[str], None]) -> Evidence:
 
 
 def same_machine(host: Host) -> bool | None:
-    """Whether the facts are of the machine stackctl runs on; None where that cannot be told."""
+    """Whether the facts are of the machine that stackctl runs on; None where that is unknown."""
     theirs = (host.boot_id.value or "").strip()
     try:
         return BOOT_ID.read_text().strip() == theirs if theirs else None
@@ -81,7 +81,7 @@ def _planned(seen: Evidence) -> Evidence:
 
 
 def plan_of(stack: Stack, host: HostFacts | None) -> tuple[tuple[Problem, ...], Plan | None]:
-    """What `up` would refuse of this stack here, one sentence each, and its plan all the same."""
+    """What `up` would refuse of this stack here, one sentence each, and the plan in spite of it."""
     try:
         return (), make_plan(stack, host)
     except StrictError:
@@ -95,7 +95,7 @@ def plan_of(stack: Stack, host: HostFacts | None) -> tuple[tuple[Problem, ...], 
 
 
 def _strict(stack: Stack, host: HostFacts | None) -> tuple[Problem, ...]:
-    """What strict mode refuses is what fit would lower or leave out, limit by limit."""
+    """What strict mode refuses, limit by limit: all that fit would lower or leave out."""
     lowered = make_plan(with_mode(stack, "fit"), host, starting=False).requirements
     found = {
         r.limit: Problem(f"strict mode refuses {r.limit}: {r.fitted or r.left}", r.way_out)
@@ -114,6 +114,6 @@ def _with_compose(seen: Evidence, asked: Future[tuple[str, tuple[str, ...]]]) ->
 
 
 def _problem(error: StackError) -> Problem:
-    # A build's last words have lines and colours of their own.
+    # The output of a failed build has line breaks and colours.
     words = " ".join(_COLOUR.sub("", error.message).split())
     return Problem(words if len(words) <= LONGEST else f"{words[:LONGEST]} ...", error.remedy)

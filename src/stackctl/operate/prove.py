@@ -1,4 +1,4 @@
-"""A running stack held against its plan."""
+"""A running stack compared with its plan."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from stackctl.plan import Plan, Sources, make_plan
 from stackctl.spec import Stack
 
 SETTLING = 15.0
-"""Seconds after a start for HAProxy's checks: they are spread over their interval, and one that
-met a restarting replica is repeated an interval later."""
+"""Seconds after a start for HAProxy's health checks. They are spread over their interval, and a
+check that met a restarting replica is repeated one interval later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A running stack as it was found: the plan it was held against and every finding."""
+    """A running stack as it was found: the plan it was compared with, and every finding."""
 
     plan: Plan
     findings: tuple[LimitFinding, ...]
 
 
 def prove(stack: Stack, engine: Engine, sources: Sources, patience: float = 0.0) -> Proof:
-    """Look at the running stack and hold it against its plan.
+    """Look at the running stack and compare it with its plan.
 
     Args:
         stack: its file.
         engine: where it runs.
         sources: which images run.
-        patience: seconds to look again while HAProxy has yet to find a replica up: its own checks
-            follow a start by some seconds.
+        patience: how many seconds to look again while HAProxy has not found every replica up: its
+            health checks follow a start by some seconds.
     """
     end = time.monotonic() + patience
     snapshot = look(engine, stack)
@@ -49,10 +49,10 @@ def prove(stack: Stack, engine: Engine, sources: Sources, patience: float = 0.0)
 
 
 def _settled(snapshot: Snapshot) -> bool:
-    # Both: a replica that was down has to pass more than one check before clients reach it.
+    # Check and status: a replica that was down has to pass several checks before it gets clients.
     up = [
         row.get("check_status") == "L7OK" and row.get("status", "").startswith("UP")
         for row in servers(snapshot).values()
     ]
-    # None at all is HAProxy not answering yet.
+    # No rows at all mean that HAProxy does not answer yet.
     return bool(up) and all(up)

@@ -1,4 +1,4 @@
-"""What is refused before anything is started or overwritten."""
+"""What stackctl refuses before it starts or overwrites anything."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from stackctl.spec import Stack
 
 
 def state_folder(stack: Stack) -> Path:
-    """Where `up` renders a stack: beside its stack.yaml, so that the file finds its stack."""
+    """Where `up` renders a stack: beside its stack.yaml, so that the file leads to the stack."""
     return stack.source_dir / ".stackctl" / stack.name
 
 
 def refuse_namesake(stack: Stack, engine: Engine, remedy: str) -> None:
-    """Two stack files of one name would take each other's containers.
+    """Refuse a name that another stack file uses: the two would replace each other's containers.
 
     Raises:
-        StackError: one of this name runs from another folder.
+        StackError: a stack of this name runs from another folder.
     """
     mine = state_folder(stack).resolve()
     for container in engine.containers(stack.name):
@@ -39,7 +39,7 @@ def refuse_namesake(stack: Stack, engine: Engine, remedy: str) -> None:
 
 
 def refuse_taken_port(plan: Plan, before: Snapshot, engine: Engine) -> None:
-    """A port somebody listens on; a stack that runs already has its own.
+    """Refuse a client port that is in use; a stack that runs already keeps its own.
 
     Raises:
         PlanError: the client port is taken on the host.
@@ -50,12 +50,13 @@ def refuse_taken_port(plan: Plan, before: Snapshot, engine: Engine) -> None:
         raise PlanError(
             "listen",
             f"port {plan.listen_port} is in use on this host",
-            f"stop what listens there (`ss -ltnp 'sport = {plan.listen_port}'`), or choose another",
+            f"stop the program that listens there (`ss -ltnp 'sport = {plan.listen_port}'` shows "
+            "it), or choose another port",
         )
 
 
 def refuse_other_machine(before: Snapshot) -> None:
-    """Containers mount the rendered folder, so it has to be on the engine's own machine.
+    """Refuse an engine on another machine: containers mount the rendered folder from this one.
 
     Raises:
         EngineError: the engine runs on another machine, or in a virtual one.
@@ -70,10 +71,10 @@ def refuse_other_machine(before: Snapshot) -> None:
 
 
 def refuse_unprepared(plan: Plan, before: Snapshot) -> None:
-    """Strict: host rows are looked at before anything is started.
+    """In strict mode, refuse a host that is short of its rows, before anything is started.
 
     Raises:
-        StrictError: the host is short of one; nothing was started.
+        StrictError: the host is short of a row; nothing was started.
     """
     if plan.mode != "strict":
         return

@@ -1,4 +1,4 @@
-"""Which images run: `auto` is resolved against the engine, and what is missing is built."""
+"""Which images run: `auto` is resolved by asking the engine, and missing images are built."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Progress = Callable[[str], None]
 
 
 def resolve(stack: Stack, engine: Engine, progress: Progress) -> Sources:
-    """What `auto` means on this engine: the official image where it is here or can be pulled.
+    """What `auto` means on this engine: the official image where the engine has or can pull it.
 
     TELEMT_BINARY in the environment replaces `auto` by that binary, TELEMT_IMAGE by that image, so
-    that the same stack files and tests run against the real one.
+    that the same stack files and tests run against real Telemt.
 
     Raises:
-        EngineError: the image of TELEMT_IMAGE cannot be had.
-        StrictError: strict mode, and only the double can be had.
+        EngineError: the image of TELEMT_IMAGE cannot be pulled.
+        StrictError: strict mode, and only the double is available.
     """
     telemt = stack.telemt.source
     reference = os.environ.get("TELEMT_IMAGE", "") if telemt == "auto" else ""
@@ -43,12 +43,12 @@ def resolve(stack: Stack, engine: Engine, progress: Progress) -> Sources:
         telemt = "official" if _can_have(engine, official, progress) else "double"
         if telemt == "double" and stack.limits.mode == "strict":
             raise StrictError(
-                f"strict mode: nothing was started; {official} cannot be had, and the lab double "
-                "is not for production",
-                "give the engine a way to the image's registry, or set telemt.source to binary",
+                f"strict mode: nothing was started; {official} cannot be pulled, and the lab "
+                "double is not for production",
+                "let the engine reach the image's registry, or set telemt.source to binary",
             )
         if telemt == "double":
-            progress("telemt: the official image cannot be had; the lab DOUBLE takes its place")
+            progress("telemt: the official image cannot be pulled; the lab DOUBLE runs instead")
     haproxy = stack.haproxy.source
     if haproxy == "auto":
         official = official_haproxy(stack)
@@ -57,7 +57,7 @@ def resolve(stack: Stack, engine: Engine, progress: Progress) -> Sources:
 
 
 def running(stack: Stack, engine: Engine) -> Sources | None:
-    """What the running containers of a stack say they are; None where there are none."""
+    """The images that run, by the labels of the stack's containers; None where none runs."""
     for container in engine.containers(stack.name):
         if container.target == "haproxy":
             telemt = container.labels.get("io.stackctl.telemt", "")
@@ -73,7 +73,7 @@ def ensure(stack: Stack, sources: Sources, engine: Engine, progress: Progress) -
 
     Raises:
         EngineError: an image can neither be pulled nor built.
-        SpecError: the Telemt binary to package is not there.
+        SpecError: the Telemt binary to package does not exist.
     """
     ensure_collector(engine, progress)
     haproxy = haproxy_image(stack, sources)
@@ -132,7 +132,7 @@ def _pull(engine: Engine, image: str, instead: str, progress: Progress) -> None:
     if not _can_have(engine, image, progress):
         raise EngineError(
             f"{image} cannot be pulled",
-            f"give the engine a way to its registry, or set `{instead}`",
+            f"let the engine reach its registry, or set `{instead}`",
         )
 
 

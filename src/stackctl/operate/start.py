@@ -1,4 +1,4 @@
-"""Containers started and waited for, with word of each."""
+"""Start containers and wait for them, reporting the state of each."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ WATCH_SECONDS = 1.0
 """How often the containers are looked at while they start."""
 
 LAST_WORDS = 8
-"""Lines of a failed container's log that go into the message."""
+"""How many of the last lines of a failed container's log go into the message."""
 
 
 def start(compose: Compose, engine: Engine, name: str, progress: Progress) -> None:
-    """Start everything and wait until it is healthy, saying what has become of each container.
+    """Start everything and wait until it is healthy, reporting each container's state.
 
     Raises:
-        EngineError: a container did not start or did not become healthy; its last words are in
-            the message.
+        EngineError: a container did not start or did not become healthy; the message has the last
+            lines of its log.
     """
     done = Event()
-    # Compose has this thread, so that Ctrl-C ends it; the side thread only looks.
+    # Compose runs in this thread, so that Ctrl-C ends it; the other thread only looks.
     watcher = Thread(target=_watch, args=(engine, name, progress, done), daemon=True)
     watcher.start()
     try:
@@ -50,11 +50,11 @@ def _watch(engine: Engine, name: str, progress: Progress, done: Event) -> None:
 
 
 def _last_words(engine: Engine, name: str) -> str:
-    """The last lines of each container that is not well."""
+    """The last log lines of each container that is not healthy."""
     ill = [c for c in engine.containers(name) if c.health not in {"healthy", ""} or not c.pid]
     logs = engine.logs(ill, 0)
     return "".join(
-        f"\n{c.target} is {c.health or c.status}; its last words:\n  "
+        f"\n{c.target} is {c.health or c.status}; the end of its log:\n  "
         + "\n  ".join(logs.get(c.target, ())[-LAST_WORDS:] or ["(none)"])
         for c in ill
     )

@@ -1,4 +1,4 @@
-"""What runs of a stack, and what HAProxy thinks of it."""
+"""Which containers of a stack run, and the state of each replica in HAProxy."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Status:
     Attributes:
         name: the stack's name.
         replicas: how many stack.yaml asks for.
-        others: containers beside them: HAProxy, and the lab's data centre where there is one.
-        containers: HAProxy first, then the replicas there are.
+        others: how many other containers there should be: HAProxy, and a lab's data centre.
+        containers: HAProxy first, then the replicas that exist.
         servers: HAProxy's `show stat` row of each replica; empty if HAProxy does not answer.
     """
 

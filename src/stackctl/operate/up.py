@@ -1,4 +1,4 @@
-"""stack.yaml → running stack, and away again."""
+"""stack.yaml → running stack, and its removal."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def up(stack: Stack, secrets: Secrets, engine: Engine, progress: Progress) -> Pr
     """Build what is missing, plan against this host, render, start, and verify.
 
     Raises:
-        StrictError: strict mode and a limit cannot be had; nothing was started.
-        PlanError: the port is taken, the topology cannot carry its number.
+        StrictError: strict mode, and a limit cannot be granted; nothing was started.
+        PlanError: the port is taken, or the topology cannot carry its connections.
         EngineError: the engine failed; the message says what is left.
     """
-    refuse_namesake(stack, engine, "give this one another name, or take that one down first")
+    refuse_namesake(stack, engine, "give this one another name, or stop that one first")
     sources = resolve(stack, engine, progress)
     ensure(stack, sources, engine, progress)
     progress("reading what this host can give")
-    # Loading compose's client and asking for its version take as long as the collector does.
+    # Loading compose's client and asking for its version takes as long as the collector does.
     with ThreadPoolExecutor(max_workers=1) as pool:
         compose_client = pool.submit(Compose, state_folder(stack), stack.project)
         before = look(engine, stack, clients=False)
@@ -66,12 +66,12 @@ def down(
 ) -> tuple[str, ...]:
     """Stop gracefully, then remove every container, network and volume by the stack's label.
 
-    The replicas' state, quotas among it, stays unless it is asked for.
+    The replicas' state, such as quotas, stays unless `volumes` is set.
 
     Args:
         stack: its file.
         engine: where it runs.
-        progress: told what is going on.
+        progress: gets lines about what is being done.
         force: also a stack of this name that was started from another folder.
         volumes: also the replicas' state.
 
@@ -82,12 +82,12 @@ def down(
         StackError: the stack was started from another folder.
     """
     if not force:
-        refuse_namesake(stack, engine, "take it down there, or give --force")
+        refuse_namesake(stack, engine, "run `stackctl down` there, or give --force")
     containers = engine.containers(stack.name)
     running = [c for c in containers if c.pid]
     if running:
         progress(f"stopping {len(running)} containers")
-    # HAProxy first: its clients see it close, and not a replica fail.
+    # HAProxy stops first, so that its clients see a close and not a failing replica.
     engine.stop([c for c in running if c.target == HAPROXY], HAPROXY_GRACE_SECONDS)
     engine.stop([c for c in running if c.target != HAPROXY], TELEMT_GRACE_SECONDS)
     return engine.remove_stack(stack.name, state=volumes)

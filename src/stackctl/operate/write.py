@@ -1,4 +1,4 @@
-"""Rendered files onto disk: whole or not at all, and never over somebody else's."""
+"""Write rendered files to disk: whole or not at all, and never over files of others."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MANIFEST = ".stackctl-files.json"
 
 
 def write_tree(folder: Path, files: Mapping[str, File], modes: Mapping[str, int]) -> frozenset[str]:
-    """Make `folder` hold exactly `files`, beside what others put there.
+    """Make `folder` hold exactly `files`, beside files that others put there.
 
-    A new folder appears whole, by one rename. In one that was rendered before, each file is
-    replaced by a rename and what is no longer rendered is removed: the folders themselves stay,
-    because running containers have them mounted.
+    A new folder appears whole, by one rename. In a folder that was rendered before, a rename
+    replaces each file, and files that are no longer rendered are removed. The folders themselves
+    stay, because running containers mount them.
 
     Args:
-        folder: where to.
+        folder: where to write.
         files: by path relative to it.
         modes: directory modes other than 0755, by relative path.
 
@@ -32,7 +32,7 @@ def write_tree(folder: Path, files: Mapping[str, File], modes: Mapping[str, int]
         relative paths that are new, changed or gone.
 
     Raises:
-        OutputError: the folder is somebody else's, or cannot be written.
+        OutputError: the folder was not rendered by stackctl, or cannot be written.
     """
     try:
         if folder.exists() and not folder.is_dir():
@@ -50,7 +50,8 @@ def write_tree(folder: Path, files: Mapping[str, File], modes: Mapping[str, int]
     except OSError as error:
         raise OutputError(
             f"{error.filename or folder}: {error.strerror}",
-            "free space or permissions, then run the command again; it continues where it stopped",
+            "make room or correct the permissions, then run the command again: it continues where "
+            "it stopped",
         ) from error
 
 
@@ -103,7 +104,7 @@ def _update(
 ) -> frozenset[str]:
     changed = {path for path, file in files.items() if not _same(folder / path, file)}
     gone = set(before) - set(files)
-    # Listed first: after a crash every file on disk is one that the manifest owns.
+    # The manifest is written first: after a crash it lists every file that may be on disk.
     _put(folder / MANIFEST, File(json.dumps(sorted({*before, *files}), indent=1) + "\n"))
     for path in sorted(files):
         _folders(folder, path, modes)
@@ -124,7 +125,7 @@ def _same(path: Path, file: File) -> bool:
 
 
 def _put(path: Path, file: File) -> None:
-    """Write beside and rename: a reader sees the old file or the new one, never half."""
+    """Write a new file beside and rename it: a reader sees the old file or the new one."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "w") as stream:
@@ -139,13 +140,13 @@ def _put(path: Path, file: File) -> None:
 
 
 def _folders(root: Path, path: str, modes: Mapping[str, int]) -> None:
-    """Make the folders above a file, each with its mode whatever the umask is."""
+    """Make the folders above a file, each with its mode, whatever the umask is."""
     for parent in reversed(Path(path).parents[:-1]):
         made = root / parent
         if not made.is_dir():
             made.mkdir(mode=0o700)
         mode = modes.get(str(parent), 0o755)
-        # Also where it was there before: a crash or a hand may have left another.
+        # An existing folder may have another mode, left by a crash or set by hand.
         if made.stat().st_mode & 0o7777 != mode:
             made.chmod(mode)
 

@@ -1,8 +1,8 @@
 """Charts as SVG text that stands alone: no script, no font and no link. Pure.
 
-Drawn by pygal. What it adds for pages on the web (scripts, comments with the date) is taken out, so
-the same numbers always give the same text. A chart follows the reader's dark mode on screens, and
-is light on paper.
+pygal draws them. What it adds for web pages (scripts, comments with the date) is removed, so the
+same numbers always give the same text. On a screen a chart follows the reader's dark mode; on paper
+it is light.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import pygal
 from pygal.etree import etree
 from pygal.style import Style
 
-# pygal finds its maps by a protocol that Python gave up in 3.12, and who asks all finders by the
-# new one fails at it. No map is drawn here.
+# pygal installs an import finder for its maps that lacks find_spec(). Python 3.12 dropped the old
+# protocol, so code that asks every finder fails at this one. No map is drawn here: it is removed.
 sys.meta_path[:] = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")]
 
 Points = Sequence[tuple[float, float]]
 """x and y, in x's order."""
 
 MOST_POINTS = 800
-"""More than that are no more to be seen: a curve has fewer pixels."""
+"""A curve has fewer pixels than that, so more points would not show."""
 
 WIDTH, HEIGHT = 860, 380
 BAR_HEIGHT = 46
@@ -34,7 +34,7 @@ _BEHIND_THE_BAR = (
 )
 
 COLOURS = ("#1f6feb", "#d1570a", "#1a7f37", "#8250df", "#bf3989", "#7d6608")
-"""Of the series in their order, on light ground."""
+"""Colours of the series in their order, on a light background."""
 DARK_COLOURS = ("#58a6ff", "#ff9b4d", "#56d364", "#bc8cff", "#ff80c8", "#e3b341")
 
 
@@ -53,14 +53,14 @@ def curves(
         x_title: with its unit.
         y_title: with its unit.
         series: points by name; a line needs two.
-        dashed: names of those that are for comparison.
+        dashed: names of the series that are for comparison.
 
     Returns:
         SVG, beginning with `<svg`.
     """
 
     solid = [name for name in series if name not in dashed]
-    # Those for comparison first, which is below the others.
+    # The series for comparison are drawn first, so they lie below the others.
     names = [*(name for name in series if name in dashed), *solid]
 
     def draw(style: Style) -> Any:
@@ -111,7 +111,7 @@ def columns(title: str, x_title: str, y_title: str, values: Mapping[str, float])
 
 
 def bars(title: str, x_title: str, series: Mapping[str, Mapping[str, float]]) -> str:
-    """Lying bars, each with its number: things compared, one group for each name.
+    """Horizontal bars with their numbers, one group for each name.
 
     Args:
         title: above the chart.
@@ -129,7 +129,7 @@ def bars(title: str, x_title: str, series: Mapping[str, Mapping[str, float]]) ->
         chart = pygal.HorizontalBar(
             **_look(style, title, x_title, None, len(series)),
             height=130 + BAR_HEIGHT * len(names) * max(1, len(series)),
-            # Room for the number behind the longest.
+            # Leave room for the number after the longest bar.
             range=(0, 1.1 * longest),
             print_values=True,
             print_values_position="top",
@@ -145,14 +145,14 @@ def bars(title: str, x_title: str, series: Mapping[str, Mapping[str, float]]) ->
 
 
 def number(value: float) -> str:
-    """A number of an axis or a bar: thousands apart, and no digits that say nothing."""
+    """A number on an axis or a bar: thousands separated, no meaningless digits."""
     if value == int(value) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}"
 
 
 def thinned(points: Points, most: int = MOST_POINTS) -> Points:
-    """At most so many points (and the last) that show the same: a short dip or peak stays.
+    """At most that many points, and the last, with the same shape: a short dip or peak stays.
 
     Args:
         points: in x's order.
@@ -222,7 +222,7 @@ def _style(dark: bool, plain: int) -> Style:
 
 
 def _svg(title: str, draw: Callable[[Style], Any], plain: int = 0) -> str:
-    """Both looks in one: the dark one's style sheet counts on dark screens alone."""
+    """Light and dark in one SVG: the dark style sheet applies on dark screens alone."""
     root, dark = (_rendered(draw(_style(dark, plain)), title) for dark in (False, True))
     sheet, night = (next(e for e in r.iter() if _is(e, "style")) for r in (root, dark))
     sheet.text += f"\n@media screen and (prefers-color-scheme: dark) {{\n{night.text}\n}}\n"
@@ -232,7 +232,7 @@ def _svg(title: str, draw: Callable[[Style], Any], plain: int = 0) -> str:
 
 def _rendered(chart: Any, title: str) -> Any:
     """The tree of a chart, without what pygal adds by chance, date or for scripts."""
-    # It names the chart in the style sheet; two on a page must differ.
+    # The style sheet names the chart by its uuid; two charts on a page must differ.
     chart.uuid = sha256(title.encode()).hexdigest()[:12]
     root = chart.render_tree()
     for parent in list(root.iter()):

@@ -29,7 +29,7 @@ def document(plan: Plan, findings: Sequence[LimitFinding]) -> dict[str, Any]:
 
 
 def findings_document(findings: Sequence[LimitFinding]) -> list[dict[str, Any]]:
-    """Findings as JSON has them, wherever they come from."""
+    """Findings of `verify`, `host` or `load` as JSON objects."""
     return [
         {
             "limit": f.limit,

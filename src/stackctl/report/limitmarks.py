@@ -1,4 +1,4 @@
-"""The limits of a load's stack, and what of the load points at each. Pure."""
+"""The limits of a loaded stack, and the counters and failures that point at each. Pure."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Row:
     Attributes:
         on: the targets that show the same.
         style: "good", "warn", "bad" or "soft".
-        marks: what of the load points at it, the counters first; empty for most.
-        note: of what is not in force, what was seen where nothing could be read, and what to do.
+        marks: the counters, then the failures, that point at it; empty for most limits.
+        note: the remedy where the limit is not in force, after why it could not be read, if so.
     """
 
     limit: str
@@ -51,7 +51,7 @@ def limit_rows(result: LoadResult) -> tuple[Row, ...]:
     for finding in result.findings:
         groups.setdefault(marks.get((finding.limit, finding.target), ()), []).append(finding)
     rows = [row for found, findings in groups.items() for row in _rows(findings, found)]
-    # Sorting is stable: apart from that they stay in the table's order.
+    # Sorting is stable: otherwise they stay in the limits table's order.
     return tuple(sorted(rows, key=lambda row: (not row.marks, row.style != "bad")))
 
 
@@ -82,11 +82,11 @@ def reasons(findings: Sequence[LimitFinding]) -> tuple[str, ...]:
 
 
 def marked(result: LoadResult) -> dict[tuple[str, str], tuple[str, ...]]:
-    """What points at each (limit, target); those that nothing points at are missing.
+    """What points at each (limit, target); limits that nothing points at are missing.
 
-    A counter points at the rows of its own place; where a row has none there, because places share
-    a namespace, at all rows of that key. A failure was seen by a client, from outside: it points at
-    a row wherever it is.
+    A counter points at the rows of its own place. Where that place has no row of the key, because
+    places share a namespace, the counter points at all rows of the key. A client sees a failure
+    from outside, so a failure points at the row in every place.
     """
     tally = result.outcome.tally
     found: dict[tuple[str, str], dict[str, None]] = {}

@@ -1,4 +1,4 @@
-"""THE TABLE, explained."""
+"""The limits table, explained."""
 
 from __future__ import annotations
 

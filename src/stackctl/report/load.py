@@ -22,7 +22,7 @@ SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
 def load_report(console: Console, result: LoadResult) -> None:
-    """Print what was opened and held, what was not and why, and what moved meanwhile."""
+    """Print what was opened and held, what failed and why, and which counters moved."""
     load, tally = result.plan.load, result.outcome.tally
     head = f"{result.stack}: {load.connections} connections asked for, handshake {load.handshake}"
     console.print(Text(head, "bold"))

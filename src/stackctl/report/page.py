@@ -20,7 +20,7 @@ from stackctl.traffic.model import LATE_MICROSECONDS
 from stackctl.traffic.result import LoadResult
 
 STEPS = (1, 1.5, 2, 3, 5, 7)
-"""Ends of the histogram's bins in each decade; but 900 ms in place of a second, when it is late."""
+"""Ends of the histogram's bins in each decade. 900 ms replaces 1 s: above it is late."""
 
 SHARES = {"half of them": 0.5, "9 of 10": 0.9, "99 of 100": 0.99}
 
@@ -59,7 +59,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=True,
-        # What came from programs and logs may hold anything.
+        # Texts from programs and logs may hold anything.
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
 
@@ -69,7 +69,7 @@ def load_page(result: LoadResult, when: datetime) -> str:
 
     Args:
         result: what the load showed.
-        when: it ended, with its time zone.
+        when: the load's end, with its time zone.
 
     Returns:
         HTML without script, link, font or picture from elsewhere.
@@ -104,11 +104,11 @@ def load_page(result: LoadResult, when: datetime) -> str:
 
 
 def curve_chart(result: LoadResult) -> str:
-    """SVG of the connections held over time, and of the number that was asked for."""
+    """SVG of the connections held over time, with the number asked for."""
     curve, wanted = result.outcome.curve, result.plan.load.connections
     series: dict[str, Sequence[tuple[float, float]]] = {}
     if curve:
-        # None was held as the clock was started.
+        # No connection was held when the clock started.
         series["held"] = [(0.0, 0), *curve]
         series["asked for"] = [(0.0, wanted), (curve[-1][0], wanted)]
     return curves(
@@ -121,7 +121,7 @@ def curve_chart(result: LoadResult) -> str:
 
 
 def times_chart(result: LoadResult) -> str:
-    """SVG of how long connections took to be open."""
+    """SVG of how long connections took to open."""
     return columns(
         "Time from connect to the replica's answer",
         "milliseconds",
@@ -131,7 +131,7 @@ def times_chart(result: LoadResult) -> str:
 
 
 def binned(steps: Sequence[tuple[int, int]]) -> dict[str, int]:
-    """Counts by bin, from the first that holds any to the last, in milliseconds' words.
+    """Counts by bin, named in milliseconds, from the first bin that is not empty to the last.
 
     Args:
         steps: upper ends in microseconds, and how many; as a Histogram has them.
@@ -177,7 +177,7 @@ def _words(result: LoadResult) -> list[Line]:
         Line(
             f"Late, over {LATE_MICROSECONDS // 1000} ms: {tally.late:,}."
             + (
-                " A dropped SYN is sent again after a second; else the stack was that slow."
+                " A dropped SYN is retransmitted after 1 s; otherwise the stack was that slow."
                 if tally.late
                 else ""
             ),
@@ -226,9 +226,9 @@ def _limits_words(result: LoadResult, rows: Sequence[Row]) -> str:
     counts = ", ".join(f"{n} {verdict}" for verdict, n in summary(result.findings).items() if n)
     marked = any(row.marks for row in rows)
     pointed = (
-        "Those that this load points at stand first, with what points at them."
+        "The limits that this load points at stand first, each with what points at it."
         if marked
-        else "No counter and no failure of this load points at any of them."
+        else "No counter and no failure of this load points at any limit."
     )
     return f"As verified just before the first connection: {counts}. {pointed}"
 

@@ -49,11 +49,11 @@ def plan_report(console: Console, plan: Plan) -> None:
 
 
 NEXT_CEILINGS = 5
-"""So many are shown; --json has all."""
+"""How many ceilings are shown; --json has all."""
 
 
 def _ceilings(console: Console, plan: Plan) -> None:
-    """What ends the stack first, and what would after it."""
+    """The limit that the stack meets first, and those that it would meet next."""
     lowest = plan.ceilings[0]
     style = "bold" if lowest.holds >= plan.connections else "bold yellow"
     console.print(Text(holds_sentence(plan), style))
@@ -67,7 +67,7 @@ def _ceilings(console: Console, plan: Plan) -> None:
 
 
 def holds_sentence(plan: Plan) -> str:
-    """The number, and the limit it ends at."""
+    """How many connections the stack holds, and the limit that it meets first."""
     lowest = plan.ceilings[0]
     return (
         f"holds: {lowest.holds} connections; first limit: {lowest.limit} of {lowest.where} "
@@ -88,7 +88,7 @@ def size_rows(plan: Plan) -> list[tuple[str, str]]:
         (
             "each Telemt",
             f"{plan.telemt_image}, max_connections {s.telemt_max_connections}, "
-            f"given up to {s.server_maxconn}",
+            f"HAProxy sends it up to {s.server_maxconn}",
         ),
         (
             "descriptors",
@@ -104,7 +104,7 @@ def size_rows(plan: Plan) -> list[tuple[str, str]]:
         (
             "memory, all idle",
             f"HAProxy {s.haproxy_bytes >> 20} MiB, kernel "
-            f"{s.kernel_bytes >> 20} MiB, Telemt's own beside it",
+            f"{s.kernel_bytes >> 20} MiB, and Telemt's own memory",
         ),
         ("a client that stops reading", _stalled(plan)),
         ("speed of one connection", _speed(plan)),
@@ -115,8 +115,8 @@ def size_rows(plan: Plan) -> list[tuple[str, str]]:
 def _link_ports(plan: Plan) -> str:
     usable = plan.sizes.ports_per_link
     used = plan.connections / len(plan.replicas)
-    doors = plan.sizes.link_ports
-    to = f", over {doors} ports of its replica" if doors > 1 else ""
+    ports = plan.sizes.link_ports
+    to = f", over {ports} ports of its replica" if ports > 1 else ""
     return f"{usable} for each link{to}; {ceil(used)} used ({used * 100 / usable:.1f} %)"
 
 
@@ -125,7 +125,8 @@ def _stalled(plan: Plan) -> str:
     link = f", the link {s.link >> 10}" if s.link else ""
     return (
         f"pins up to {s.total >> 10} KiB: HAProxy {(s.client + s.haproxy) >> 10}{link}, its "
-        f"replica {s.replica >> 10}; {per_gib(s.total)} in a GiB (buffers: {plan.buffers})"
+        f"replica {s.replica >> 10}; {per_gib(s.total)} such clients fill a GiB "
+        f"(buffers: {plan.buffers})"
     )
 
 
@@ -133,8 +134,9 @@ def _speed(plan: Plan) -> str:
     each = "; ".join(
         f"{speed(plan.stalled.window, ms) / 1e6:.2f} MB/s at {ms} ms" for ms in (50, 200)
     )
-    least = "bounded, at least " if plan.buffers == "density" else "not bounded below "
-    return f"{least}{each} to the client and back"
+    density = plan.buffers == "density"
+    bound = "the buffers allow at least " if density else "the buffers set no bound below "
+    return f"{bound}{each} round trip to the client"
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:

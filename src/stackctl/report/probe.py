@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from stackctl.handshake.stack_records import StackHandshake
 
 SHOWN = 8
-"""Pieces of evidence shown of one cause."""
+"""Pieces of evidence shown for one cause."""
 
 HOPS = ("connect", "proxy", "tls", "answer")
 
 
 def probe_report(console: Console, probed: Probed) -> None:
-    """A line for each handshake, then each cause once with whom it hits and what to do."""
+    """Print a line for each handshake, then each cause once: whom it hits, and the remedy."""
     style = "bold yellow" if probed.telemt == "double" else ""
     console.print(Text(f"{probed.stack}: {len(probed.handshakes)} handshakes", "bold"))
     console.print(Text(f"telemt: {TELEMT_WORDS.get(probed.telemt, 'unknown')}", style))
@@ -45,7 +45,7 @@ def probe_report(console: Console, probed: Probed) -> None:
             console.print(Text(f"  and {len(seen) - SHOWN} more: --json has them all"))
         console.print(Text(f"  do: {remedy}"))
     good = sum(not one.cause for one in probed.handshakes)
-    console.print(Text(f"{good} of {len(probed.handshakes)} answered and seen as they are", "bold"))
+    console.print(Text(f"{good} of {len(probed.handshakes)} handshakes succeeded", "bold"))
 
 
 def _hops(one: StackHandshake) -> list[Text]:
@@ -66,7 +66,7 @@ def _ending(one: StackHandshake) -> tuple[Text, Text]:
 
 
 def _causes(probed: Probed) -> dict[tuple[str, str], list[tuple[str, str]]]:
-    """By cause and what to do about it: each piece of evidence, and whose it is."""
+    """By cause and remedy: each piece of evidence, and the handshakes that show it."""
     found: dict[tuple[str, str], dict[str, list[str]]] = {}
     for one in probed.handshakes:
         if one.cause:

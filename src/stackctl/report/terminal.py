@@ -1,4 +1,4 @@
-"""Reports for people. Colour and boxes only where there is a terminal that wants them."""
+"""Reports for people. Colours appear only on a terminal that wants them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stackctl.report.words import heading, printable, shown
 PICTURE_WIDTH = 148
 
 _FONT = re.compile(r"@font-face \{.*?\}", re.DOTALL)
-"""Rich names fonts on a public server; a picture in a document should ask nobody."""
+"""Rich names fonts on a public server; a picture in a document must not fetch anything."""
 
 FEW = 4
 """Fewer limits than this are named one by one in a note, and each with its own remedy."""
@@ -41,7 +41,7 @@ def findings_report(
     """Print the table of findings, what is not ok with its remedy, and the count.
 
     Args:
-        console: where to.
+        console: where to print.
         plan: the stack, for the heading.
         findings: what verification found.
         verbose: show the evidence of every line, not only of those that are not ok.
@@ -87,7 +87,7 @@ def findings_table(console: Console, findings: Sequence[LimitFinding], verbose: 
 
 
 def findings_counts(console: Console, findings: Sequence[LimitFinding]) -> None:
-    """How many of each verdict, and whether that is a proof."""
+    """Print how many findings have each verdict, and whether that is a proof."""
     counts = ", ".join(f"{n} {verdict}" for verdict, n in summary(findings).items() if n)
     console.print(Text(counts or "nothing was found", "bold"))
     if exit_status(findings):
@@ -95,7 +95,7 @@ def findings_counts(console: Console, findings: Sequence[LimitFinding]) -> None:
 
 
 def _notes(console: Console, findings: Sequence[LimitFinding]) -> None:
-    """Each reason why rows are fitted or skipped, once, with what to do about it."""
+    """Print each reason why rows are fitted or skipped once, with its remedy."""
     groups: dict[tuple[Verdict, str, str], list[str]] = {}
     for f in findings:
         if f.reason:

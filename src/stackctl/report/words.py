@@ -1,4 +1,4 @@
-"""Words that every report for people shares."""
+"""Words that all reports for people share."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def _spans(numbers: list[int]) -> str:
 
 
 def shown(value: Value | None) -> str:
-    """A value for people; a dash where nothing could be read."""
+    """A value for people; "-" where nothing could be read."""
     return "-" if value is None else compact(value)
 
 
 def heading(console: Console, plan: Plan) -> None:
-    """What stack this is, and what runs in it."""
+    """Print which stack this is, and what runs in it."""
     console.print(
         Text(
             f"{plan.name}: {plan.connections} connections, {len(plan.replicas)} replicas, "

@@ -29,7 +29,7 @@ from stackctl.traffic.run import Progress, run_load
 from stackctl.traffic.target import check_bounds, check_may_be_loaded, client_secrets, target_of
 
 
-def load_stack(
+def load_running_stack(
     stack: Stack,
     secrets: Secrets,
     engine: Engine,

@@ -52,7 +52,7 @@ def test_a_docker_without_the_plugin(docker: MakeDocker) -> None:
 
 def test_no_docker_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(EngineError, match="command is not there"):
+    with pytest.raises(EngineError, match="command is not installed"):
         compose_version()
 
 

@@ -40,15 +40,15 @@ def trial(name: str, passed: bool = True, value: str = "") -> Trial:
 BEHIND = ("connect", "tls")
 CASES: list[tuple[Evidence, str, str]] = [
     (evidence(ConnectFailure("refused", "")), "refused", "nothing listens"),
-    (evidence(ConnectFailure("timeout", "")), "timeout", "packets are dropped"),
-    (evidence(ConnectFailure("no-route", "")), "no-route", "no way to that address"),
+    (evidence(ConnectFailure("timeout", "")), "timeout", "drops the packets"),
+    (evidence(ConnectFailure("no-route", "")), "no-route", "no route to that address"),
     (evidence(ConnectFailure("network", "")), "network", "could not be made"),
     (evidence(CLOSED, trial("proxy-header")), "proxy-expected", "expects one"),
     (evidence(PLAIN), "proxy-unexpected", "most likely a PROXY header"),
     (evidence(CERTIFICATE, trial("clock", value="900")), "clock", "about 900 s behind the proxy"),
     (evidence(CERTIFICATE, trial("clock", value="-300")), "clock", "about 300 s ahead of the"),
     (evidence(CLOSED, trial("clock", value="uptime")), "clock", "by more than 120 s"),
-    (evidence(CERTIFICATE, trial("domain", value="b.org")), "domain", "the domain b.org it passes"),
+    (evidence(CERTIFICATE, trial("domain", value="b.org")), "domain", "with the domain b.org"),
     (evidence(CLOSED, trial("secure")), "domain", "the key is right"),
     (evidence(NO_ANSWER, passed=BEHIND), "data-centre", "knows this secret"),
     (
@@ -66,22 +66,22 @@ CASES: list[tuple[Evidence, str, str]] = [
         "refused-client",
         "does not know this secret",
     ),
-    (evidence(NO_ANSWER, trial("classic"), mode="secure"), "mode", "mode secure is not allowed"),
-    (evidence(NO_ANSWER, trial("secure"), mode="classic"), "mode", "mode classic is not allowed"),
+    (evidence(NO_ANSWER, trial("classic"), mode="secure"), "mode", "not allow mode secure"),
+    (evidence(NO_ANSWER, trial("secure"), mode="classic"), "mode", "not allow mode classic"),
     (
         evidence(Failure("answer", "dc-error", "its error -444"), mode="secure"),
         "data-centre",
         "-444",
     ),
     (evidence(CERTIFICATE), "secret", "does not know this secret or domain"),
-    (evidence(Failure("answer", "not-mtproto", "HTTP"), mode="secure"), "secret", "mask site"),
-    (evidence(CLOSED), "refused-client", "not tried: this is no private address"),
-    (evidence(CLOSED, trial("proxy-header", False)), "refused-client", "or its limits keep us out"),
-    (evidence(Failure("tls", "bad-hmac", "")), "bad-hmac", "not what an MTProto proxy says"),
+    (evidence(Failure("answer", "not-mtproto", "HTTP"), mode="secure"), "secret", "fallback site"),
+    (evidence(CLOSED), "refused-client", "not tried: this is not a private address"),
+    (evidence(CLOSED, trial("proxy-header", False)), "refused-client", "or its limits refuse us"),
+    (evidence(Failure("tls", "bad-hmac", "")), "bad-hmac", "not that of an MTProto proxy"),
     (
         evidence(Failure("answer", "bad-answer", ""), mode="classic"),
         "bad-answer",
-        "not what an MTProto proxy says",
+        "not that of an MTProto proxy",
     ),
 ]
 

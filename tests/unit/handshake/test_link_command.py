@@ -86,7 +86,7 @@ def test_a_web_server_is_no_proxy(web_server: int, monkeypatch: Patch, capsys: C
         assert "HTTP/1.1 400 Bad Request" in out
         assert "do: " in out
         assert "\x1b[31m" not in out
-        assert "trying what it comes from" in err
+        assert "looking for the cause" in err
 
 
 def test_json_says_the_same(web_server: int, monkeypatch: Patch, capsys: Captured) -> None:

@@ -71,7 +71,7 @@ def test_an_address_that_is_rewritten_before_haproxy(response: dict[str, Any]) -
     del record["seen_as"], record["server"]
     seen = first(response, "published", {})
     assert (seen.arrived, seen.word) == (False, "address")
-    assert "rewritten before it" in seen.arrival
+    assert "rewrites the address" in seen.arrival
 
 
 def test_arrival_is_no_matter_where_it_was_not_asked_for(response: dict[str, Any]) -> None:

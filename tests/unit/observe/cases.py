@@ -232,7 +232,7 @@ CASES = [
         ), 3,
         edit("telemt-2 172.18.0.3:443", "telemt-2 172.18.0.3:+0",
              "targets", HAPROXY, "value", "config", "text", "value"),
-        "clients go to 1 of each replica's ports",
+        "clients are spread over 1 ports of each replica",
     ),
     Case(
         "telemt-2", "telemt.link_ports", 0, 1,
@@ -265,13 +265,13 @@ CASES = [
         # The replica's log names another port than the probe used.
         of_clients(lambda c: c.update(seen_as=c["seen_as"] + "9")), 0,
         put("clients")({"error": "ECONNREFUSED"}),
-        "came to telemt-2 under its own address",
+        "reached telemt-2 under its own address",
     ),
     Case(
         HAPROXY, "haproxy.client_address", 0, 1,
         put("clients", "value", 0, "seen_as")("172.18.0.1:52096"), 0,
         lambda response: response["clients"]["value"].pop(0),
-        "came to telemt-1 under its own address",
+        "reached telemt-1 under its own address",
     ),
     Case(
         HAPROXY, "haproxy.handshake", 0, "answered",

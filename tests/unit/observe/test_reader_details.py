@@ -150,7 +150,7 @@ class TestSession:
         self.printed(response, "1h30m", "5430s")
         seen = observe(response, logs, "haproxy", "haproxy.timeout.client", 1)
         assert seen.got == 5430
-        assert "the file's 5430 s print the same" in seen.source
+        assert "5430 s of the file print so" in seen.source
 
     def test_another_file_does_not_help(self, response: dict[str, Any], logs: Logs) -> None:
         self.printed(response, "1h30m", "9000s")
@@ -283,7 +283,7 @@ class TestAddress:
         # The address was counted before: it is the difference that counts.
         seen = observe(response, {"telemt-1": ("INFO ready",)}, *self.PROVEN[1])
         assert seen.got == 1
-        assert "beobachten: 192.0.2.2 1 more" in seen.source
+        assert "192.0.2.2 grew by 1 on /beobachten" in seen.source
         assert observe(response, {}, *self.PROVEN[0]).got == 1
 
     def test_the_log_is_believed_before_the_counters(
@@ -299,8 +299,8 @@ class TestAddress:
         for proven in self.PROVEN:
             seen = observe(response, {}, *proven)
             assert seen.got == 0
-            # Two of the collector's connections went there: one more is a stranger.
-            assert "127.0.0.1 2 more" in seen.source
+            # Two of the collector's connections went there: a count of one is another client's.
+            assert "127.0.0.1 (+2)" in seen.source
             assert "10.0.0.2" not in seen.source
 
     def test_neither_logged_nor_counted_tells_nothing(self, response: dict[str, Any]) -> None:

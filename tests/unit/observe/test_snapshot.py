@@ -20,11 +20,11 @@ from tests.unit.observe.cases import snapshot_of
     ("output", "says"),
     [
         ("", "is not JSON"),
-        ("[]", "in version None"),
-        ("{}", "in version None"),
-        ('{"version": 1}', "in version 1, not 2"),
-        ('{"version": 2, "error": "x"}', "is not understood"),
-        ('{"version": 2}', "is not understood"),
+        ("[]", "has version None"),
+        ("{}", "has version None"),
+        ('{"version": 1}', "has version 1, not 2"),
+        ('{"version": 2, "error": "x"}', "cannot be parsed"),
+        ('{"version": 2}', "cannot be parsed"),
     ],
 )
 def test_an_answer_of_another_shape_is_an_error(output: str, says: str) -> None:

@@ -187,7 +187,9 @@ def test_descriptors_too_few_name_the_process_and_both_numbers() -> None:
 
 
 def test_a_million_clients_do_not_fit_one_haproxy_of_the_guides_nofile() -> None:
-    with pytest.raises(PlanError, match=r"connections: 1000000 connections need 2\d{6} descriptors in haproxy"):
+    with pytest.raises(
+        PlanError, match=r"connections: 1000000 connections need 2\d{6} descriptors in haproxy"
+    ):
         planned(None, FIT, connections=1_000_000, replicas=8)
 
 

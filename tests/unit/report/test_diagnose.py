@@ -14,7 +14,7 @@ GROWS = counter_finding(
 )
 STOOD = counter_finding("host", "conntrack.drop", 5, 0, 2.0, "the table was full", ())
 FULL = fill_finding("haproxy", "clients", 95, 100, "HAProxy stops accepting", ("haproxy.maxconn",))
-EMPTY = fill_finding("host", "files", 1, 100, "nobody can open anything", ("fs.file-max",))
+EMPTY = fill_finding("host", "files", 1, 100, "no process can open a file", ("fs.file-max",))
 
 
 def shown(everything: bool = False, **parts: tuple[object, ...]) -> str:
@@ -28,8 +28,8 @@ def shown(everything: bool = False, **parts: tuple[object, ...]) -> str:
 def test_all_well() -> None:
     text = shown()
     assert "nothing is being refused, and nothing is full; the fullest is files on host, 1%" in text
-    assert "nobody can open anything" not in text
-    assert "nobody can open anything" in shown(everything=True)
+    assert "no process can open a file" not in text
+    assert "no process can open a file" in shown(everything=True)
 
 
 def test_what_grows_and_what_is_full_are_told_with_their_rows() -> None:

@@ -149,7 +149,7 @@ def test_a_counter_of_a_shared_namespace_points_at_all_rows_of_its_keys() -> Non
 
 def test_where_nothing_points_at_a_limit_it_says_so() -> None:
     text = Read(page(load_result(CURVE, 1000, movements=()))).text
-    assert "No counter and no failure of this load points at any of them." in text
+    assert "No counter and no failure of this load points at any limit." in text
     assert "Counters that moved" not in text
 
 

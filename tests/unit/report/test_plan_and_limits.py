@@ -111,7 +111,7 @@ def test_what_bounded_buffers_save_and_cost_is_said() -> None:
     assert "1.31 MB/s at 50 ms; 0.33 MB/s at 200 ms" in speed
     free = dict(size_rows(planned(link="tcp")))
     assert "buffers: throughput" in free["a client that stops reading"]
-    assert "not bounded below" in free["speed of one connection"]
+    assert "no bound below" in free["speed of one connection"]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_a_table_of_hops_and_then_the_causes() -> None:
     assert "  bob secure at telemt-2: telemt-2 runs with another secret" in shown
     assert "\x1b" not in shown
     assert "  do: start it again" in shown
-    assert "1 of 2 answered" in shown
+    assert "1 of 2 handshakes succeeded" in shown
 
 
 def test_one_cause_with_much_evidence_is_cut_short() -> None:

@@ -43,7 +43,7 @@ def judge(
     Args:
         stack: its name.
         link: "unix" or "tcp"; rows of other links are not pointed at.
-        roles: whose rows count in each place; None for all, where a namespace is shared.
+        roles: role whose rows count in each place; None for all roles, in a shared namespace.
         first: the earlier sample.
         second: the later one; its totals and fills are shown.
     """
@@ -68,11 +68,11 @@ def _counters(
 ) -> Iterator[CounterFinding]:
     before, after = first.readings.get(where, {}), second.readings.get(where, {})
     for name, total in after.items():
-        # A class of refused clients is shown by itself: classes mean different things.
+        # Each class of refused clients is shown by itself: classes mean different things.
         sign = sign_of(name)
         if sign is None or not total:
             continue
-        # Less than before: the process or namespace is another one, and began anew.
+        # A lower number means a new process or namespace, which counts from 0.
         had = before.get(name, 0)
         grew = total - had if total >= had else total
         rows = rows_on(sign.limits, role, link)
@@ -84,7 +84,7 @@ def _fills(where: str, role: Role | None, link: str, sample: Sample) -> Iterator
     for sign in FILLS:
         used = readings.get(sign.used)
         most = readings.get(sign.of) if sign.of else 0
-        # A limit of 0 is none: HAProxy says so of a proxy without one.
+        # A limit of 0 means none: HAProxy shows it for a proxy without a limit.
         if used is None or most is None or (sign.of and not most):
             continue
         rows = rows_on(sign.limits, role, link)

@@ -38,7 +38,7 @@ class FillFinding(Finding):
 
     Attributes:
         used: in its own unit: descriptors, entries, sockets, pages, connections.
-        of: the limit in force; 0 where anything above none is too much.
+        of: the limit in force; 0 where any use is too much.
         means: what happens at the limit.
         limits: keys of the rows of the limits table that set it.
     """
@@ -50,7 +50,7 @@ class FillFinding(Finding):
 
     @property
     def share(self) -> float:
-        """Of the limit; 1.0 where there should be none and is some."""
+        """Share of the limit in use; 1.0 where any use is too much and there is some."""
         return _share(self.used, self.of)
 
 

@@ -26,17 +26,17 @@ OF_THE_HOST = (
     "net.ipv4.tcp_max_orphans",
     "net.ipv4.tcp_mem",
 )
-"""Limits of fills; the last number of a triple is the one that is enforced."""
+"""Sysctls of the host that limit fills; of a triple the last number is enforced."""
 
 OF_EACH = ("net.ipv4.tcp_max_tw_buckets",)
-"""Those that each network namespace has for itself."""
+"""Sysctls that each network namespace has for itself."""
 
 OF_ALL = ("net.netfilter.nf_conntrack_max",)
-"""Those of the host that hold in every namespace, each for itself."""
+"""Sysctls of the host that limit every namespace, each for itself."""
 
 
 def roles_of(network: str, containers: Sequence[Container]) -> dict[str, Role | None]:
-    """Whose rows count in each place; None for all, where the host's namespace is shared.
+    """Role whose rows count in each place; None for all roles, where the host's is shared.
 
     Args:
         network: "bridge" or "host".
@@ -106,7 +106,7 @@ def _sysctls(
 
 
 def haproxy_readings(snapshot: Snapshot, unread: list[str]) -> dict[str, dict[str, int]]:
-    """What HAProxy says of itself, and of each replica at that replica's place."""
+    """HAProxy's numbers of itself, and its numbers of each replica at that replica's place."""
     try:
         said, asked = answers(snapshot), snapshot.haproxy
         info = parse_info(said.info.get("show info"))
@@ -130,7 +130,7 @@ def haproxy_readings(snapshot: Snapshot, unread: list[str]) -> dict[str, dict[st
 
 
 def replica_readings(snapshot: Snapshot, target: str, unread: list[str]) -> dict[str, int]:
-    """What a replica has counted of refusals."""
+    """A replica's counters of refusals."""
     try:
         return refused(snapshot, target)
     except Unread as problem:

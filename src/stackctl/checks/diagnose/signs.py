@@ -25,12 +25,14 @@ class FillSign:
 
 
 FILLS = (
-    FillSign("files", "file-nr.used", "file-nr.max", "nobody can open anything", ("fs.file-max",)),
+    FillSign(
+        "files", "file-nr.used", "file-nr.max", "no process can open a file", ("fs.file-max",)
+    ),
     FillSign(
         "descriptors",
         "descriptors.used",
         "descriptors.soft",
-        "the process accepts nobody any more",
+        "the process accepts no more connections",
         ("nofile",),
     ),
     FillSign(
@@ -44,47 +46,47 @@ FILLS = (
         "TIME-WAIT sockets",
         "sockstat.TCP.tw",
         "sysctl.net.ipv4.tcp_max_tw_buckets",
-        "closed connections are forgotten before their time",
+        "TIME-WAIT sockets are closed early",
         ("net.ipv4.tcp_max_tw_buckets",),
     ),
     FillSign(
         "orphans",
         "sockstat.TCP.orphan",
         "sysctl.net.ipv4.tcp_max_orphans",
-        "closed connections that still have to send are reset",
+        "closed connections with unsent data are reset",
     ),
     FillSign(
         "TCP memory, pages",
         "sockstat.TCP.mem",
         "sysctl.net.ipv4.tcp_mem",
-        "the kernel drops what is received",
+        "the kernel drops received data",
     ),
     FillSign(
         "connections",
         "haproxy.CurrConns",
         "haproxy.Maxconn",
-        "HAProxy stops accepting, and the listen queue fills",
+        "HAProxy stops accepting, and the accept queue fills",
         ("haproxy.maxconn",),
     ),
     FillSign(
         "clients",
         "haproxy.frontend.scur",
         "haproxy.frontend.slim",
-        "HAProxy stops accepting, and the listen queue fills",
+        "HAProxy stops accepting, and the accept queue fills",
         ("haproxy.frontend_maxconn",),
     ),
     FillSign(
         "waiting for a replica",
         "haproxy.backend.qcur",
         "",
-        "every replica has all it is given: clients wait in HAProxy",
+        "every replica is at its maxconn: clients wait in HAProxy's queue",
         ("haproxy.server_maxconn",),
     ),
     FillSign(
         "connections to it",
         "haproxy.server.scur",
         "haproxy.server.slim",
-        "HAProxy gives this replica nobody more",
+        "HAProxy sends this replica no more clients",
         ("haproxy.server_maxconn",),
     ),
 )

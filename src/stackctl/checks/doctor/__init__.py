@@ -1,4 +1,4 @@
-"""Everything between this host and the stack's number, one line each. Pure."""
+"""Everything that keeps this host from carrying the stack's connections, one line each. Pure."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TOPICS: Mapping[str, Callable[[Evidence], Lines]] = MappingProxyType(
         "restart": restart,
     }
 )
-"""What is looked at, in the order of the report."""
+"""The topics, in the order of the report."""
 
 AGAIN = "run the command again; if it stays unknown, report this line"
 
@@ -59,7 +59,7 @@ def _lines(topic: str, seen: Evidence) -> list[Finding]:
     lines: list[Finding] = []
     try:
         for line in TOPICS[topic](seen):
-            # One by one: what was said before something could not be read still stands.
+            # One by one: lines before an unreadable value still count.
             lines.append(line)
     except (Unread, ParseError) as error:
         remedy = AGAIN
@@ -68,4 +68,4 @@ def _lines(topic: str, seen: Evidence) -> list[Finding]:
         elif seen.no_facts:
             remedy = seen.no_facts.remedy
         lines.append(Finding(topic, Verdict.ERROR, str(error), remedy))
-    return lines or [Finding(topic, Verdict.ERROR, "nothing was found to say", AGAIN)]
+    return lines or [Finding(topic, Verdict.ERROR, "the topic gave no line", AGAIN)]

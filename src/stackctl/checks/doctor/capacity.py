@@ -1,4 +1,4 @@
-"""What all limits together come to on this host: the connections held, and what ends them."""
+"""How many connections the stack holds on this host, and which limit it meets first."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from stackctl.plan.predict import MEMORY
 
 
 def capacity(seen: Evidence) -> Lines:
-    """The number this host's limits hold, which comes first, and which is the next of another."""
+    """How many connections the limits here allow, the first limit, and the next higher one."""
     if seen.host is None or seen.plan is None:
-        raise Unread(f"what the stack holds here is not known, {seen.because}")
+        raise Unread(f"how many connections the stack holds is not known: {seen.because}")
     low, *others = seen.plan.ceilings
     after = next((c for c in others if c.holds > low.holds), None)
-    says = f"holds {low.holds:,} connections: {low.limit} of {low.where} comes first"
+    says = f"holds {low.holds:,} connections; first limit: {low.limit} of {low.where}"
     if after:
         says += f", then {after.limit} of {after.where} at {after.holds:,}"
     if low.holds >= seen.stack.connections:
         yield Finding("capacity", Verdict.OK, says)
         return
-    # How much memory connections may take is a rule of thumb, and not where the kernel stops.
+    # The bound on memory is a rule of thumb; the kernel does not stop there.
     verdict = Verdict.ADVICE if low.limit == MEMORY else Verdict.SHORT
     yield Finding("capacity", verdict, says, remedy(seen.stack, low))

@@ -1,4 +1,4 @@
-"""Descriptors: what the stack's number needs against what this host and engine can grant."""
+"""Descriptors: what the stack's connections need against what host and engine can grant."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def descriptors(seen: Evidence) -> Lines:
         raise Unread(
             f"{seen.stack.connections:,} clients need {seen.sizes.haproxy_descriptors:,} "
             f"descriptors in haproxy and {seen.sizes.telemt_descriptors:,} in each replica; what "
-            f"the engine can grant is not known, {seen.because}"
+            f"the engine can grant is not known: {seen.because}"
         )
     ceiling = seen.ceiling("nofile")
     grant = min(soft, ceiling)
@@ -60,18 +60,18 @@ def _replicas(seen: Evidence, grant: int, by: str, raise_it: str) -> Finding:
     return Finding(
         "descriptors",
         Verdict.SHORT,
-        f"{says}; together they take {carried:,} of {stack.connections:,}",
+        f"{says}; together they carry {carried:,} of {stack.connections:,}",
         f"{more}{raise_it}",
     )
 
 
 def nr_open(seen: Evidence) -> Lines:
-    """The kernel's own ends: for one process, and for the machine."""
+    """The kernel's own limits: for one process, and for the machine."""
     most = seen.sysctl("fs.nr_open")[0]
     sizes = seen.sizes
     need = max(sizes.haproxy_descriptors, sizes.telemt_descriptors)
     _, hard = wanted_nofile(seen)
-    says = f"fs.nr_open {most:,} ends every process's nofile; this stack needs {need:,}"
+    says = f"fs.nr_open {most:,} is the most that any nofile can be; this stack needs {need:,}"
     if most < need:
         yield Finding("nr_open", Verdict.SHORT, says, PREPARE_HOST)
     elif most < hard:
@@ -99,7 +99,7 @@ def limits(seen: Evidence) -> Lines:
     yield from (Finding("limits", Verdict.SHORT, r.says, r.remedy) for r in seen.refusals)
     if seen.host is None or seen.plan is None:
         if not seen.refusals:
-            seen.ceiling("nofile")  # says why it is not known
+            seen.ceiling("nofile")  # raises Unread with the reason
         return
     lowered = {r.limit: r for r in seen.plan.requirements if r.fitted}
     for key, requirement in lowered.items():
@@ -111,5 +111,5 @@ def limits(seen: Evidence) -> Lines:
         )
     if not lowered and not seen.refusals:
         count = len({r.limit for r in seen.plan.requirements if r.written})
-        says = f"every container can be given what it is to have; {count} limits are set"
+        says = f"the engine can grant every limit of every container; {count} limits are set"
         yield Finding("limits", Verdict.OK, says)

@@ -14,19 +14,19 @@ from stackctl.observe.process import parse_limits
 from stackctl.plan.require import granted_descriptors
 
 UNLIMITED = 1 << 28
-"""No process has that many descriptors: engines that pass "infinity" on give 2^30 of them."""
+"""Above this a limit counts as none: engines that pass "infinity" on grant 2^30 descriptors."""
 
 USUAL = {
     (1024, 524288): " (systemd's own, as Docker 29 with containerd 2 passes it on)",
     (1048576, 1048576): " (as Docker up to 20.10 sets it)",
 }
-"""Whose habit a default is."""
+"""Which engine sets such a default."""
 
 
 def engine(seen: Evidence) -> Lines:
     """Which engine it is, and whether it is on this machine."""
     if seen.engine:
-        here = "; what follows is read on this machine" if seen.facts else ""
+        here = "; the lines below are read on this machine" if seen.facts else ""
         yield Finding("engine", Verdict.SHORT, f"{seen.engine.says}{here}", seen.engine.remedy)
         return
     parts = [
@@ -41,14 +41,14 @@ def engine(seen: Evidence) -> Lines:
         yield Finding(
             "engine",
             Verdict.ADVICE,
-            f"{says}: its host is a virtual machine that sysctl.d and systemd here never reach",
-            "use it for a lab; for production an engine on the server itself",
+            f"{says}: its host is a virtual machine, out of reach of sysctl.d and systemd here",
+            "use it for a lab; for production run an engine on the server itself",
         )
     elif seen.same_machine is False:
         yield Finding(
             "engine",
             Verdict.ADVICE,
-            f"{says}: another machine; what follows is that machine's",
+            f"{says}: another machine; the lines below are about that machine",
             "`up` needs the rendered files there: `stackctl render -o DIR` and copy DIR",
         )
     else:
@@ -59,9 +59,9 @@ def restart(seen: Evidence) -> Lines:
     """Whether the stack outlives a restart of the engine."""
     if "LiveRestoreEnabled" not in seen.info:
         because = seen.because if seen.engine else "the engine does not say"
-        raise Unread(f"whether live-restore is on: not known, {because}")
+        raise Unread(f"whether live-restore is on: not known: {because}")
     if seen.info["LiveRestoreEnabled"]:
-        says = "live-restore is on: containers go on while the engine restarts"
+        says = "live-restore is on: containers keep running while the engine restarts"
         yield Finding("restart", Verdict.OK, says)
     else:
         yield Finding(
@@ -89,8 +89,7 @@ def compose(seen: Evidence) -> Lines:
         yield Finding(
             "compose",
             Verdict.OK,
-            f"compose {seen.compose}: takes every option that `up` gives it; it sets no limit of "
-            "its own",
+            f"compose {seen.compose}: has every option that `up` uses; it sets no limit of its own",
         )
 
 
@@ -101,7 +100,7 @@ def capability(seen: Evidence) -> Lines:
     namespace = starter.user_namespace.get("the user namespace of the engine")
     who = f"{starter.comm}, which starts containers,"
     if not namespace:
-        raise Unread("the user namespace of the engine: its link is empty")
+        raise Unread("the user namespace of the engine: the link is empty")
     if may_raise(starter):
         says = f"{who} holds CAP_SYS_RESOURCE: it can raise hard limits up to fs.nr_open"
         yield Finding("capability", Verdict.OK, says)
@@ -132,8 +131,8 @@ def capability(seen: Evidence) -> Lines:
 
 
 def ulimits(seen: Evidence) -> Lines:
-    """What a container gets with nothing said, and what this stack's are told."""
-    where = "a container with nothing said"
+    """The limits of a container that sets none, and the limits that this stack's containers set."""
+    where = "a container that sets no ulimits"
     rows = parse_limits(seen.read(lambda host: host.unsaid, where))
     if "Max open files" not in rows:
         raise Unread("the collector's own limits have no row for open files")
@@ -141,7 +140,7 @@ def ulimits(seen: Evidence) -> Lines:
     if hard >= UNLIMITED:
         default = (
             f"{where} gets infinity ({'unlimited' if hard == INFINITY else f'{hard:,}'}, as Docker "
-            "23 and 24 pass it on), for which HAProxy would size its tables"
+            "23 and 24 pass it on), and HAProxy would size its tables for that"
         )
     else:
         default = f"{where} gets nofile {soft:,} soft, {hard:,} hard{USUAL.get((soft, hard), '')}"
@@ -151,19 +150,19 @@ def ulimits(seen: Evidence) -> Lines:
         if requirement.limit == "nofile"
     }
     if not told:
-        raise Unread(f"{default}; what this stack's containers are told is not decided")
+        raise Unread(f"{default}; there is no plan of this stack's own limits")
     silent = [target for target, given in told.items() if given is None]
     if silent:
         yield Finding(
             "ulimits",
             Verdict.SHORT,
-            f"{default}; nothing is said for {', '.join(silent)}",
-            "report this: every container of a stack is to be told its nofile",
+            f"{default}; the plan sets no nofile for {', '.join(silent)}",
+            "report this: the plan has to set nofile for every container",
         )
         return
     yield Finding(
         "ulimits",
         Verdict.OK,
-        f"{default}; each of this stack's {len(told)} is to be told its own, HAProxy "
+        f"{default}; the plan sets nofile for each of this stack's {len(told)}, HAProxy "
         f"{told.get(HAPROXY, 0):,}",
     )

@@ -11,29 +11,29 @@ from stackctl.collector.answer import Host, Reading, Unread
 from stackctl.handshake.cause import SKEW_SECONDS
 
 OLDEST_FOR_PROOF = (5, 6)
-"""pidfd_getfd: verify looks at HAProxy's live sockets with it."""
+"""The first kernel with pidfd_getfd: `verify` looks at HAProxy's live sockets with it."""
 
 UNSYNCHRONISED = 0x40
 """STA_UNSYNC of adjtimex(2)."""
 
 TIME_ERROR = 5
-"""Its state where the clock is not synchronised."""
+"""TIME_ERROR of adjtimex(2): the state of a clock that is not synchronised."""
 
 TIGHT = 0.8
-"""Of the memory: beyond it Telemt's own and the page cache have no room."""
+"""Share of the memory: above it Telemt's own memory and the page cache have no room."""
 
 
 def kernel(seen: Evidence) -> Lines:
-    """The release, and what a container's namespace can have of it."""
+    """The release, and what it offers to a container's network namespace."""
     release = seen.facts.kernel if seen.facts else ""
     match = re.match(r"(\d+)\.(\d+)", release)
     if not match:
-        raise Unread("the kernel's release is not known")
+        raise Unread("the kernel's release could not be read")
     version = (int(match[1]), int(match[2]))
     allowed = text_or(seen, lambda host: host.allowed)
     somaxconn = 4096 if version >= (5, 4) else 128
     says = (
-        f"Linux {release}: a new namespace begins with somaxconn {somaxconn}, which the stack "
+        f"Linux {release}: a new namespace starts with somaxconn {somaxconn}, which the stack "
         "raises; "
         + (f"containers may use {', '.join(allowed.split())}" if allowed else "its congestion "
            "controls are not known here")
@@ -50,12 +50,12 @@ def kernel(seen: Evidence) -> Lines:
 
 
 def text_or(seen: Evidence, take: Callable[[Host], Reading[str]]) -> str:
-    """A reading's text, "" where there is none: for what only makes a sentence fuller."""
+    """A reading's text, "" where there is none: for details that a sentence can do without."""
     return (take(seen.facts).value or "") if seen.facts else ""
 
 
 def cgroup(seen: Evidence) -> Lines:
-    """The version of control groups, and whether processes can be limited with it."""
+    """The version of control groups, and whether the engine can limit processes with it."""
     lines = seen.read(lambda host: host.cgroups, "control groups").splitlines()
     old = sum(" - cgroup " in line for line in lines)
     new = sum(" - cgroup2 " in line for line in lines)
@@ -75,7 +75,7 @@ def cgroup(seen: Evidence) -> Lines:
         yield Finding(
             "cgroup",
             Verdict.ADVICE,
-            f"{says}: pids_limit is in force, but systemd and the engine are giving v1 up",
+            f"{says}: pids_limit is in force, but systemd and the engine are dropping v1",
             "boot with systemd.unified_cgroup_hierarchy=1 (the default since Debian 11)",
         )
     else:
@@ -83,14 +83,14 @@ def cgroup(seen: Evidence) -> Lines:
 
 
 def memory(seen: Evidence) -> Lines:
-    """What the connections take of the memory, Telemt's own beside it."""
+    """How much memory the connections take, without Telemt's own."""
     total = seen.read(lambda host: host.memory, "MemTotal")
     free = seen.read(lambda host: host.memory_available, "MemAvailable")
     sizes = seen.sizes
     need = sizes.haproxy_bytes + sizes.kernel_bytes
     says = (
         f"{seen.stack.connections:,} idle clients take {need >> 20:,} MiB (HAProxy "
-        f"{sizes.haproxy_bytes >> 20:,}, kernel {sizes.kernel_bytes >> 20:,}) and Telemt's own; "
+        f"{sizes.haproxy_bytes >> 20:,}, kernel {sizes.kernel_bytes >> 20:,}) plus Telemt's own; "
         f"this machine has {total >> 20:,} MiB, {free >> 20:,} of it available"
     )
     fits = int(total * TIGHT) * seen.stack.connections // need
@@ -101,15 +101,18 @@ def memory(seen: Evidence) -> Lines:
         yield Finding("memory", Verdict.ADVICE, says, remedy)
     elif need > free:
         yield Finding(
-            "memory", Verdict.ADVICE, says, "see what else takes it (`ps aux --sort -rss`)"
+            "memory",
+            Verdict.ADVICE,
+            says,
+            "see which programs use the memory (`ps aux --sort -rss`)",
         )
     else:
         yield Finding("memory", Verdict.OK, says)
 
 
 def clock(seen: Evidence) -> Lines:
-    """Whether something keeps the clock right."""
-    rule = f"fake TLS refuses clients whose clock is more than {SKEW_SECONDS:.0f} s away"
+    """Whether a time daemon keeps the clock right."""
+    rule = f"fake TLS refuses clients whose clock is more than {SKEW_SECONDS:.0f} s off"
     if seen.ahead is not None and abs(seen.ahead) > SKEW_SECONDS:
         side = "ahead of" if seen.ahead > 0 else "behind"
         yield Finding(
@@ -117,7 +120,7 @@ def clock(seen: Evidence) -> Lines:
             Verdict.SHORT,
             f"the engine's clock is {abs(seen.ahead):,.0f} s {side} this machine's; one is wrong, "
             f"and {rule}",
-            "set the wrong one right and keep it so (chrony, or `timedatectl set-ntp true`)",
+            "correct the wrong clock by NTP (chrony, or `timedatectl set-ntp true`)",
         )
         return
     state = seen.read(lambda host: host.clock, "whether the clock is right")
@@ -127,7 +130,7 @@ def clock(seen: Evidence) -> Lines:
         yield Finding(
             "clock",
             Verdict.ADVICE,
-            f"the kernel calls its clock unsynchronised and {who}; {rule}",
+            f"the kernel's clock is not synchronised, and {who}; {rule}",
             f"see whether {keepers[0]} reaches its servers"
             if keepers
             else "install chrony, or `timedatectl set-ntp true`",

@@ -27,22 +27,22 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything the topics look at. What is missing has a Problem in its place.
+    """Everything the topics look at. A Problem stands for each part that is missing.
 
     Attributes:
         stack: the file.
         sizes: its numbers, within what the engine can grant where that is known.
         plan: the plan against this host; None where the topology has none.
         refusals: what `up` would refuse, one sentence each.
-        host: what the plan was made against; None where the collector did not run.
+        host: the facts that the plan was made against; None where the collector did not run.
         about: the engine's answer to "version".
         info: the engine's answer to "info".
         engine: why no engine answers.
         compose: version of docker compose.
-        compose_lacks: options of `docker compose up` that stackctl gives and it does not have.
-        no_compose: why there is none.
-        facts: the machine as the collector saw it, or what this machine tells without it; None
-            where the engine is another machine's and does not answer.
+        compose_lacks: options that stackctl gives to `docker compose up` and compose lacks.
+        no_compose: why compose is missing.
+        facts: the machine as the collector saw it, or what can be read here without it; None where
+            the engine is on another machine and does not answer.
         no_facts: why the collector did not read them.
         same_machine: whether the engine runs on this machine; None where that is not known.
         ahead: seconds the engine's clock is ahead of this machine's; None without the collector.
@@ -93,7 +93,7 @@ class Evidence:
             Unread: the collector did not run, and this machine says nothing of the engine's.
         """
         if self.facts is None:
-            raise Unread(f"{what}: not known, {self.because}")
+            raise Unread(f"{what}: not known: {self.because}")
         return self.facts
 
     def sysctl(self, key: str) -> tuple[int, ...]:
@@ -122,9 +122,9 @@ class Evidence:
             Unread: the collector could not tell.
         """
         if self.host is None:
-            raise Unread(f"what the engine can grant is not known, {self.because}")
+            raise Unread(f"what the engine can grant is not known: {self.because}")
         if ulimit not in self.host.ceilings:
-            raise Unread(f"what the engine can grant of {ulimit} could not be read")
+            raise Unread(f"the highest {ulimit} that the engine can grant could not be read")
         return self.host.ceilings[ulimit]
 
     def security_option(self, name: str) -> bool:

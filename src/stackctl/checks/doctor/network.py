@@ -14,10 +14,10 @@ PORTS = "net.ipv4.ip_local_port_range"
 COUNT = "net.netfilter.nf_conntrack_count"
 TABLE_SIZE = "net.netfilter.nf_conntrack_max"
 FULL = 0.8
-"""Of the table: above it there is no room for a wave of reconnects."""
+"""Share of the conntrack table: above it there is no room for a wave of reconnects."""
 
 TRANSLATED_PORTS = 64_512
-"""Source NAT of a bridge takes 1024 to 65535."""
+"""Source NAT of a bridge uses ports 1024 to 65535."""
 
 
 def ports(seen: Evidence) -> Lines:
@@ -31,7 +31,7 @@ def _links(seen: Evidence) -> Finding:
     if stack.link == "unix":
         return Finding("ports", Verdict.OK, "unix links take no source ports")
     each = fair_share(stack.connections, stack.replicas)
-    # A bridge gives HAProxy's namespace a range of its own; on the host's network it is the host's.
+    # On a bridge HAProxy's namespace has its own port range; on the host's network, the host's.
     ports = seen.sizes.link_ports
     usable = _host_range(seen) * ports if stack.network == "host" else seen.sizes.ports_per_link
     says = (
@@ -44,10 +44,10 @@ def _links(seen: Evidence) -> Finding:
         needed = -(-stack.connections * 100 // (usable * stack.port_share))
         remedy = f"set `link: unix`, {way}more `link_ports`, or `replicas: {needed}` or more"
         if refused:
-            says += f"; more than {stack.port_share} % of them is not planned"
+            says += f"; the plan uses at most {stack.port_share} % of them (port_share)"
         return Finding("ports", Verdict.SHORT, says, remedy)
     if each > PORT_SHARE * usable:
-        says += f"; above {PORT_SHARE:.0%} of them every connect() has to search"
+        says += f"; above {PORT_SHARE:.0%} of them every connect() has to search for a free port"
         return Finding("ports", Verdict.ADVICE, says, "set `link: unix`, or more `link_ports`")
     return Finding("ports", Verdict.OK, says)
 
@@ -68,7 +68,7 @@ def _outward(seen: Evidence) -> Finding:
     return Finding(
         "ports",
         Verdict.ADVICE,
-        f"{says}, of which at most {usable:,} can be at one of them",
+        f"{says}, of which at most {usable:,} can use one data centre's address",
         (f"widen {PORTS} ({PREPARE_HOST}), " if wider else "")
         + "set `telemt.middle_proxy: true`, or spread the clients over several machines",
     )
@@ -92,8 +92,8 @@ def addresses(seen: Evidence) -> Lines:
         yield Finding(
             "addresses",
             Verdict.SHORT,
-            "a rootless engine forwards published ports itself: every client arrives with one "
-            "address of its own, and per-address limits count them as one",
+            "a rootless engine forwards published ports itself: all clients arrive with the "
+            "engine's address, and per-address limits count them as one",
             "use an engine that runs as root",
         )
         return
@@ -113,7 +113,7 @@ def _published(seen: Evidence, engine: Engines, here: str) -> Finding:
     rules, proxied = set(), set()
     unread: Unread | None = None
     for daemon, told in daemons:
-        # A proxy that runs says more than what its daemon was told.
+        # A running docker-proxy is better evidence than its daemon's settings.
         runs = any(proxy.parent == daemon.pid for proxy in proxies)
         try:
             settings = _settings(daemon, told)
@@ -129,16 +129,16 @@ def _published(seen: Evidence, engine: Engines, here: str) -> Finding:
         return Finding(
             "addresses",
             Verdict.SHORT,
-            "the engine writes no firewall rules (iptables: false): every client passes its "
+            "the engine writes no firewall rules (iptables: false): every client goes through its "
             "userland proxy and arrives with the bridge's address",
-            "let the engine write its rules, or set `network: host`",
+            "let the engine write firewall rules, or set `network: host`",
         )
     if mine:
         return _proxied(f"{mine} docker-proxy run for this stack's port {port}")
     if unread:
         raise unread
     if not daemons and not proxies:
-        raise Unread("whether the userland proxy is on: no dockerd and no docker-proxy is seen")
+        raise Unread("whether the userland proxy is on: no dockerd or docker-proxy was found")
     if len(proxied) > 1 or len(rules) > 1:
         raise Unread(
             f"whether the userland proxy is on: {len(daemons)} dockerd run, and they differ"
@@ -146,12 +146,12 @@ def _published(seen: Evidence, engine: Engines, here: str) -> Finding:
     if proxied == {False}:
         says = "the userland proxy is off: clients of the published port keep their address"
         return Finding("addresses", Verdict.OK, says)
-    how = f"{len(proxies)} docker-proxy run" if proxies else "nothing the engine was told says not"
+    how = f"{len(proxies)} docker-proxy run" if proxies else "no setting of the engine turns it off"
     return _proxied(f"the userland proxy is on ({how})")
 
 
 def _lives(netns: Reading[str], here: str) -> bool:
-    """Whether it can be our engine's: the collector is in that one's network namespace."""
+    """Whether it can be our engine's: the collector runs in our engine's network namespace."""
     return netns.value in (None, here)
 
 
@@ -173,10 +173,10 @@ def _proxied(seen_as: str) -> Finding:
 
 
 def _settings(daemon: Daemon, told: Told) -> dict[str, Any]:
-    """What a dockerd was told, by the keys of daemon.json; its flags win.
+    """A dockerd's settings, by the keys of daemon.json; its flags win.
 
     Raises:
-        Unread: neither could be read. A file that is not there tells nothing, and may do so.
+        Unread: its file or its arguments could not be read. A missing file is no error.
     """
     absent = told.file.error.startswith("ENOENT")
     settings = {} if absent else dict(told.file.get(f"daemon.json of dockerd {daemon.pid}"))
@@ -188,15 +188,15 @@ def _settings(daemon: Daemon, told: Told) -> dict[str, Any]:
 
 
 def conntrack(seen: Evidence) -> Lines:
-    """The table of tracked connections against what the clients take of it."""
+    """The conntrack table against the entries that the clients take."""
     stack, sizes = seen.stack, seen.sizes
     on_host = stack.network == "host"
     if on_host and seen.host and seen.host.tracked is False:
         yield Finding(
             "conntrack",
             Verdict.OK,
-            "not in the way: a connection made here is not tracked, so clients on the host's "
-            "network take no entry",
+            "no limit here: a test connection was not tracked, so clients on the host's network "
+            "take no entry",
         )
         return
     most = seen.sysctl(TABLE_SIZE)[0]
@@ -204,14 +204,15 @@ def conntrack(seen: Evidence) -> Lines:
     why = "a published port is translated, so clients are tracked"
     if on_host:
         tried = seen.host.tracked if seen.host else None
-        why = "a connection made here is tracked" if tried else "clients may be tracked here"
+        why = "a test connection was tracked" if tried else "clients may be tracked here"
     says = (
         f"{why}: {stack.connections:,} clients make {sizes.conntrack_entries:,} entries in the "
-        f"host's namespace; the table holds {most:,}, now {count:,} ({count / max(1, most):.0%})"
+        f"host's namespace; the table has room for {most:,} and holds {count:,} now "
+        f"({count / max(1, most):.0%})"
     )
     if sizes.conntrack_entries > most:
         yield Finding(
-            "conntrack", Verdict.SHORT, f"{says}: later clients are dropped", PREPARE_HOST
+            "conntrack", Verdict.SHORT, f"{says}: clients beyond it are dropped", PREPARE_HOST
         )
     elif max(sizes.conntrack_entries, count) > FULL * most:
         yield Finding("conntrack", Verdict.ADVICE, says, PREPARE_HOST)

@@ -1,4 +1,4 @@
-"""SELinux and AppArmor: what they refused, and what they will."""
+"""SELinux and AppArmor: what they refused, and what they will refuse."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stackctl.checks.finding import Finding, Verdict
 from stackctl.collector.answer import Host, Reading, Unread
 
 REFUSED = ("EACCES", "EPERM")
-"""The collector is root with the capabilities it needs: only a security module refuses that."""
+"""The collector is root and has its capabilities, so only a security module refuses it a read."""
 
 NAMES = {"selinux": "SELinux", "apparmor": "AppArmor"}
 
@@ -17,7 +17,7 @@ INSTALL_PARSER = "install apparmor (`apt-get install apparmor`) and restart the 
 
 
 def security(seen: Evidence) -> Lines:
-    """A refusal that was seen, or what the kernel has switched on."""
+    """Refusals that were seen, and which security modules are on."""
     if seen.no_facts and not seen.engine and _is_refusal(seen.no_facts.says):
         yield Finding(
             "security",
@@ -114,5 +114,5 @@ def _switch(seen: Evidence, name: str, take: Callable[[Host], Reading[str]]) -> 
         return None
     word = reading.get(what).strip()
     if not word:
-        raise Unread(f"{name}: its switch is empty")
+        raise Unread(f"{name}: its switch file is empty")
     return word

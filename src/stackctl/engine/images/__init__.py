@@ -1,7 +1,7 @@
 """The images a stack runs on, built through the Docker SDK where no registry has them.
 
-A folder of images/ is one build context. Its content hash goes into the image as a label: an image
-that carries the label of what would be built is not built again.
+A folder of images/ is one build context. Its content hash goes into the image as a label. An image
+whose label has the same hash is not built again.
 """
 
 from stackctl.engine.images.base import ensure_base

@@ -29,7 +29,7 @@ _lock = threading.Lock()
 def ensure_base(client: DockerClient, progress: Progress) -> str:
     """Reference of a Debian 13 base the engine has: the official image, or the one built here.
 
-    The engine's store is the memory: once it has either, no registry is asked again.
+    Once the engine has either image, no registry is asked again.
 
     Raises:
         ImageBuildError: no registry answers and the base cannot be built.
@@ -58,7 +58,8 @@ def _build_base(client: DockerClient, script: Path, reference: str, progress: Pr
         raise ImageBuildError(
             f"{OFFICIAL_BASE} cannot be pulled, and mmdebstrap, which builds a base without a "
             "registry, is not installed",
-            "run 'scripts/engine tools mmdebstrap' or 'apt-get install mmdebstrap', then again",
+            "run 'scripts/engine tools mmdebstrap' or 'apt-get install mmdebstrap', then this "
+            "command again",
         )
     with tempfile.TemporaryDirectory(prefix="stackctl-base-") as scratch:
         tarball = Path(scratch) / "base.tar"
@@ -75,7 +76,7 @@ def _build_base(client: DockerClient, script: Path, reference: str, progress: Pr
 
 
 def _run(argv: list[str], reference: str, progress: Progress) -> deque[str]:
-    """Run the base's build; its last lines. Raises ImageBuildError when it fails."""
+    """Run the base's build and return its last lines. Raises ImageBuildError when it fails."""
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     process = subprocess.Popen(
         argv,
@@ -92,7 +93,7 @@ def _run(argv: list[str], reference: str, progress: Progress) -> deque[str]:
             progress(line)
         status = process.wait()
     finally:
-        # Interrupted: mmdebstrap unmounts on SIGTERM, and only then may its folder go.
+        # After an interrupt mmdebstrap has to unmount, on SIGTERM, before its folder is removed.
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait()

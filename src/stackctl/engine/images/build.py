@@ -1,4 +1,4 @@
-"""One image from one folder, through the engine's classic builder: that one every engine has."""
+"""One image from one folder, through the engine's classic builder, which every engine has."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CONTENT_LABEL = "io.stackctl.content"
 Progress = Callable[[str], None]
-"""Takes one line of what is going on, without its newline."""
+"""Takes one line of progress, without its newline."""
 
 
 def ensure_image(
@@ -28,7 +28,7 @@ def ensure_image(
     progress: Progress,
     extra_files: Mapping[str, Path] | None = None,
 ) -> str:
-    """Build the folder images/`name` FROM `base` as `tag`, unless the engine has just that.
+    """Build the folder images/`name` FROM `base` as `tag`, unless the engine has the same build.
 
     Args:
         name: subfolder of the images.
@@ -44,7 +44,7 @@ def ensure_image(
         EngineError: the engine did not answer.
     """
     files = context_files(images_root() / name, extra_files)
-    # The base is part of what is built: another base, another image.
+    # The base is part of the hash: another base makes another image.
     content = digest(files, base)
     if (image_labels(client, tag) or {}).get(CONTENT_LABEL) == content:
         return tag
@@ -93,7 +93,7 @@ def _build(
         )
         failed = False
         for event in events:
-            # A failed step comes inside a 200 answer: only the event tells.
+            # The answer to a failed build has status 200, too; only an event tells of the failure.
             failed = failed or "error" in event
             text = str(event.get("error") or event.get("stream") or event.get("status") or "")
             for line in filter(None, map(str.rstrip, text.splitlines())):

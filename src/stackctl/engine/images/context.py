@@ -1,4 +1,4 @@
-"""Build contexts: their files, their hash, and the tar sent to the engine. Pure but for reading."""
+"""Build contexts: their files, their hash, and the tar sent to the engine. It only reads files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ContextFile:
 
 
 def images_root() -> Path:
-    """The folder with one subfolder an image: in the installed package, else in the checkout.
+    """The folder with one subfolder per image: in the installed package, else in the checkout.
 
     Raises:
         ImageBuildError: neither is there.
@@ -61,8 +61,8 @@ def context_files(
 ) -> tuple[ContextFile, ...]:
     """All files of `folder` and `extra_files` (name in the context: file on disk), by name.
 
-    Byte code is left out, and of the mode only the owner's executable bit counts: umask and
-    checkout must not change a hash. Extra files are programs, hence always executable.
+    Byte code is left out. Only the owner's executable bit of the mode counts, so that umask and
+    checkout do not change a hash. Extra files are programs, so they are always executable.
 
     Raises:
         ImageBuildError: the folder is missing or empty, or a file cannot be read.
@@ -94,7 +94,7 @@ def content_hash(folder: Path) -> str:
 
 
 def digest(files: Iterable[ContextFile], *salt: str) -> str:
-    """16 hex digits over the files in the order given, and whatever else decides the result."""
+    """16 hex digits over the files in the order given, and over the other inputs of the build."""
     sha = hashlib.sha256()
     # Lengths first, so that no two different inputs give the same stream.
     for part in salt:
@@ -106,7 +106,7 @@ def digest(files: Iterable[ContextFile], *salt: str) -> str:
 
 
 def context_tar(files: Iterable[ContextFile]) -> bytes:
-    """The context as a tar: the same bytes wherever and whenever it is made."""
+    """The context as a tar: the same bytes on every machine and at every time."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for file in files:

@@ -1,4 +1,4 @@
-"""What goes wrong while images are built."""
+"""Errors of image builds."""
 
 from __future__ import annotations
 

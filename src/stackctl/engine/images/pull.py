@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 PULL_SILENCE_SECONDS = 15.0
-"""A registry silent for this long is out of reach; a slow download that moves goes on."""
+"""A registry that sends nothing for this long is out of reach; a slow download may take longer."""
 
 
 def pull(client: DockerClient, reference: str, progress: Progress) -> str | None:
-    """Pull; None when the image is there, else what stood in the way."""
+    """Pull an image; None when the engine has it, else why not."""
     events: queue.Queue[str | None] = queue.Queue()
     problems: list[str] = []
 
@@ -26,13 +26,13 @@ def pull(client: DockerClient, reference: str, progress: Progress) -> str | None
                 if "error" in event:
                     problems.append(str(event["error"]))
                 events.put(str(event.get("status", "")))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it answers "can it be pulled?"
+        except Exception as error:  # noqa: BLE001 - any failure means that it cannot be pulled
             # The SDK's own text wraps the engine's explanation in an HTTP status and address.
             problems.append(str(getattr(error, "explanation", None) or error))
         events.put(None)
 
     progress(f"pulling {reference}")
-    # In a thread: the engine itself waits for the registry, and the SDK's pull takes no limit.
+    # A thread pulls: the engine waits for the registry, and the SDK's pull has no timeout.
     threading.Thread(target=work, name=f"pull {reference}", daemon=True).start()
     last = ""
     try:

@@ -18,7 +18,9 @@ def test_a_host_that_holds_the_number_says_what_would_come_next(patient: Patient
     patient.stack["replicas"] = 3
     line = patient.line("capacity")
     assert patient.verdicts("capacity") == ["ok"]
-    assert line.evidence.startswith("holds 8,000 connections: haproxy.frontend_maxconn of haproxy")
+    assert line.evidence.startswith(
+        "holds 8,000 connections; first limit: haproxy.frontend_maxconn of haproxy"
+    )
     assert "then " in line.evidence
 
 
@@ -26,7 +28,10 @@ def test_the_hosts_table_is_what_ends_it(patient: Patient) -> None:
     patient.sysctl("net.netfilter.nf_conntrack_max", "9000")
     line = patient.line("capacity")
     assert line.verdict is Verdict.SHORT
-    assert "holds 4,500 connections: net.netfilter.nf_conntrack_max of host" in line.evidence
+    assert (
+        "holds 4,500 connections; first limit: net.netfilter.nf_conntrack_max of host"
+        in line.evidence
+    )
     assert "stackctl host apply" in line.remedy
 
 

@@ -29,7 +29,7 @@ class TestEngine:
         patient.more["engine"] = Problem("no engine answers at x", "start it")
         line = patient.line("engine")
         assert (line.verdict, line.remedy) == ("short", "start it")
-        assert line.evidence == "no engine answers at x; what follows is read on this machine"
+        assert line.evidence == "no engine answers at x; the lines below are read on this machine"
 
     @pytest.mark.parametrize(("on", "verdict"), [(True, "ok"), (False, "advice")])
     def test_restart(self, patient: Patient, on: bool, verdict: str) -> None:
@@ -53,7 +53,7 @@ class TestCompose:
         assert patient.verdicts("compose") == ["short"]
 
     def test_none(self, patient: Patient) -> None:
-        patient.more["no_compose"] = Problem("`docker compose` is not there", "get it")
+        patient.more["no_compose"] = Problem("`docker compose` is not installed", "get it")
         line = patient.line("compose")
         assert (line.verdict, line.remedy) == ("short", "get it")
 
@@ -169,7 +169,7 @@ class TestUlimits:
         line = patient.line("ulimits")
         assert line.verdict == "ok"
         assert words in line.evidence
-        assert "this stack's 3 is to be told its own, HAProxy 20,000" in line.evidence
+        assert "sets nofile for each of this stack's 3, HAProxy 20,000" in line.evidence
 
     def test_a_container_that_is_told_nothing_is_bad(self, patient: Patient) -> None:
         plan = patient.evidence().plan
@@ -178,7 +178,7 @@ class TestUlimits:
         patient.more["plan"] = replace(plan, requirements=silent)
         line = patient.line("ulimits")
         assert line.verdict == "short"
-        assert "nothing is said for haproxy, telemt-1, telemt-2" in line.evidence
+        assert "sets no nofile for haproxy, telemt-1, telemt-2" in line.evidence
 
     def test_no_row_and_no_plan_tell_nothing(self, patient: Patient) -> None:
         patient.stack |= {"connections": 250_000, "replicas": 1, "link": "tcp", "link_ports": 1}

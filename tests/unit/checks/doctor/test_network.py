@@ -33,7 +33,7 @@ class TestPorts:
     def test_what_the_plan_refuses_is_bad(self, patient: Patient) -> None:
         patient.stack |= {"connections": 60_000, "link": "tcp", "link_ports": 1}
         line = patient.lines("ports")[0]
-        assert (line.verdict, "more than 45 %" in line.evidence) == ("short", True)
+        assert (line.verdict, "at most 45 %" in line.evidence) == ("short", True)
         assert "more `link_ports`, or `replicas: 3`" in line.remedy
 
     def test_by_itself_a_stack_has_the_ports_it_needs(self, patient: Patient) -> None:
@@ -106,7 +106,7 @@ class TestAddresses:
     @pytest.mark.parametrize(
         ("flags", "file", "verdict", "words"),
         [
-            ([], {"error": "ENOENT: x"}, "advice", "nothing the engine was told says not"),
+            ([], {"error": "ENOENT: x"}, "advice", "no setting of the engine turns it off"),
             ([], {"value": {"userland-proxy": False}}, "ok", "is off"),
             (["--userland-proxy=false"], {"error": "ENOENT: x"}, "ok", "is off"),
             (["--userland-proxy"], {"value": {}}, "advice", "is on"),
@@ -188,17 +188,17 @@ class TestConntrack:
         line = patient.line("conntrack")
         assert patient.verdicts("conntrack") == [verdict]
         assert "8,000 clients make 16,000 entries" in line.evidence
-        assert f"{int(table):,}, now {int(count):,}" in line.evidence
+        assert f"{int(table):,} and holds {int(count):,} now" in line.evidence
 
     def test_on_the_host_the_effective_test_decides(self, patient: Patient) -> None:
         patient.stack["network"] = "host"
         patient.sysctl(self.TABLE, "1000")
         assert patient.verdicts("conntrack") == ["short"]
-        assert "a connection made here is tracked" in patient.line("conntrack").evidence
+        assert "a test connection was tracked" in patient.line("conntrack").evidence
         untracked = {"ipv4": {"value": 0}, "ipv6": {"value": 0}, "count": {"value": "0"}}
         patient.facts["tracking"] = untracked
         assert patient.verdicts("conntrack") == ["ok"]
-        assert "not in the way" in patient.line("conntrack").evidence
+        assert "a test connection was not tracked" in patient.line("conntrack").evidence
         untracked["count"] = {"value": "3"}
         assert patient.verdicts("conntrack") == ["short"]
         assert "may be tracked" in patient.line("conntrack").evidence
