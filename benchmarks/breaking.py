@@ -64,7 +64,7 @@ class Break:
         got_in: clients that were held at once.
         fill: of the predicted place, with all held; None where nothing is left to read.
         causes: of clients that did not get in or were lost, and how many.
-        rows: of THE TABLE that these causes and the counters that moved point at.
+        rows: of the limits table that these causes and the counters that moved point at.
         out_of_memory: the kernel ended a process of HAProxy's container for memory.
     """
 

@@ -81,7 +81,7 @@ class Narrow:
 
     Attributes:
         name: of the case.
-        limit: key of THE TABLE, or "memory", that the model must name.
+        limit: key of the limits table, or "memory", that the model must name.
         where: the place it must name.
         template: of the stack file.
         made: makes the place narrow while its context lasts; gives what is granted then.

@@ -1,4 +1,4 @@
-"""Which rows of THE TABLE the cause of a connection's failure points at: data. Pure."""
+"""Which rows of the limits table the cause of a connection's failure points at: data. Pure."""
 
 from __future__ import annotations
 

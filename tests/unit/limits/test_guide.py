@@ -1,4 +1,4 @@
-"""Every value of Telemt's high-load guide, written out once more, against THE TABLE."""
+"""Every value of Telemt's high-load guide, written out once more, against the limits table."""
 
 from __future__ import annotations
 

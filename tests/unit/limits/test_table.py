@@ -1,4 +1,4 @@
-"""Every row of THE TABLE is complete, and everything it names exists."""
+"""Every row of the limits table is complete, and everything it names exists."""
 
 from __future__ import annotations
 

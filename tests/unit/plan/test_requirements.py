@@ -1,4 +1,4 @@
-"""Every row of THE TABLE becomes requirements: each on each of its targets, exactly once."""
+"""Every row of the limits table becomes requirements: each on each of its targets, exactly once."""
 
 from __future__ import annotations
 

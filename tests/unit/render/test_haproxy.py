@@ -1,4 +1,4 @@
-"""haproxy.cfg: every line is a directive of THE TABLE or one that is named here."""
+"""haproxy.cfg: every line is a directive of the limits table or one that is named here."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ STRUCTURE = {
         "http-request return status 404",
     ],
 }
-"""What makes it a proxy; numbers that limit anything come from THE TABLE."""
+"""What makes it a proxy; numbers that limit anything come from the limits table."""
 
 SECTION_OF = {
     "global": "global",

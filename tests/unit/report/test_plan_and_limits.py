@@ -1,4 +1,4 @@
-"""THE TABLE explained, and a plan for people and machines."""
+"""The limits table explained, and a plan for people and machines."""
 
 from __future__ import annotations
 
