@@ -6,19 +6,19 @@ import struct
 _REQ_PQ, _REQ_PQ_MULTI, _RES_PQ = 0x60469778, 0xBE7E8EF1, 0x05162463
 _PING, _PONG = 0x7ABE77EC, 0x347773C5
 _VECTOR = 0x1CB5C415
-# Two primes a client can find; its key belongs to nobody, so that no client goes on from here.
+# Two primes that a client can find. The key belongs to nobody, so no client continues from here.
 _PQ = (1_000_000_007 * 1_000_000_009).to_bytes(8, "big")
 _FINGERPRINT = b"stackctl"
 _HEADER = struct.Struct("<qqI")
-# "No such key": what Telegram sends for anything it cannot read.
+# "No such key", which Telegram sends for anything that it cannot read.
 _ERROR = struct.pack("<i", -404)
 
 
 def answer(payload: bytes, now: float) -> bytes:
     """Return the answer to one frame's payload, whatever it holds.
 
-    now is unix time. A bare ping, for load, is eight zero bytes, the constructor and a ping_id; its
-    pong is the same with the other constructor, and with whatever followed.
+    now is unix time. A bare ping, which a load sends, is eight zero bytes, the constructor and a
+    ping_id. Its pong has the other constructor, the same ping_id and all bytes that followed.
     """
     if payload[:8] != bytes(8):
         return _ERROR
@@ -57,6 +57,6 @@ def _res_pq(nonce: bytes) -> bytes:
 
 
 def _message(body: bytes, now: float) -> bytes:
-    # A server's answers are 1 modulo 4.
+    # The message ids of a server's answers are 1 modulo 4.
     identifier = int(now * 2**32) // 4 * 4 + 1
     return _HEADER.pack(0, identifier, len(body)) + body

@@ -35,7 +35,7 @@ def tls_context(domain: str) -> ssl.SSLContext:
     ) + certificate.public_bytes(serialization.Encoding.PEM)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols(["http/1.1"])
-    # OpenSSL reads files only; this one is memory, and the root file system is read-only.
+    # OpenSSL reads files only. This file is in memory, because the root file system is read-only.
     descriptor = os.memfd_create("certificate")
     try:
         os.write(descriptor, pem)

@@ -1,24 +1,24 @@
-"""Telegram's three framings, taken apart from a stream and made again. Pure."""
+"""Telegram's three framings: frames from a stream, and back. Pure."""
 
 import os
 
 ABRIDGED, INTERMEDIATE, PADDED = b"\xef" * 4, b"\xee" * 4, b"\xdd" * 4
 NAMES = {ABRIDGED: "abridged", INTERMEDIATE: "intermediate", PADDED: "padded"}
 
-# Far above what a lab sends; a client that announces more is not kept in memory for it.
+# Far above what a lab sends; a larger frame is refused instead of buffered.
 LONGEST_FRAME = 1 << 20
 
-# The client asks for a quick acknowledgement with it; nobody here gives one.
+# A client asks for a quick acknowledgement with this bit; it gets none here.
 _QUICK_ACK = 0x80000000
 _LONG = 0x7F
 
 
 class FrameError(Exception):
-    """The stream announces a frame that will not be read."""
+    """The stream announces a frame that is too large or too small."""
 
 
 class Deframer:
-    """Takes a stream of one framing; holds at most one frame that is not complete."""
+    """Takes a stream of one framing; holds at most one incomplete frame."""
 
     __slots__ = ("_received", "_tag")
 
@@ -43,7 +43,7 @@ class Deframer:
                 break
             at = start + length
             found.append(bytes(self._received[start:at]))
-        # Once for all frames: one by one, many small ones would be moved over and over.
+        # Once for all frames: otherwise many small ones would be moved again and again.
         del self._received[:at]
         return found
 

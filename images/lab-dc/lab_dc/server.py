@@ -11,7 +11,7 @@ from .session import Session
 from .site import Site
 from .status import Counts, Status
 
-# min(backlog, somaxconn): the kernel's limit alone decides.
+# The kernel takes min(backlog, somaxconn), so somaxconn alone decides.
 _BACKLOG = 65_535
 
 Address = tuple[str, int]
@@ -19,7 +19,7 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """Where to listen; domain is the site's."""
+    """Addresses to listen on; domain is the fallback site's."""
 
     dc: Address
     site: Address

@@ -17,11 +17,11 @@ _TIMEOUT_S = 60.0
 
 
 class InitError(Exception):
-    """The first 64 bytes are not the obfuscated transport's."""
+    """The first 64 bytes do not open the obfuscated transport."""
 
 
 class Opened:
-    """A stream whose first 64 bytes were read: its framing, its data centre, its two ciphers."""
+    """A stream whose first 64 bytes are read: its framing, its data centre, its two ciphers."""
 
     __slots__ = ("dc", "decipher", "encipher", "tag")
 
@@ -42,7 +42,7 @@ def _stream(keys: bytes) -> CipherContext:
 
 
 class Session(asyncio.Protocol):
-    """Answers every frame; reads no further while its answers are not taken."""
+    """Answers every frame; stops reading while the peer does not take the answers."""
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
@@ -53,7 +53,7 @@ class Session(asyncio.Protocol):
         self._deframer: Deframer | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start a timer: the 64 bytes must come within a minute."""
+        """Start a timer: the 64 bytes must arrive within a minute."""
         # uvloop's own class: it has the methods, not the ancestors.
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=64 * 1024)

@@ -1,4 +1,4 @@
-"""The fallback site, whose domain fake TLS shows: TLS and HTTP on one port, one small page."""
+"""The fallback site that fake TLS pretends to be: TLS and HTTP on one port, one small page."""
 
 import asyncio
 import ssl
@@ -52,7 +52,7 @@ class Site(asyncio.Protocol):
         except ssl.SSLWantReadError:
             transport.write(self._outgoing.read())
         except ssl.SSLError:
-            # With the alert OpenSSL has made of it.
+            # With the alert that OpenSSL made of the error.
             transport.write(self._outgoing.read())
             transport.close()
 
@@ -88,7 +88,7 @@ def page(domain: str) -> bytes:
     """Return the page's HTML for a domain."""
     return (
         f"<!doctype html><title>{domain}</title>"
-        f"<p>This is the lab's site for {domain}. Strangers to the proxy end here.</p>\n"
+        f"<p>This is the lab's site for {domain}. Connections that are not MTProto end here.</p>\n"
     ).encode()
 
 

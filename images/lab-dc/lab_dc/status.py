@@ -1,4 +1,4 @@
-"""What the data centre has counted, and the status page of it: GET / as JSON, GET /healthz."""
+"""The data centre's counters, and its status page: GET / as JSON, GET /healthz."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ _RECENT = 64
 
 
 class Counts:
-    """Sessions now and in all, answers, sessions by data centre; the last ones in full."""
+    """Sessions now and in all, answers, sessions by data centre; the latest sessions in full."""
 
     def __init__(self) -> None:
         self.sessions = 0
@@ -26,7 +26,7 @@ class Counts:
         self.recent.append({"dc": dc, "framing": framing, "peer": peer})
 
     def as_dict(self) -> dict[str, object]:
-        """Return what the status page shows; recent has the latest last."""
+        """Return the content of the status page; recent has the latest session last."""
         return {
             "sessions": self.sessions,
             "total": self.total,
@@ -41,14 +41,14 @@ _TIMEOUT_S = 10.0
 
 
 class Status:
-    """Answers one request a connection."""
+    """Answers one request on each connection."""
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Read a request's head, answer, close."""
-        # A peer that is gone, slow or not speaking HTTP is no event.
+        # A peer that is gone, slow or does not speak HTTP is not an error.
         with contextlib.suppress(OSError, TimeoutError, EOFError, asyncio.LimitOverrunError):
             async with asyncio.timeout(_TIMEOUT_S):
                 head = await reader.readuntil(b"\r\n\r\n")

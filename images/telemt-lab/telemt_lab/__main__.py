@@ -27,7 +27,7 @@ Usage: telemt [run] CONFIG
        telemt healthcheck CONFIG [--mode liveness|ready]
        telemt --version"""
 
-# Telemt's options that take a value and mean nothing here.
+# Telemt's options that take a value and have no effect here.
 _IGNORED_WITH_VALUE = frozenset({"--data-path", "--working-dir", "--log-level", "--pid-file"})
 
 
@@ -96,7 +96,7 @@ def _run(arguments: _Arguments) -> int:
 
 
 def _enter(config: Config) -> None:
-    """Make general.data_path the working directory, as Telemt does: other paths start there."""
+    """Make general.data_path the working directory, as Telemt does: relative paths start there."""
     if config.data_path is None:
         return
     try:

@@ -1,4 +1,4 @@
-"""A host and a port: read, shown, and stripped of its IPv4-in-IPv6 disguise."""
+"""A host and a port: parsed, shown, and unmapped from IPv4 in IPv6."""
 
 import ipaddress
 import re
@@ -28,7 +28,7 @@ def show(address: Address) -> str:
 
 
 def plain(address: Address) -> Address:
-    """Return an IPv4 address carried in IPv6 as what it is; any other as it came."""
+    """Return an IPv4 address that is mapped into IPv6 as IPv4; any other unchanged."""
     host, port = address
     if not host.startswith("::ffff:"):
         return address

@@ -37,7 +37,7 @@ class Api:
         self._request_ids = itertools.count(1)
 
     def answer(self, request: Request) -> Response | None:
-        """Return the answer, or None where the peer gets none."""
+        """Return the answer, or None where the peer gets no answer."""
         api = self._config.api
         if api.whitelist and not contains(api.whitelist, request.peer):
             return self._refuse()
@@ -135,7 +135,7 @@ def user_list(users: Users) -> list[dict[str, object]]:
 
 
 def active_addresses(users: Users) -> list[dict[str, object]]:
-    """Return the addresses of each user that has any now, by name."""
+    """Return the current addresses of each connected user, by name."""
     return [
         {"username": user.entry.name, "active_ips": list(user.active)}
         for user in sorted(users, key=lambda user: user.entry.name)

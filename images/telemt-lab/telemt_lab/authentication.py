@@ -12,14 +12,14 @@ from .users import User, Users
 from .verdicts import Accepted, Fallback, Flight, Refused
 
 _INIT_KEYS = slice(8, 56)
-# Shorter than this a replayed ClientHello could come back while its time is still good.
+# With a shorter window, a ClientHello could be replayed while its time stamp is still valid.
 _SHORTEST_TLS_WINDOW_S = 120
 _ALERT_UNRECOGNIZED_NAME = bytes.fromhex("15030300020270")
 _BAD_HELLO = "tls_handshake_bad_client"
 
 
 class Authenticator:
-    """Judges complete messages; one for all sessions."""
+    """Judges complete messages; all sessions share one."""
 
     def __init__(self, modes: Modes, access: Access, censorship: Censorship, users: Users) -> None:
         self._access = access
@@ -59,9 +59,9 @@ class Authenticator:
         return flight
 
     def judge_init(self, init: bytes, host: str, tls_user: User | None) -> Accepted | None:
-        """Judge a first message of 64 bytes; None is nobody's.
+        """Judge a first message of 64 bytes; None where it is no user's.
 
-        tls_user is who has shown a ClientHello before; it need not be the same.
+        tls_user is the user of the ClientHello; the message may be another user's.
         """
         if self._throttle.blocked(host):
             return None
@@ -101,7 +101,7 @@ class Authenticator:
                 break
         else:
             return None
-        # Half of it, as Telemt keeps it: the rest holds the time.
+        # Half of the digest, as Telemt keeps it: the rest holds the time.
         digest = record[DIGEST]
         if digest[:16] in self._digests or hello.group is None or hello.suite is None:
             return None
@@ -119,7 +119,7 @@ class Authenticator:
 
 
 class ReplayCache:
-    """Keys seen within the last window_s seconds; the oldest go first where there are too many."""
+    """Keys seen within the last window_s seconds; when it is full, the oldest are dropped."""
 
     def __init__(self, entries: int, window_s: int) -> None:
         """window_s 0 remembers nothing."""
@@ -132,7 +132,7 @@ class ReplayCache:
         return key in self._seen
 
     def add(self, key: bytes) -> None:
-        """Remember a key; one that is there already keeps its age."""
+        """Remember a key; a known key keeps its age."""
         if not self._window_s:
             return
         self._forget()
@@ -150,7 +150,7 @@ class ReplayCache:
             del self._seen[key]
 
 
-# From the fourth failure in a row: 25 ms, doubled with each more, at most a second.
+# From the fourth failure in a row: 25 ms, doubled with each further failure, at most a second.
 _FIRST_BLOCKED = 4
 _SHORTEST_S, _LONGEST_S = 0.025, 1.0
 _REMEMBERED_S = 600.0
@@ -158,7 +158,7 @@ _MOST = 65_536
 
 
 class Throttle:
-    """Failures in a row by address; for IPv6 by its /64."""
+    """Failures in a row by address; for IPv6 by /64."""
 
     def __init__(self) -> None:
         # Oldest failure first.

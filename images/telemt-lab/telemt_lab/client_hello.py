@@ -1,7 +1,7 @@
 """What Telemt reads in a TLS ClientHello: the name asked for, suites, key shares.
 
-Pure, over one whole record. Whatever cannot be read is absent; nothing raises but HelloError, and
-that stays inside.
+Pure, for one whole record. What cannot be read is absent. Only HelloError is raised, and only
+inside this module.
 """
 
 import ipaddress
@@ -29,7 +29,7 @@ class HelloError(Exception):
 @dataclass(frozen=True, slots=True)
 class ClientHello:
     """session_id is None where the record is too short to hold one; name is in lower case; suite
-    and group are those Telemt would answer with, None where it has none in common."""
+    and group are those that Telemt would answer with, None where there is none in common."""
 
     session_id: bytes | None
     name: str | None
@@ -64,7 +64,7 @@ class _Cursor:
 
 
 def read_hello(record: bytes) -> ClientHello:
-    """Return what a handshake record, header included, says."""
+    """Return the content of a handshake record with its header."""
     suites: bytes = b""
     extensions: list[tuple[int, bytes]] = []
     try:

@@ -1,4 +1,4 @@
-"""The clients' side: listening sockets, the limit on connections, and every session there is."""
+"""The clients' side: listening sockets, the limit on connections, and all sessions."""
 
 import asyncio
 import contextlib
@@ -19,11 +19,12 @@ from .session import Session, Shared, close_socket
 from .upstream import Dialler
 from .users import Users
 
-# After so many accepts in a row the sessions get their turn.
+# After so many accepts in a row other sessions get their turn.
 _ACCEPT_BATCH = 64
-# Out of descriptors, mostly: the connection stays queued, and asking again at once would only spin.
+# accept() fails mostly for lack of descriptors: the connection stays queued, and trying again at
+# once would only spin.
 _ACCEPT_PAUSE_S = 0.1
-# A relay that carries nothing for 30 minutes is over.
+# A relay that carries nothing for 30 minutes is ended.
 _SILENCE_CHECK_S = 60.0
 _SILENT_CHECKS = 30
 
@@ -55,7 +56,7 @@ class Clients:
             loop=loop,
             chunk=memoryview(bytearray(CHUNK_BYTES)),
             config=config,
-            # The peers are a handful of balancers: each is looked up once.
+            # The peers are a handful of load balancers: each is looked up once.
             trusts=functools.lru_cache(1024)(functools.partial(contains, config.trusted)),
             authenticator=authenticator,
             users=users,
@@ -73,7 +74,7 @@ class Clients:
         return len(self._sessions)
 
     def start(self) -> list[str]:
-        """Begin to accept; returns the addresses listened on, for the log.
+        """Begin to accept; returns the listening addresses, for the log.
 
         Raises CannotStartError where no address could be bound.
         """
@@ -112,7 +113,7 @@ class Clients:
                 self._log.event("error", {"message": f"accept: {error.strerror}"})
                 await asyncio.sleep(_ACCEPT_PAUSE_S)
             else:
-                # Waiting here, not in the session: at the limit nothing more is accepted.
+                # It waits here, not in the session, so that at the limit nothing more is accepted.
                 await self._admit(sock, address, proxy)
 
     async def _admit(self, sock: socket.socket, address: Address, proxy: bool) -> None:
@@ -139,7 +140,8 @@ class Clients:
         while True:
             await asyncio.sleep(_SILENCE_CHECK_S)
             for session in tuple(self._sessions):
-                # A session with the fallback site watches its own silence, and far more closely.
+                # A session with the fallback site has an idle timeout of its own, which is far
+                # shorter.
                 if session.relay is not None and session.relayed:
                     session.relay.quiet += 1
                     if session.relay.quiet > _SILENT_CHECKS:
@@ -177,19 +179,19 @@ def _wake(waiter: asyncio.Future[None]) -> None:
 
 
 class ConnectionLimit:
-    """A permit per session. A waiter is served in the order it came, across all listeners."""
+    """A permit for each session. Waiters are served in order of arrival, across all listeners."""
 
     def __init__(self, permits: int, timeout_ms: int) -> None:
-        """permits 0 is no cap; timeout_ms 0 waits for as long as it takes."""
+        """permits 0 is no limit; timeout_ms 0 is no timeout."""
         self._semaphore = asyncio.Semaphore(permits) if permits else None
         self._timeout_s = timeout_ms / 1000 if timeout_ms else None
 
     async def acquire(self) -> bool:
-        """Take a permit; False when none came free in time."""
+        """Take a permit; False where none became free in time."""
         if self._semaphore is None:
             return True
         if not self._semaphore.locked():
-            # The common case pays for no timer.
+            # The common case needs no timer.
             return await self._semaphore.acquire()
         try:
             async with asyncio.timeout(self._timeout_s):

@@ -48,7 +48,7 @@ class ClientSocket:
 
 @dataclass(frozen=True, slots=True)
 class Modes:
-    """Which transports are served: classic, secure (dd) and fake TLS (ee)."""
+    """The transports that are served: classic, secure (dd) and fake TLS (ee)."""
 
     classic: bool
     secure: bool
@@ -58,7 +58,7 @@ class Modes:
 @dataclass(frozen=True, slots=True)
 class UserEntry:
     """A user and the limits on one process. 0 is no limit, but a quota of 0 lets nothing through
-    and None is no quota. The secret is in no repr, so that nothing can print it by accident."""
+    and None is no quota. repr leaves out the secret, so that nothing can print it by accident."""
 
     name: str
     secret: bytes = field(repr=False)
@@ -70,8 +70,8 @@ class UserEntry:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may connect. address_mode says which addresses count: active_window, time_window or
-    combined."""
+    """Users and their limits. address_mode says which addresses count: active_window, time_window
+    or combined."""
 
     users: tuple[UserEntry, ...]
     address_mode: str

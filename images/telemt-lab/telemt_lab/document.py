@@ -20,7 +20,7 @@ def read_document(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(_paste(path, depth=0))
     except tomllib.TOMLDecodeError as error:
-        # The reason only: tomllib quotes no values, so no secret of the file can reach the log.
+        # tomllib's reason quotes no values, so no secret of the file can reach the log.
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
 
 
@@ -52,7 +52,7 @@ U64 = 2**64 - 1
 
 
 class Section:
-    """A table of the file and where it stands in it."""
+    """A table of the file, and its path."""
 
     def __init__(self, table: dict[str, object], path: str = "") -> None:
         self._table = table
@@ -154,6 +154,6 @@ class Section:
 
 
 def contains(networks: Iterable[Network], host: str) -> bool:
-    """Say whether an address, a scope after % aside, lies in one of the networks."""
+    """Say whether an address, without its scope after %, is in one of the networks."""
     address = ipaddress.ip_address(host.partition("%")[0])
     return any(address in network for network in networks)

@@ -1,4 +1,4 @@
-"""One JSON line for each event, to a file descriptor that must never hold up the loop."""
+"""One JSON line for each event, to a file descriptor that must never block the loop."""
 
 import asyncio
 import json
@@ -7,12 +7,12 @@ import stat
 from collections.abc import Mapping
 
 _FLUSH_BYTES = 64 * 1024
-# A reader that stopped reading costs lines, not memory and not traffic.
+# If the log's reader stops reading, lines are lost, but neither memory nor traffic.
 _KEPT_BYTES = 4 * 1024 * 1024
 
 
 class EventLog:
-    """Lines gathered and written every flush_s seconds, or when 64 KiB have come together."""
+    """Lines, written every flush_s seconds or when there are 64 KiB of them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, fd: int, flush_s: float = 0.1) -> None:
         self._loop = loop
@@ -23,13 +23,14 @@ class EventLog:
         self._size = 0
         self._dropped = 0
         self._timer: asyncio.TimerHandle | None = None
-        # A pipe is this process's own end. A terminal's flags are shared with the operator's shell.
+        # Only for a pipe, whose flags are this process's own. A terminal shares its flags with the
+        # operator's shell.
         if stat.S_ISFIFO(os.fstat(fd).st_mode):
             os.set_blocking(fd, False)
 
     def client(self, client: str, peer: str, via: str) -> None:
         """Log an accepted client; client and peer are ADDRESS:PORT, via the way it came."""
-        # No json here: none of the three can hold a character that needs escaping.
+        # Without json: none of the three can contain a character that needs escaping.
         self._put(f'{{"event":"client","client":"{client}","peer":"{peer}","via":"{via}"}}\n')
 
     def handshake(self, client: str, user: str, mode: str, dc: int) -> None:
@@ -43,7 +44,7 @@ class EventLog:
         self._put(json.dumps({"event": name, **fields}, separators=(",", ":")) + "\n")
 
     def flush(self) -> None:
-        """Write what the reader takes now; the rest stays for the next time."""
+        """Write as much as the reader takes now; the rest waits for the next time."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -57,7 +58,7 @@ class EventLog:
         except BlockingIOError:
             written = 0
         except OSError:
-            # Nobody reads any more (a closed pipe): the double goes on without a log.
+            # The pipe is closed: the double continues without a log.
             written = len(waiting)
         self._unwritten = waiting[written:]
         self._size = len(self._unwritten)

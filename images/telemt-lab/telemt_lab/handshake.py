@@ -17,7 +17,8 @@ _BROKEN_OFF = "expected_64_got_0_unexpected_eof"
 
 
 class Handshake:
-    """Fed with whatever has arrived; keeps no more than a ClientHello and what came with it."""
+    """Takes bytes as they arrive; holds no more than a ClientHello and the bytes that came with
+    it."""
 
     __slots__ = ("_authenticator", "_host", "_payload", "_received", "_user")
 
@@ -26,7 +27,7 @@ class Handshake:
         self._authenticator = authenticator
         self._host = host
         self._received = bytearray()
-        # Inside fake TLS: what the records carried so far, never 64 bytes and a record more.
+        # Inside fake TLS: the records' payload so far, less than 64 bytes and one record.
         self._payload = bytearray()
         self._user: User | None = None
 
@@ -36,9 +37,9 @@ class Handshake:
         return bool(self._received) or self._user is not None
 
     def feed(self, data: bytes | memoryview) -> Verdict | None:
-        """Take bytes; returns what they come to, or None while more is needed.
+        """Take bytes; returns the verdict, or None while more bytes are needed.
 
-        After a Flight the handshake goes on: call again, with nothing if nothing new has come.
+        After a Flight the handshake continues: call again, with no bytes if none have arrived.
         """
         self._received += data
         if self._user is not None:
@@ -59,7 +60,7 @@ class Handshake:
         return Accepted(accepted.user, accepted.init, None, rest)
 
     def end(self) -> Fallback | Refused | None:
-        """The client has ended its side; None where it had not begun."""
+        """The client has closed its side; None where it had sent nothing."""
         if not self.begun:
             return None
         if self._user is None and len(self._received) >= RECORD_HEADER and self._is_tls():
@@ -70,7 +71,8 @@ class Handshake:
         return bytes(self._received[:3]) in (b"\x16\x03\x01", b"\x16\x03\x03")
 
     def _fallback(self, reason: str, shown: bytes | bytearray) -> Fallback:
-        """Relay everything received to the fallback site; shown is what Telemt had read by then."""
+        """Relay all received bytes to the fallback site; shown is what Telemt would have read by
+        then."""
         if len(shown) < _PREFETCH and bytes(shown).replace(b" ", b"a").isalpha():
             shown = self._received[:_PREFETCH]
         return Fallback(reason, bytes(self._received), kind_of(bytes(shown)))
@@ -92,7 +94,7 @@ class Handshake:
         return verdict
 
     def _inside_tls(self, user: User) -> Verdict | None:
-        """Read records until one completes the 64 bytes; Telemt takes records whole."""
+        """Read records until one completes the 64 bytes; Telemt reads whole records."""
         while len(self._payload) < INIT_BYTES:
             if len(self._received) < RECORD_HEADER:
                 return None
@@ -106,7 +108,7 @@ class Handshake:
                 return Refused(_BROKEN_OFF)
             if kind == APPLICATION:
                 self._payload += self._received[RECORD_HEADER : RECORD_HEADER + length]
-            # At once: a client that sends nothing but ChangeCipherSpec fills no memory.
+            # Dropped at once, so that a client which sends only ChangeCipherSpec fills no memory.
             del self._received[: RECORD_HEADER + length]
         accepted = self._authenticator.judge_init(
             bytes(self._payload[:INIT_BYTES]), self._host, user
@@ -114,13 +116,14 @@ class Handshake:
         pending = bytes(self._payload[INIT_BYTES:])
         rest = (record(APPLICATION, pending) if pending else b"") + self._received
         if accepted is None:
-            # The mask sees what came after the message it could not have understood anyway.
+            # The site gets only the bytes after the message, which it could not have understood
+            # anyway.
             return Fallback("tls_mtproto_bad_client", rest, kind_of(b""))
         return Accepted(accepted.user, accepted.init, Records(), rest)
 
 
 def kind_of(shown: bytes) -> str:
-    """Return Telemt's name for what a connection is that is not a user's, by its first bytes."""
+    """Return Telemt's class of a connection that is not a user's, by its first bytes."""
     window = shown[:_PREFETCH]
     if window.startswith(_METHODS) or (
         2 <= len(window) <= 3 and any(method.startswith(window) for method in _METHODS)

@@ -1,4 +1,4 @@
-"""As much HTTP as a health check and a scraper need: one request, one answer, close."""
+"""The HTTP that a health check and a scraper need: one request, one answer, close."""
 
 import asyncio
 import contextlib
@@ -31,21 +31,21 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-# None as the answer closes the connection without one.
+# None closes the connection without an answer.
 Answer = Callable[[Request], Response | None]
 
 
 async def serve_http(
     sock: socket.socket, backlog: int, connections: int, answer: Answer
 ) -> asyncio.Server:
-    """Answer requests on a bound socket; beyond so many connections at once, drop them."""
+    """Answer requests on a bound socket; connections beyond the given number are dropped."""
     current = 0
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal current
         current += 1
         try:
-            # A peer that went away, or is slower than the timeout, is no event.
+            # A peer that went away, or is slower than the timeout, is not an error.
             with contextlib.suppress(OSError, TimeoutError, ValueError, EOFError):
                 if current <= connections:
                     async with asyncio.timeout(_TIMEOUT_S):
@@ -54,7 +54,7 @@ async def serve_http(
             current -= 1
             writer.close()
 
-    # The backlog again: the server calls listen() a second time, with 100 if it is not told.
+    # The backlog is given again: the server calls listen() a second time, with 100 by default.
     return await asyncio.start_server(connected, sock=sock, backlog=backlog, limit=_HEAD_BYTES)
 
 

@@ -1,11 +1,11 @@
-"""Which keys of a file Telemt would not know, and what each was probably meant to be."""
+"""Keys of a file that Telemt would not know, and the name that each was probably meant to be."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .known_keys import KNOWN_KEYS
 
-# A name further away than this is more likely another idea than a slip of the finger.
+# A name further away than this is probably not a typing error.
 _SUGGESTION_DISTANCE = 4
 
 
@@ -32,7 +32,7 @@ def unknown_keys(document: dict[str, object]) -> tuple[UnknownKey, ...]:
 
 
 def _tables(document: dict[str, object], pattern: str) -> Iterator[tuple[str, dict[str, object]]]:
-    """Yield (path, table) for each table the pattern reaches; other shapes are skipped."""
+    """Yield (path, table) for each table that the pattern matches; other values are skipped."""
     reached: list[tuple[str, object]] = [("", document)]
     for step in pattern.split(".") if pattern else ():
         reached = [found for path, value in reached for found in _enter(path, value, step)]

@@ -1,4 +1,5 @@
-"""Listening sockets, made by hand: asyncio's own servers would listen with a backlog of 100."""
+"""Listening sockets. They are made by hand, because asyncio's servers listen with a backlog of
+100."""
 
 import contextlib
 import socket
@@ -8,7 +9,7 @@ from pathlib import Path
 from .address import Address, show
 from .config import ClientSocket, Config, UnixListener
 
-# Telemt's unix socket asks for no backlog of its own, so the kernel's somaxconn alone decides.
+# Telemt asks for no backlog on its unix socket, so the kernel's somaxconn alone decides.
 UNIX_BACKLOG = 2**31 - 1
 
 _BUFFER_BYTES = 256 * 1024
@@ -20,7 +21,7 @@ class CannotStartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A listening socket; path and inode tell the unix socket's place in the file system."""
+    """A listening socket; path and inode identify a unix socket's file."""
 
     sock: socket.socket
     proxy_protocol: bool
@@ -78,9 +79,9 @@ def bind_tcp(
 
 
 def bind_unix(listener: UnixListener) -> Bound:
-    """Return a non-blocking socket listening on a path, a stale socket there removed first.
+    """Return a non-blocking socket that listens on a path; a stale socket there is removed first.
 
-    Raises OSError. Anything else at the path is left alone, and the bind fails on it.
+    Raises OSError. Any other file at the path is left alone, and the bind fails.
     """
     path = Path(listener.path)
     if path.is_socket():
@@ -116,7 +117,7 @@ def set_client_options(sock: socket.socket, options: ClientSocket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.setsockopt(tcp, socket.TCP_KEEPIDLE, options.keepalive_s)
         sock.setsockopt(tcp, socket.TCP_KEEPINTVL, options.keepalive_s)
-        # Set by hand, these two are capped by rmem_max and wmem_max and no longer tuned.
+        # An explicit size is capped by rmem_max and wmem_max, and the kernel no longer tunes it.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
         sock.setsockopt(tcp, socket.TCP_USER_TIMEOUT, options.ack_timeout_s * 1000)

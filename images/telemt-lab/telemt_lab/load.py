@@ -63,7 +63,7 @@ def _load(path: Path) -> Config:
         unix=_unix_listener(server, warnings),
         listen_backlog=server.integer("listen_backlog", 1024, 1, 2**31 - 1),
         client_socket=ClientSocket(
-            # As far as a C int carries them, the second in milliseconds.
+            # Both must fit a C int, the second in milliseconds.
             keepalive_s=timeouts.integer("client_keepalive", 15, 0, 2**31 - 1),
             ack_timeout_s=timeouts.integer("client_ack", 90, 0, (2**31 - 1) // 1000),
             rst_on_close=general.choice("rst_on_close", "off", ("off", "errors", "always")),
@@ -101,8 +101,9 @@ def _tcp_listeners(
         )
         for entry in server.sections("listeners")
     ]
-    # listen_tcp says only whether addresses are made up when none is listed. Unset it means true
-    # even beside a unix socket: Telemt looks whether listen_addr_ipv4 is set, and its default is.
+    # listen_tcp only decides whether default addresses are used when none is listed. Unset it means
+    # true, even beside a unix socket, because Telemt checks listen_addr_ipv4, which is set by
+    # default.
     if not listeners and server.boolean("listen_tcp", True):
         for key, address in (("listen_addr_ipv4", "0.0.0.0"), ("listen_addr_ipv6", "::")):
             listeners.append(TcpListener((server.ip(key, address), port), by_default, False))
@@ -170,12 +171,12 @@ _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _SECRET = re.compile(r"[0-9a-fA-F]{32}")
 _NUMBER = re.compile(r"-?\d{1,5}")
 _DEFAULT_USERS = {"default": "0" * 32}
-# Telemt knows this one beside the five whose addresses are in every client.
+# Telemt knows this data centre besides the five whose addresses are in every client.
 _CDN = {203: (("91.105.192.100", 443),)}
 
 
 def load_modes(modes: Section) -> Modes:
-    """Return general.modes. Raises ConfigError where none is left on."""
+    """Return general.modes. Raises ConfigError where no mode is on."""
     found = Modes(
         modes.boolean("classic", False), modes.boolean("secure", False), modes.boolean("tls", True)
     )
@@ -197,7 +198,7 @@ def load_access(access: Section) -> Access:
         access.integer("user_max_unique_ips_global_each", 0, 0, U64),
     )
     for name, secret in secrets.items():
-        # The value stays out of the message: it may be a secret with one digit too many.
+        # The message does not quote the value: it may be a secret with one digit too many.
         if not _SECRET.fullmatch(secret):
             raise names.wrong(name, "a secret is exactly 32 hex digits")
     enabled, quotas = access.section("user_enabled"), access.section("user_data_quota")
@@ -228,7 +229,7 @@ def load_access(access: Section) -> Access:
 
 
 def load_censorship(censorship: Section) -> Censorship:
-    """Return how fake TLS answers, and the fallback site. Raises ConfigError."""
+    """Return the settings of fake TLS and the fallback site. Raises ConfigError."""
     least = censorship.integer("server_hello_delay_min_ms", 8, 0, U32)
     most = censorship.integer("server_hello_delay_max_ms", 24, 0, U32)
     return Censorship(
@@ -279,7 +280,7 @@ def _mask(censorship: Section) -> Mask:
 
 
 def load_upstream(root: Section, warnings: list[str]) -> Upstream:
-    """Return the way to the data centres; an override that is no address is warned of."""
+    """Return the way to the data centres; an override that is not an address gives a warning."""
     general, network = root.section("general"), root.section("network")
     listed = root.sections("upstreams")
     for entry in listed:

@@ -1,7 +1,7 @@
 """The fallback site (Telemt's "mask") for connections that are not a user's.
 
-They are relayed to the site whose domain the proxy shows. Without a mask their bytes are read and
-dropped."""
+They are relayed to the site whose domain the proxy shows. Without a fallback site their bytes are
+read and dropped."""
 
 import asyncio
 import contextlib
@@ -13,15 +13,15 @@ from .relay import LastBytes
 from .upstream import open_tcp
 from .verdicts import Fallback
 
-# Telemt's bounds: this many passed on at once, and this long to reach the site.
+# Telemt's bounds: connections to the site at once, and seconds to reach it.
 _MOST = 512
 _CONNECT_S = 5.0
-# Where the site is not reached, this much is read and dropped before the end.
+# Bytes that are read and dropped where the site cannot be reached.
 FAILED_BYTES = 8192
 
 
 class Masking:
-    """Chooses and reaches the fallback site; one for all sessions."""
+    """Chooses the fallback site and connects to it; all sessions share one."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, censorship: Censorship) -> None:
         self._loop = loop
@@ -30,7 +30,7 @@ class Masking:
         self._current = 0
 
     def enter(self) -> bool:
-        """Take a place among those passed on; False where there is none."""
+        """Take one of the places for connections to the site; False where none is free."""
         if self._current >= _MOST:
             return False
         self._current += 1
@@ -41,7 +41,7 @@ class Masking:
         self._current -= 1
 
     def target(self, fallback: Fallback) -> Address:
-        """Return name or address, and port, of the site for this fallback."""
+        """Return the site's name or address, and its port, for this fallback."""
         mask = self.mask
         if mask.host is not None:
             return mask.host, mask.port
@@ -49,12 +49,12 @@ class Masking:
         return (fallback.name or "") if asked else self._domains[0], mask.port
 
     async def connect(self, fallback: Fallback) -> socket.socket | None:
-        """Return a connection to the site; None, after five seconds, where there is none to it."""
+        """Return a connection to the site, or None after five seconds without one."""
         began = self._loop.time()
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_CONNECT_S):
                 return await self._open(fallback)
-        # A refusal takes as long as silence would: the client learns nothing from it.
+        # A refusal takes as long as a timeout, so that the client learns nothing from it.
         await asyncio.sleep(max(0.0, began + _CONNECT_S - self._loop.time()))
         return None
 
@@ -75,7 +75,7 @@ class Masking:
 
 
 class Allowance:
-    """Passes so many bytes in one direction to or from the fallback site; 0 is without end."""
+    """Passes that many bytes in one direction to or from the fallback site; 0 is no limit."""
 
     __slots__ = ("_left",)
 

@@ -1,4 +1,4 @@
-"""What the metrics port serves: counters for Prometheus, and the page of failed handshakes.
+"""The metrics port: counters for Prometheus, and the page of failed handshakes.
 
 Telemt calls that page /beobachten (German for "to observe"): each address that failed a handshake,
 how often, and in which way. stackctl reads there which client address a replica saw.
@@ -18,7 +18,7 @@ _BUILD = {f'version="{VERSION}",double="true"': 1}
 
 
 class Counters:
-    """What happened since the start. Telemt's names; only what the stack looks at."""
+    """Counters since the start, with Telemt's names; only those that the stack reads."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -83,7 +83,7 @@ class Counters:
 
 
 def _users(users: Users) -> list[str]:
-    """The metrics that stand once for each user."""
+    """Return the metrics that each user has."""
     all_users = tuple(users)
     for user in all_users:
         users.prune(user)
@@ -120,17 +120,17 @@ def _escape(label: str) -> str:
 BROKEN_OFF = "expected_64_got_0"
 OTHER = "other"
 
-# As many as Telemt keeps; beyond them a new address is not counted.
+# As many entries as Telemt keeps; beyond that a new address is not counted.
 _MOST = 65_536
 
 
 class FailedHandshakes:
-    """Counters by class and address, each forgotten so many minutes after its last failure."""
+    """Counters by class and address; each is forgotten that many minutes after its last failure."""
 
     def __init__(self, minutes: int) -> None:
         """minutes 0 counts nothing."""
         self._ttl_s = minutes * 60
-        # Oldest first: whoever fails again moves to the end.
+        # Oldest first: an address that fails again moves to the end.
         self._entries: dict[tuple[str, str], tuple[int, float]] = {}
 
     def record(self, kind: str, host: str) -> None:
@@ -166,7 +166,8 @@ class FailedHandshakes:
 
 
 class Metrics:
-    """GET /metrics and /beobachten for those on the whitelist; an empty one admits everyone."""
+    """GET /metrics and /beobachten for peers on the whitelist; an empty whitelist admits
+    everyone."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The obfuscated transport: AES-256-CTR, and the first 64 bytes as read and as made."""
+"""The obfuscated transport: AES-256-CTR, and the first 64 bytes, parsed and made."""
 
 import hashlib
 import os
@@ -16,14 +16,14 @@ ABRIDGED, INTERMEDIATE, SECURE = b"\xef" * 4, b"\xee" * 4, b"\xdd" * 4
 _KEYS = slice(8, 8 + KEY_BYTES + IV_BYTES)
 _TAG = slice(56, 60)
 _DC = slice(60, 62)
-# What a data centre would take for another transport.
+# Beginnings that a data centre would take for another transport.
 _RESERVED_STARTS = (b"\xef", b"HEAD", b"POST", b"GET ", INTERMEDIATE, SECURE, b"\x16\x03\x01\x02")
 _RESERVED_CONTINUES = bytes(4)
 
 
 @dataclass(frozen=True, slots=True)
 class Init:
-    """A client's first message, understood.
+    """A client's first message, parsed.
 
     from_client continues after the 64 bytes; to_client_key is the 48 bytes of key and IV for what
     goes back. The data centre's number is signed, as the client sent it.
@@ -37,7 +37,7 @@ class Init:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """What opens a connection to a data centre.
+    """The opening of a connection to a data centre.
 
     first is to be sent; both streams continue after it. from_dc is None where the data centre
     enciphers with the client's own key, so that its bytes go to the client as they are.
@@ -49,7 +49,7 @@ class Dial:
 
 
 def read_init(init: bytes, secret: bytes, tags: frozenset[bytes]) -> Init | None:
-    """Return the message as this secret reads it, or None where it is not this secret's.
+    """Return the message as this secret decrypts it, or None where it was made with another secret.
 
     init is 64 bytes; tags are the framings allowed here.
     """
@@ -66,7 +66,8 @@ def read_init(init: bytes, secret: bytes, tags: frozenset[bytes]) -> Init | None
 def dial(tag: bytes, dc: int, client_key: bytes | None) -> Dial:
     """Return the opening for a data centre with a fresh nonce.
 
-    client_key, 48 bytes, makes the data centre answer in the client's own key (general.fast_mode).
+    client_key, 48 bytes, makes the data centre answer with the client's own key
+    (general.fast_mode).
     """
     raw = bytearray(os.urandom(INIT_BYTES))
     while raw.startswith(_RESERVED_STARTS) or raw[4:8] == _RESERVED_CONTINUES:

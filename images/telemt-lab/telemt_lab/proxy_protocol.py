@@ -1,4 +1,4 @@
-"""PROXY protocol v1 and v2, parsed from whatever part of a header has arrived.
+"""PROXY protocol v1 and v2, parsed from the part of a header that has arrived.
 
 Pure: bytes in, a header or "not yet" or an error out. The bounds are Telemt's: 257 bytes for a v1
 line, 216 bytes for the address part of v2, and a signature is judged once 16 bytes are there.
@@ -94,7 +94,7 @@ def _parse_v2(received: bytes | bytearray) -> Header | None:
         raise InvalidHeaderError("v2 command is neither LOCAL nor PROXY")
     if command == 0 or family == 0:
         return Header(2, None, length)
-    # TLVs follow the addresses; nobody here needs them.
+    # TLVs after the addresses are ignored.
     if family == 1 and size >= 12:
         host, port = struct.unpack_from("!4s4xH", received, _V2_FIXED)
         return Header(2, (str(ipaddress.IPv4Address(host)), port), length)

@@ -1,4 +1,4 @@
-"""TLS records of a fake session: unwrapped in whatever pieces they come, and wrapped again."""
+"""TLS records of a fake session: unwrapped from pieces of any size, and wrapped."""
 
 HEADER_BYTES = 5
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION = 0x14, 0x15, 0x16, 0x17
@@ -8,7 +8,7 @@ _SHORTEST = {APPLICATION: 1, CHANGE_CIPHER_SPEC: 1, ALERT: 2}
 
 
 class RecordError(Exception):
-    """The bytes are no TLS record that may come after a handshake."""
+    """The bytes are not a TLS record that may follow a handshake."""
 
 
 def record(kind: int, payload: bytes) -> bytes:
@@ -40,7 +40,7 @@ def header(data: bytes | bytearray) -> tuple[int, int]:
 
 
 class Records:
-    """Takes a stream of records apart; holds never more than one header."""
+    """Unwraps a stream of records; never holds more than one header."""
 
     __slots__ = ("_header", "_kind", "_left", "broken", "ended")
 
@@ -49,17 +49,17 @@ class Records:
         self._kind = 0
         self._left = 0
         self.ended = False
-        """An alert came: the client has nothing more to say."""
+        """An alert came: the client sends nothing more."""
         self.broken = False
-        """Something else than records came; what was returned before it is good."""
+        """Bytes came that are not records; what was returned before them is valid."""
 
     @property
     def inside(self) -> bool:
-        """Whether a record has begun and is not complete."""
+        """Whether an incomplete record has begun."""
         return bool(self._left or self._header)
 
     def feed(self, data: bytes | memoryview) -> bytes | memoryview:
-        """Return the application bytes in what has arrived; nothing once ended or broken."""
+        """Return the application bytes of what has arrived; none once it has ended or is broken."""
         if self._kind == APPLICATION and len(data) <= self._left:
             # The common case, a part of one record, is not copied.
             self._left -= len(data)

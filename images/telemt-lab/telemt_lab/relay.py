@@ -1,11 +1,12 @@
-"""Relays bytes between two sockets, and changes them on the way."""
+"""Relays bytes between two sockets, and transforms them on the way."""
 
 import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
 
-# The most a direction holds for a reader that does not read: one receive, then it stops receiving.
+# The most that a direction holds for a peer that does not read: after one receive it stops
+# receiving.
 CHUNK_BYTES = 64 * 1024
 
 Bytes = bytes | memoryview
@@ -14,7 +15,7 @@ Change = Callable[[memoryview], Bytes]
 
 
 class LastBytes(Exception):
-    """The direction ends after these bytes; all says that the other one ends with it."""
+    """The direction ends after these bytes; everything says that the other one ends with it."""
 
     def __init__(self, data: Bytes, *, everything: bool) -> None:
         super().__init__()
@@ -23,7 +24,7 @@ class LastBytes(Exception):
 
 
 class Relay:
-    """A client's socket and another one, relayed until both have ended or one breaks."""
+    """A client's socket and another one, relayed until both have ended or one fails."""
 
     __slots__ = ("_done", "_down", "_ends", "_other", "_up", "quiet")
 
@@ -41,8 +42,8 @@ class Relay:
     ) -> None:
         """chunk is the receive buffer, shared by all; done is called once nothing more can pass.
 
-        other belongs to the relay now, client does not. half_close tells other when the client has
-        ended its side.
+        The relay owns other, but not client. half_close tells other when the client has ended its
+        side.
         """
         self._other = other
         self._done = done
@@ -50,10 +51,10 @@ class Relay:
         self._down = Pipe(loop, chunk, other, client, down, self, half_close=True)
         self._ends = 0
         self.quiet = 0
-        """Set to 0 whenever something passes; whoever watches for silence counts it up."""
+        """Set to 0 whenever bytes pass; the watch for idle sessions counts it up."""
 
     def start(self, first: bytes) -> None:
-        """Begin, with bytes the client has sent before."""
+        """Begin with bytes that the client has sent before."""
         self._down.start()
         self._up.start(first)
 
@@ -71,7 +72,7 @@ class Relay:
 
 
 class Pipe:
-    """One direction. Nothing in it blocks; it holds at most one chunk that was not taken."""
+    """One direction. It never blocks, and holds at most one chunk that the target did not take."""
 
     __slots__ = (
         *("_change", "_chunk", "_half_close", "_last", "_loop"),
@@ -137,7 +138,7 @@ class Pipe:
         if sent < 0:
             return
         if sent < len(out):
-            # A copy: the chunk belongs to the next one who receives.
+            # A copy, because the next receive reuses the chunk.
             self._pending = bytes(out[sent:])
             self._loop.remove_reader(self._source)
             self._loop.add_writer(self._target, self._on_writable)
@@ -165,7 +166,8 @@ class Pipe:
         self._relay.ended(last.everything)
 
     def _send(self, data: Bytes) -> int:
-        """Return how many bytes were taken; a broken socket ends everything, then it is -1."""
+        """Return how many bytes were taken; -1 where the socket is broken, which ends
+        everything."""
         if not data:
             return 0
         try:

@@ -1,4 +1,4 @@
-"""The double's life: clients, then the control pages, until a signal."""
+"""Runs the double: clients' listeners, then the control pages, until a signal."""
 
 import asyncio
 import gc
@@ -37,7 +37,8 @@ async def run(config: Config, log_fd: int) -> None:
             loop.add_signal_handler(number, _stop, number, log, server.clients, stopped)
         loop.add_signal_handler(signal.SIGHUP, _hang_up, log)
         await server.start()
-        # What exists now lives to the end; the collector need not walk it again.
+        # The objects that exist now live to the end; the garbage collector need not visit them
+        # again.
         gc.freeze()
         await stopped.wait()
         await server.close()
@@ -74,7 +75,7 @@ class Server:
             self._log.event("warning", {"message": warning})
         listeners = self.clients.start()
         self._watch = asyncio.create_task(self._dialler.watch())
-        # Only now: an API that answers means listeners that accept.
+        # Only now, so that an API that answers means listeners that accept.
         await self._serve_control()
         self._log.event(
             "start",
@@ -94,7 +95,8 @@ class Server:
             server.close()
 
     async def _serve_control(self) -> None:
-        """Serve the API and the metrics; an address that cannot be had is logged, as in Telemt."""
+        """Serve the API and the metrics; an address that cannot be bound is logged, as in
+        Telemt."""
         config = self._config
         metrics = Metrics(
             self._counters, self._failed_handshakes, self._users, config.metrics_whitelist

@@ -1,7 +1,7 @@
 """One client connection: its PROXY header, its handshake, then a data centre or the fallback site.
 
-Callbacks on bare sockets rather than transports or tasks: an idle session then costs a few small
-objects and a poll handle for each socket, and the receive buffer is one for all of them.
+It uses callbacks on bare sockets, not transports or tasks. So an idle session costs a few small
+objects and a poll handle for each socket, and all sessions share one receive buffer.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ from .users import User, Users
 from .verdicts import Accepted, Fallback, Flight, Refused, Verdict
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-# With a mask, the handshake gets this much longer, for the way to it.
+# With a fallback site, a handshake may take this much longer, to reach the site.
 _MASK_GRACE_S = 0.75
 
 
 def close_socket(sock: socket.socket, *, reset: bool) -> None:
-    """Close a client's socket; reset sends RST instead of FIN where it is TCP."""
+    """Close a client's socket; with reset, TCP sends RST instead of FIN."""
     if reset and sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     sock.close()
@@ -63,7 +63,7 @@ class Shared:
 
 
 class Session:
-    """A connection from accept to close. Nothing in it blocks and nothing in it grows."""
+    """A connection from accept to close. It never blocks, and its memory is bounded."""
 
     __slots__ = (
         *("_deadline", "_drain", "_handshake", "_header", "_shared", "_masked", "_peer"),
@@ -71,7 +71,7 @@ class Session:
     )
 
     def __init__(self, shared: Shared, sock: socket.socket, peer: Address, proxy: bool) -> None:
-        """sock is non-blocking and belongs to the session now; proxy asks for a PROXY header."""
+        """sock is non-blocking, and the session owns it; proxy requires a PROXY header."""
         self._shared = shared
         self._sock = sock
         self._peer = peer
@@ -82,14 +82,14 @@ class Session:
         self._task: asyncio.Task[None] | None = None
         self._user: User | None = None
         self.relayed = False
-        """Whether it has become a user's."""
+        """Whether the connection is a user's."""
         self._masked = False
         self._drain = 0
         self.relay: Relay | None = None
         """The relay, once there is one."""
 
     def start(self) -> None:
-        """Begin; everything after happens in the loop's callbacks."""
+        """Begin; everything else happens in the loop's callbacks."""
         shared = self._shared
         shared.counters.connections += 1
         if self._header is not None and not shared.trusts(self._peer[0]):
@@ -98,7 +98,7 @@ class Session:
         shared.loop.add_reader(self._sock, self._on_readable)
         if self._header is None:
             self._client_known(self._peer, "direct")
-        # A balancer's header comes with the connection: read now, and most need no timer.
+        # A load balancer sends its header at once: it is read now, so most sessions need no timer.
         self._on_readable()
         if self._header is not None and self._sock.fileno() >= 0:
             timeout_s = shared.config.header_timeout_ms / 1000
@@ -140,7 +140,8 @@ class Session:
             self._timer = None
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
-        """Go on in a task while there is nothing to read: it ends where the relay begins."""
+        """Continue in a task while there is nothing to read; the task ends when the relay
+        begins."""
         self._stop_timer()
         self._shared.loop.remove_reader(self._sock)
         self._task = self._shared.loop.create_task(self._through(work))
@@ -152,9 +153,9 @@ class Session:
             self._fault(error)
 
     def _fault(self, error: Exception) -> None:
-        """A fault of the double's own: its client is not kept waiting, and the log says where.
+        """A bug of the double: the client is closed at once, and the log says where it happened.
 
-        Not in the error's words, which may hold what a client sent, or a secret.
+        The log does not quote the error, which may contain a client's bytes or a secret.
         """
         place = traceback.extract_tb(error.__traceback__)[-1]
         self._shared.log.event(
@@ -203,7 +204,7 @@ class Session:
             self._ended(self._handshake.end())
 
     def _ended(self, verdict: Verdict | None) -> None:
-        """The client has ended its side; one that had not begun is no event."""
+        """The client has closed its side; nothing is counted where it had sent nothing."""
         if verdict is None:
             self.close()
         else:
@@ -217,7 +218,7 @@ class Session:
             self._reject("proxy_protocol_invalid_header")
             return
         if header is None:
-            if not chunk:  # the client ended before its header did
+            if not chunk:  # the client closed its side before its header was complete
                 self._reject("proxy_protocol_invalid_header")
             return
         self._header = None
@@ -245,7 +246,7 @@ class Session:
         self.close()
 
     def _judge(self, verdict: Verdict) -> None:
-        """Act on a verdict, after the time that every answer to a ClientHello takes."""
+        """Act on a verdict, after the delay that every answer to a ClientHello has."""
         self._stop_timer()
         least, most = self._shared.config.censorship.delay_ms
         if most and not isinstance(verdict, Accepted) and verdict.delayed:
@@ -274,12 +275,12 @@ class Session:
 
     def _answer(self, flight: Flight) -> None:
         handshake = self._handshake
-        # A few kilobytes into an empty buffer: a socket that does not take them is broken.
+        # An empty buffer takes a few kilobytes; a socket that does not take them is broken.
         if not self._send(flight.answer) or handshake is None:
             self._refuse(Refused("other"))
             return
         self._shared.loop.add_reader(self._sock, self._on_readable)
-        # What came with the ClientHello.
+        # The bytes that came with the ClientHello.
         self._take(handshake, b"")
 
     def _refuse(self, refused: Refused) -> None:
@@ -347,7 +348,7 @@ class Session:
             self._ignore(min(mask.most_bytes or FAILED_BYTES, FAILED_BYTES))
             return
         up, down = Allowance(mask.most_bytes), Allowance(mask.most_bytes)
-        # With hardening Telemt fills the last bytes up instead; nobody but the site could notice.
+        # With hardening Telemt pads the last bytes instead; only the site could notice that.
         half_close = not mask.shape_hardening
         self.relay = Relay(
             shared.loop, shared.chunk, self._sock, sock, up, down, self.close, half_close=half_close
@@ -357,7 +358,7 @@ class Session:
         self.relay.start(fallback.seen)
 
     def _watch_silence(self) -> None:
-        """End a relay to the fallback site after the configured silence, or time in all."""
+        """End a relay to the fallback site after its idle timeout, or its total time."""
         mask, relay = self._shared.config.censorship.mask, self.relay
         if relay is None or relay.quiet > 4 or self._shared.loop.time() >= self._deadline:
             self.close()
@@ -366,7 +367,7 @@ class Session:
         self._after(mask.idle_ms / 4000, self._watch_silence)
 
     def _ignore(self, most_bytes: int) -> None:
-        """Read and drop until the client tires of it, or Telemt would."""
+        """Read and drop bytes until the client closes, or until Telemt would close."""
         mask = self._shared.config.censorship.mask
         self._drain = most_bytes or -1
         self._deadline = self._shared.loop.time() + mask.timeout_ms / 1000

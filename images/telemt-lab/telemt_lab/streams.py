@@ -1,4 +1,4 @@
-"""What a user's bytes go through between the client and the data centre, and where they count."""
+"""Transforms a user's bytes between client and data centre, and counts them."""
 
 from cryptography.hazmat.primitives.ciphers import CipherContext
 
@@ -9,7 +9,8 @@ from .verdicts import Accepted
 
 
 class FromClient:
-    """Client to data centre: out of the records, out of one cipher, into the other."""
+    """Client to data centre: unwrapped from records, decrypted, and encrypted for the data
+    centre."""
 
     __slots__ = ("_accepted", "_to_dc", "_user")
 
@@ -19,7 +20,8 @@ class FromClient:
         self._to_dc = to_dc
 
     def __call__(self, chunk: memoryview) -> Bytes:
-        """Raises LastBytes at an alert, at bytes that are no record, and where the quota ends."""
+        """Raises LastBytes at an alert, at bytes that are not a record, and at the end of the
+        quota."""
         records = self._accepted.records
         payload = chunk if records is None else records.feed(chunk)
         payload = payload[: self._user.take(len(payload))]
@@ -42,13 +44,13 @@ class ToClient:
         self._wraps = accepted.records is not None
         self._from_dc = dial.from_dc
         key = accepted.init.to_client_key
-        # Without a cipher of its own the data centre already speaks the client's.
+        # Without a cipher of its own the data centre already uses the client's.
         self._to_client = (
             keystream(key[:KEY_BYTES], key[KEY_BYTES:]) if dial.from_dc is not None else None
         )
 
     def __call__(self, chunk: memoryview) -> Bytes:
-        """Raises LastBytes where the quota ends."""
+        """Raises LastBytes at the end of the quota."""
         payload: Bytes = chunk[: self._user.take(len(chunk))]
         self._user.to_client += len(payload)
         if self._from_dc is not None and self._to_client is not None:

@@ -1,4 +1,4 @@
-"""The way out: a data centre's address, and a connection to it."""
+"""The way out: addresses of data centres, and connections to them."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ _SIX = (
 
 
 def datacentre(upstream: Upstream, dc: int) -> Address:
-    """Return where a data centre is; a negative number is its media side, at the same address."""
+    """Return a data centre's address; a negative number is its media side, at the same address."""
     given = upstream.overrides.get(dc)
     if given:
         same = (address for address in given if (":" in address[0]) == upstream.prefer_six)
@@ -34,7 +34,7 @@ def datacentre(upstream: Upstream, dc: int) -> Address:
 
 
 class Dialler:
-    """Connects to data centres, directly, and knows whether that has worked of late."""
+    """Connects to data centres directly, and knows whether that worked recently."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, upstream: Upstream, counters: Counters
@@ -46,11 +46,11 @@ class Dialler:
 
     @property
     def healthy(self) -> int:
-        """How many upstreams work, as far as is known: all of them or none."""
+        """How many upstreams work as far as is known: all or none."""
         return self._upstream.count if self._failures < self._upstream.unhealthy_after else 0
 
     async def watch(self) -> None:
-        """Every half minute, see whether what did not work works again; runs until cancelled."""
+        """Every half minute, try again upstreams that failed; runs until cancelled."""
         while True:
             await asyncio.sleep(_WATCH_S)
             if self._upstream.count and not self.healthy:
@@ -61,7 +61,7 @@ class Dialler:
                     self._failures = 0
 
     async def connect(self, dc: int) -> socket.socket | None:
-        """Return a connection to a data centre, or None after as many attempts as configured."""
+        """Return a connection to a data centre, or None after the configured number of attempts."""
         if not self._upstream.count:
             self._counters.upstream_failures += 1
             return None

@@ -34,13 +34,13 @@ class User:
         self.to_client = 0
         self.quota_used = 0
         self.quota_reset = 0
-        # Sessions by address, and when each address last came.
+        # Sessions by address, and the time of each address's last session.
         self.active: dict[str, int] = {}
         self.recent: dict[str, float] = {}
 
     @property
     def spent(self) -> bool:
-        """Whether the quota, where there is one, is used up."""
+        """Whether there is a quota and it is used up."""
         return self.entry.quota is not None and self.quota_used >= self.entry.quota
 
     def take(self, count: int) -> int:
@@ -68,7 +68,7 @@ class Users:
         return self._by_name.get(name) if name is not None else None
 
     def admit(self, user: User, host: str) -> str:
-        """Count a session in; returns why not, or an empty text where it was admitted."""
+        """Count a session in; returns the reason of a refusal, or an empty text."""
         entry = user.entry
         if not entry.enabled:
             return "user disabled"
@@ -81,13 +81,13 @@ class Users:
             return "address limit exceeded"
         user.connections += 1
         user.active[host] = user.active.get(host, 0) + 1
-        # Moved to the end: the oldest stay in front.
+        # Moved to the end, so that the oldest are first.
         user.recent.pop(host, None)
         user.recent[host] = time.monotonic()
         return ""
 
     def release(self, user: User, host: str) -> None:
-        """Count a session out, once for each that was admitted."""
+        """Count out a session that was admitted."""
         user.connections -= 1
         left = user.active[host] - 1
         if left:
@@ -96,7 +96,7 @@ class Users:
             del user.active[host]
 
     def prune(self, user: User) -> None:
-        """Forget addresses that came last before the window."""
+        """Forget addresses whose last session is older than the window."""
         oldest = time.monotonic() - self.window_s
         while user.recent:
             host = next(iter(user.recent))
@@ -139,7 +139,7 @@ def load_quota_state(path: Path, users: Users) -> None:
 
 
 def save_quota_state(path: Path, users: Users) -> None:
-    """Replace the file at once by what the users have used now. Raises QuotaStateError."""
+    """Replace the file atomically with the users' current use. Raises QuotaStateError."""
     entries = {
         user.entry.name: {
             "used_bytes": user.quota_used,

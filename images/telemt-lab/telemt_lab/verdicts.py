@@ -9,7 +9,7 @@ from .users import User
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """The ClientHello is good: answer with these bytes and go on."""
+    """The ClientHello is valid: answer with these bytes and continue."""
 
     answer: bytes
     user: User
@@ -18,8 +18,8 @@ class Flight:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The client is a user's. records is set where it speaks fake TLS; rest is what it has already
-    sent after the handshake, not deciphered."""
+    """The connection is a user's. records is set where it speaks fake TLS; rest is what it has
+    already sent after the handshake, still encrypted."""
 
     user: User
     init: Init
@@ -28,7 +28,7 @@ class Accepted:
 
     @property
     def mode(self) -> str:
-        """How links call it: tls, secure or classic."""
+        """The mode's name: tls, secure or classic."""
         if self.records is not None:
             return "tls"
         return "secure" if self.init.tag == b"\xdd" * 4 else "classic"
@@ -36,10 +36,10 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """Not a user's: counted as reason, and relayed to the fallback site with the bytes in seen.
+    """Not a user's: counted under reason, and relayed to the fallback site with the bytes in seen.
 
-    kind is the class it stands under on the page of failed handshakes; name is the domain asked
-    for in a ClientHello; delayed says that the answer waits as long as a good one would.
+    kind is its class on the page of failed handshakes; name is the domain in the ClientHello;
+    delayed says whether the answer waits as long as a valid one would.
     """
 
     reason: str
@@ -51,7 +51,7 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Closed, counted as reason where there is one; failure is the class in the metrics."""
+    """Closed, and counted under reason where there is one; failure is the class in the metrics."""
 
     failure: str
     reason: str = ""

@@ -96,9 +96,9 @@ def free_port() -> int:
     """A TCP port that nobody listens on now, below the range of source ports."""
     for _ in range(200):
         port = 20000 + random.randbelow(10000)
-        with socket.socket() as probe:
+        with socket.socket() as sock:
             try:
-                probe.bind(("", port))
+                sock.bind(("", port))
             except OSError:
                 continue
             return port
