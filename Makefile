@@ -140,8 +140,8 @@ bench-vm: venv ## 100,000 and 250,000 connections held by the production stack i
 docs: venv ## write what comes from the code: docs/stack-file.md, limits.md, commands.md, stack/*.yaml, the schema
 	$(VENV)/bin/python -m scripts.documents
 
-capture: venv ## what the collector answers of live stacks, anew, into tests/captured (`make engine` first)
-	$(VENV)/bin/python scripts/capture.py
+capture: venv ## write tests/captured anew: what the collector answers of live stacks; CASES="NAME ..." for some (`make engine` first)
+	$(VENV)/bin/python -m scripts.capture $(CASES)
 
 pictures: engine ## docs/report.svg from the lab, docs/production.svg from a whole machine or PRODUCTION_PICTURE=FILE
 	$(MAKE) --no-print-directory up STACK=stack/lab.yaml
