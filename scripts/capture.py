@@ -12,7 +12,8 @@ No file has a secret: one that would is not written. What tells of the machine i
 
 What is not the stack's is left out:
 
-- what others listen on, and cards that are neither the machine's way out nor the stack's;
+- what others listen on, and their docker-proxies;
+- cards that are neither the machine's way out nor the stack's;
 - lines of limits.conf and limits.d that name others than `*` and root.
 
 A path of this machine is not replaced but refused, as none belongs in an answer.
@@ -328,6 +329,9 @@ def without_others(answer: Answer) -> Answer:
         for card in host.cards.value or ()
         if card.default_route or any(shown.startswith(f"{gateway}/") for shown in card.addresses)
     )
+    proxies = tuple(
+        proxy for proxy in host.engine.proxies if str(haproxy.port) in (proxy.arguments.value or ())
+    )
     login = tuple(
         replace(text, value=_of_everyone(text.value)) if text.value else text for text in host.login
     )
@@ -335,6 +339,7 @@ def without_others(answer: Answer) -> Answer:
         host,
         listening=replace(host.listening, value=own),
         cards=replace(host.cards, value=cards),
+        engine=replace(host.engine, proxies=proxies),
         login=login,
     )
     targets = {

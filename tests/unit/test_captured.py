@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from scripts import capture
-from stackctl.collector.answer import VERSION, Answer, Card, Host, Reading
+from stackctl.collector.answer import VERSION, Answer, Card, DockerProxy, Host, Reading
 from stackctl.collector.wire import WireError, decode, encode
 from stackctl.engine.collector import parse_answer
 from stackctl.spec import Stack, load, load_secrets
@@ -100,7 +100,11 @@ def test_what_tells_of_the_machine_is_replaced(
 
 def test_what_others_run_and_whom_limits_name_is_left_out(machine: Host) -> None:
     answer = decode(Answer, captured.answer(captured.UNIX))
+    engine = answer.host.get("host").engine
+    other = DockerProxy(7, 1, Reading(("-host-port", "8443")), Reading("net:[1]"))
+    machine = replace(machine, engine=replace(engine, proxies=(*engine.proxies, other)))
     told = capture.without_others(replace(answer, host=Reading(machine))).host.get("host")
+    assert told.engine.proxies == engine.proxies
     assert told.listening.value == (("0.0.0.0", 19443),)
     assert [text.value for text in told.login] == ["* - nofile 9\n", None]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pytest
@@ -101,6 +103,12 @@ def paths(node: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | in
     return [path, *(found for key, child in children for found in paths(child, (*path, key)))]
 
 
+@cache
+def places() -> list[tuple[str | int, ...]]:
+    """Those that are changed."""
+    return [path for path in paths(captured.answer(captured.UNIX)) if len(path) > 1]
+
+
 def every(snapshot: Snapshot) -> list[Observed]:
     """Every read of every row on one target of each role."""
     on = {
@@ -124,11 +132,13 @@ def test_a_response_of_another_shape_never_raises(
 ) -> None:
     broken = copy.deepcopy(response)
     for _ in range(3):
-        path = data.draw(st.sampled_from([p for p in paths(broken) if len(p) > 1]))
+        path = data.draw(st.sampled_from(places()))
         junk = data.draw(
             st.sampled_from([None, "", "junk", -1, [], {}, {"error": "EIO: x"}, [None]])
         )
-        put(*path)(junk)(broken)
+        # One of the changes before may have taken the place away.
+        with suppress(KeyError, IndexError, TypeError):
+            put(*path)(junk)(broken)
     try:
         snapshot = snapshot_of(broken, logs)
     except EngineError:
