@@ -140,8 +140,8 @@ bench-vm: venv ## hold 100,000 and 250,000 connections by the production stack i
 docs: venv ## write the files made from the code: docs/stack-file.md, limits.md, commands.md, stack/*.yaml, the schema
 	$(VENV)/bin/python -m scripts.documents
 
-capture: venv ## record the collector's answers of live stacks in tests/captured (`make engine` first)
-	$(VENV)/bin/python scripts/capture.py
+capture: venv ## record the collector's answers of live stacks in tests/captured; CASES="NAME ..." for some (`make engine` first)
+	$(VENV)/bin/python -m scripts.capture $(CASES)
 
 pictures: engine ## draw docs/report.svg from the lab, docs/production.svg from a whole machine or PRODUCTION_PICTURE=FILE
 	$(MAKE) --no-print-directory up STACK=stack/lab.yaml

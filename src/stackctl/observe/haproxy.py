@@ -338,7 +338,10 @@ def _option(found: LiveSocket, name: str, what: str) -> int:
     reading = found.options.get(name)
     if reading is None:
         raise Unread(f"{what}: not read by the collector")
-    return int(reading.get(what))
+    value = reading.get(what)
+    if type(value) is not int:
+        raise ParseError(f"{what}: {value!r} is no number")
+    return value
 
 
 def _asked_buffer(found: LiveSocket, name: str, bit: int, what: str) -> int:

@@ -39,8 +39,9 @@ def fresh_socket(snapshot: Snapshot, target: str, read: Read, limit: Limit) -> t
     if found is None:
         raise Unread(f"{what}: not read by the collector")
     raw: Any = found.get(what)
-    got: Value = tuple(int(part) for part in raw) if isinstance(raw, list | tuple) else raw
-    if isinstance(got, bool) or not isinstance(got, int | str | tuple):
+    got: Value = tuple(raw) if isinstance(raw, list | tuple) else raw
+    members = got if isinstance(got, tuple) else (0,)
+    if type(got) not in (int, str, tuple) or {type(member) for member in members} != {int}:
         raise ParseError(f"{what}: {raw!r}")
     if isinstance(got, str) != (limit.kind is Kind.WORD):
         raise ParseError(f"{what}: {raw!r} is not {limit.kind}")

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from stackctl.collector import haproxy
 from stackctl.collector.answer import Reading
 from stackctl.collector.reading import Deadline
+from tests.unit import captured
 
 from .listeners import LINE, answering
 
 PROPERTY = settings(max_examples=80)
-
-CAPTURED = Path(__file__).parents[2] / "captured"
 
 
 def test_session_line() -> None:
@@ -52,10 +51,20 @@ def test_old_sessions_are_not_young() -> None:
 
 
 def test_captured_session_of_the_admin_socket_itself() -> None:
-    line = (CAPTURED / "show_sess_none.txt").read_bytes().splitlines()[0]
-    session = haproxy.parse_session(line)
+    (line,) = [line for line in captured.sessions() if "fe=GLOBAL" in line]
+    session = haproxy.parse_session(line.encode())
     assert session is not None
     assert (session.frontend, session.server) == ("GLOBAL", "<none>")
+
+
+def test_captured_session_of_a_client() -> None:
+    (line,) = [line for line in captured.sessions() if "fe=clients" in line]
+    session = haproxy.parse_session(line.encode())
+    assert session is not None
+    assert (session.frontend, session.backend) == ("clients", "telemt")
+    assert session.connected == session.server
+    assert session.server.startswith("telemt-")
+    assert haproxy.looks_young(line.encode())
 
 
 @PROPERTY
@@ -66,7 +75,7 @@ def test_garbage_is_no_session(line: bytes) -> None:
 
 
 def test_servers_that_can_be_given_a_connection() -> None:
-    stat = (CAPTURED / "show_stat.txt").read_text(encoding="utf-8")
+    stat = captured.haproxy_said("stat")
     assert haproxy.servers(stat, "telemt") == ["telemt-1", "telemt-2"]
     assert haproxy.servers(stat.replace(",UP,", ",DOWN,", 1), "telemt") == ["telemt-2"]
     assert haproxy.servers(stat, "other") == []
@@ -74,7 +83,7 @@ def test_servers_that_can_be_given_a_connection() -> None:
 
 
 def test_connections_that_haproxy_has() -> None:
-    info = (CAPTURED / "show_info.txt").read_text(encoding="utf-8")
+    info = captured.haproxy_said("info")
     assert haproxy.held(info) == 0
     assert haproxy.held(info.replace("CurrConns: 0", "CurrConns: 30210")) == 30_210
     assert haproxy.held("Name: HAProxy\n") == 0

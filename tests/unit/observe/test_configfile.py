@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from stackctl.limits import Kind
 from stackctl.observe.configfile import haproxy_directive, haproxy_value, toml_value
 from stackctl.observe.observed import ParseError
+from tests.unit import captured
 
 PROPERTY = settings(max_examples=80)
 
@@ -52,8 +52,8 @@ def test_directive(name: str, value: str) -> None:
     assert directive(name) == value
 
 
-def test_captured(captured: Callable[[str], str]) -> None:
-    text = captured("haproxy_cfg.txt")
+def test_captured() -> None:
+    text = captured.configuration("haproxy")
     assert directive("timeout client-fin", text) == "10s"
     assert directive("inter", text) == "5s"
     assert directive("tune.maxaccept", text) == "64"

@@ -16,32 +16,40 @@ from stackctl.observe.counters import (
     parse_netstat,
     parse_sockstat,
 )
+from tests.unit import captured
 
-Captured = Callable[[str], str]
 
-
-def test_netstat(captured: Captured) -> None:
-    found = parse_netstat(captured("netstat.txt"))
-    assert found["netstat.TW"] == 43295
-    assert found["netstat.ListenOverflows"] == 8
-    assert found["netstat.TCPOrigDataSent"] == 517457
+def test_netstat() -> None:
+    text = captured.counters()["netstat"]
+    names, values = (line.split() for line in text.splitlines() if line.startswith("TcpExt:"))
+    found = parse_netstat(text)
+    for name in ("TW", "ListenOverflows", "TCPOrigDataSent"):
+        assert found[f"netstat.{name}"] == int(values[names.index(name)])
     # Other groups have names of their own that mean other things.
+    assert "InOctets" in text
     assert "netstat.InOctets" not in found
 
 
-def test_sockstat(captured: Captured) -> None:
-    found = parse_sockstat(captured("sockstat.txt"))
-    assert found["sockstat.TCP.inuse"] == 3
-    assert found["sockstat.TCP.tw"] == 0
-    assert found["sockstat.TCP.mem"] == 21
-    assert found["sockstat.sockets.used"] == 8
+def test_sockstat() -> None:
+    text = captured.counters()["sockstat"]
+    words = text.split()
+    found = parse_sockstat(text)
+    for name in ("inuse", "orphan", "tw", "mem"):
+        assert found[f"sockstat.TCP.{name}"] == int(words[words.index(name, 4) + 1])
+    assert found["sockstat.sockets.used"] == int(words[2])
 
 
-def test_conntrack_is_hexadecimal_and_summed_over_cpus(captured: Captured) -> None:
-    found = parse_conntrack(captured("conntrack.txt"))
+def test_conntrack_is_hexadecimal_and_summed_over_cpus() -> None:
+    heading, first, *_ = captured.counters()["conntrack"].splitlines()
+    at = heading.split().index("invalid")
+    rows = [first.split() for _cpu in range(2)]
+    for row, invalid in zip(rows, ("0000004a", "00000064"), strict=True):
+        row[:1], row[at] = ["00001c38"], invalid
+    found = parse_conntrack("\n".join([heading, *("  ".join(row) for row in rows)]) + "\n")
+    # The entries are the table's, and each processor's row has them.
     assert found["conntrack.entries"] == 0x1C38
     assert found["conntrack.invalid"] == 0x4A + 0x64
-    assert found["conntrack.drop"] == 0
+    assert found["conntrack.drop"] == 2 * int(first.split()[heading.split().index("drop")], 16)
 
 
 def test_file_nr() -> None:

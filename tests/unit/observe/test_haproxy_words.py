@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import re
 from typing import Any
 
 import pytest
@@ -21,22 +21,23 @@ from stackctl.observe.haproxy import (
 )
 from stackctl.observe.observed import ParseError
 from stackctl.observe.snapshot import Snapshot
+from tests.unit import captured
 from tests.unit.observe.cases import snapshot_of
 
 PROPERTY = settings(max_examples=80)
 
 
-def test_info(captured: Callable[[str], str]) -> None:
-    info = parse_info(captured("show_info.txt"))
+def test_info() -> None:
+    info = parse_info(captured.haproxy_said("info"))
     assert info["Version"].startswith("3.0.")
-    assert (info["Maxconn"], info["Hard_maxconn"], info["Nbthread"]) == ("4000", "4000", "2")
-    assert int(info["Maxsock"]) > 8000
+    assert (info["Maxconn"], info["Hard_maxconn"], info["Nbthread"]) == ("664", "664", "2")
+    assert int(info["Maxsock"]) > 1200
 
 
-def test_stat(captured: Callable[[str], str]) -> None:
-    rows = parse_stat(captured("show_stat.txt"))
-    assert rows["clients", "FRONTEND"]["slim"] == "4000"
-    assert rows["telemt", "telemt-1"]["slim"] == "3000"
+def test_stat() -> None:
+    rows = parse_stat(captured.haproxy_said("stat"))
+    assert rows["clients", "FRONTEND"]["slim"] == "600"
+    assert rows["telemt", "telemt-1"]["slim"] == "600"
     assert rows["telemt", "telemt-2"]["check_status"] == "L7OK"
     assert ("telemt", "BACKEND") in rows
 
@@ -47,19 +48,17 @@ def test_stat_of_another_form(text: str) -> None:
         parse_stat(text)
 
 
-def test_pools(captured: Callable[[str], str]) -> None:
-    pools = parse_pools(captured("show_pools.txt"))
+def test_pools() -> None:
+    pools = parse_pools(captured.haproxy_said("pools"))
     assert pools["buffer"] == 16384
     assert len(pools) > 30
 
 
-@pytest.mark.parametrize(
-    ("name", "server"), [("show_sess_unix.txt", "telemt-1"), ("show_sess_tcp.txt", "telemt-2")]
-)
-def test_session(captured: Callable[[str], str], name: str, server: str) -> None:
-    session = parse_session(captured(name))
-    assert session.server == server
-    assert session.source.startswith(("127.", "192.0.2.2:"))
+@pytest.mark.parametrize("case", [captured.UNIX, captured.TCP])
+def test_session(case: str) -> None:
+    session = parse_session(captured.session(case))
+    (client, *_) = captured.answer(case)["clients"]["value"]
+    assert (session.server, session.source) == (client["server"], client["seen_as"])
     assert (session.client, session.server_side) == ("1h", "1h")
 
 
@@ -69,13 +68,13 @@ def test_session_gone(text: str) -> None:
         parse_session(text)
 
 
-def test_two_sessions_are_not_one(captured: Callable[[str], str]) -> None:
+def test_two_sessions_are_not_one() -> None:
     with pytest.raises(ParseError, match="two sessions"):
-        parse_session(captured("show_sess_unix.txt") * 2)
+        parse_session(captured.session(captured.UNIX) * 2)
 
 
-def test_session_without_a_server(captured: Callable[[str], str]) -> None:
-    text = captured("show_sess_unix.txt").replace("server=telemt-1", "server=<NONE>")
+def test_session_without_a_server() -> None:
+    text = re.sub(r"server=telemt-\d", "server=<NONE>", captured.session(captured.UNIX))
     assert parse_session(text).server == ""
 
 

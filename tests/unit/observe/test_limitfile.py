@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -13,24 +12,22 @@ from stackctl.limits import INFINITY
 from stackctl.observe.host import parse_login
 from stackctl.observe.observed import ParseError
 from stackctl.observe.process import parse_limits, parse_pids
+from tests.unit import captured
 
 PROPERTY = settings(max_examples=80)
 
 EVERYONE = "* soft nofile 100\n* hard nofile 200\nroot soft nofile 100\nroot hard nofile 200\n"
 
 
-def test_captured_worker(captured: Callable[[str], str]) -> None:
-    rows = parse_limits(captured("proc_limits_worker.txt"))
+def test_captured_worker() -> None:
+    rows = parse_limits(captured.limits("haproxy"))
     assert rows["Max open files"] == (10000, 20000)
+    # HAProxy's worker forbids itself to fork.
     assert rows["Max processes"] == (0, 0)
     assert rows["Max cpu time"] == (INFINITY, INFINITY)
     # Its unit column is empty.
     assert rows["Max nice priority"] == (0, 0)
     assert len(rows) == 16
-
-
-def test_captured_engine(captured: Callable[[str], str]) -> None:
-    assert parse_limits(captured("proc_limits_starter.txt"))["Max open files"] == (20000, 20000)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from stackctl.checks.readers import READERS
 from stackctl.limits import TABLE
 from stackctl.observe.observed import Observed
-from tests.unit.observe.cases import snapshot_of
+from tests.unit.observe.cases import PORT, edit, no_pids_limit, snapshot_of
 
 Logs = Mapping[str, tuple[str, ...]]
 
@@ -27,10 +27,17 @@ class TestListener:
     @staticmethod
     def rows(response: dict[str, Any]) -> list[dict[str, Any]]:
         listeners = response["targets"]["haproxy"]["value"]["listeners"]["tcp"]
-        return [row for row in listeners if row["port"] == 8443]
+        return [row for row in listeners if row["port"] == PORT]
+
+    @classmethod
+    def shard(cls, response: dict[str, Any], **differs: object) -> None:
+        """A second socket on the client port, as `shards` of HAProxy's bind line makes it."""
+        response["targets"]["haproxy"]["value"]["listeners"]["tcp"].append(
+            {**cls.rows(response)[0], **differs}
+        )
 
     def test_every_shard_counts(self, response: dict[str, Any], logs: Logs) -> None:
-        self.rows(response)[1]["backlog"] = 77
+        self.shard(response, backlog=77)
         seen = observe(response, logs, "haproxy", "haproxy.backlog")
         assert seen.got == 77
         assert "Send-Q 77 65535" in seen.source
@@ -38,7 +45,9 @@ class TestListener:
 
     def test_nobody(self, response: dict[str, Any], logs: Logs) -> None:
         response["targets"]["haproxy"]["value"]["listeners"]["tcp"] = []
-        assert "listens on port 8443" in observe(response, logs, "haproxy", "haproxy.backlog").error
+        assert (
+            f"listens on port {PORT}" in observe(response, logs, "haproxy", "haproxy.backlog").error
+        )
 
     def test_two_owners(self, response: dict[str, Any], logs: Logs) -> None:
         self.rows(response)[0]["owners"] = [7, 8]
@@ -46,7 +55,7 @@ class TestListener:
         assert "processes 7, 8" in error
 
     def test_a_stranger_with_reuseport(self, response: dict[str, Any], logs: Logs) -> None:
-        self.rows(response)[0]["owners"] = []
+        self.shard(response, owners=[])
         error = observe(response, logs, "haproxy", "haproxy.backlog").error
         assert "outside haproxy" in error
 
@@ -64,50 +73,43 @@ class TestListener:
         unix.insert(0, {**unix[0], "owners": [], "backlog": 1})
         assert observe(response, logs, "telemt-1", "telemt.listen_backlog").got == 65535
 
-    def test_tcp_replica(self, response: dict[str, Any], logs: Logs) -> None:
-        seen = observe(response, logs, "telemt-2", "telemt.listen_backlog")
-        assert "0.0.0.0:443" in seen.source
+    def test_tcp_replica(self, tcp: dict[str, Any]) -> None:
+        seen = observe(tcp, {}, "telemt-2", "telemt.listen_backlog")
+        assert (seen.got, "0.0.0.0:9443" in seen.source) == (65535, True)
 
 
 class TestLinkPorts:
     """A replica may listen on several ports, and HAProxy must know of all of them."""
 
     @staticmethod
-    def doors(response: dict[str, Any], *backlogs: int) -> None:
-        target = response["targets"]["telemt-2"]["value"]
-        (row,) = [row for row in target["listeners"]["tcp"] if row["port"] == 443]
-        target["listeners"]["tcp"] += [
-            {**row, "port": 443 + nth, "backlog": backlog}
-            for nth, backlog in enumerate(backlogs, 1)
-        ]
-        (asked,) = [t for t in response["request"]["replicas"] if t["name"] == "telemt-2"]
-        asked["ports"] = 3
+    def last(tcp: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The listeners of a replica, and the one on the last of its ports."""
+        rows = tcp["targets"]["telemt-2"]["value"]["listeners"]["tcp"]
+        (found,) = [row for row in rows if row["port"] == 9445]
+        return rows, found
 
-    def test_each_one_counts(self, response: dict[str, Any], logs: Logs) -> None:
-        self.doors(response, 65535, 128)
-        assert observe(response, logs, "telemt-2", "telemt.link_ports").got == 3
-        assert observe(response, logs, "telemt-2", "telemt.listen_backlog").got == 128
+    def test_each_one_counts(self, tcp: dict[str, Any]) -> None:
+        self.last(tcp)[1]["backlog"] = 128
+        assert observe(tcp, {}, "telemt-2", "telemt.link_ports").got == 3
+        assert observe(tcp, {}, "telemt-2", "telemt.listen_backlog").got == 128
 
-    def test_one_that_is_missing(self, response: dict[str, Any], logs: Logs) -> None:
-        self.doors(response, 65535)
-        seen = observe(response, logs, "telemt-2", "telemt.link_ports")
-        assert (seen.got, "2 of 0.0.0.0:443-445" in seen.source) == (2, True)
+    def test_one_that_is_missing(self, tcp: dict[str, Any]) -> None:
+        rows, last = self.last(tcp)
+        rows.remove(last)
+        seen = observe(tcp, {}, "telemt-2", "telemt.link_ports")
+        assert (seen.got, "2 of 0.0.0.0:9443-9445" in seen.source) == (2, True)
 
     def test_a_unix_link_has_none(self, response: dict[str, Any], logs: Logs) -> None:
         assert "unix" in observe(response, logs, "telemt-1", "telemt.link_ports").error
 
     @pytest.mark.parametrize("other", ["rand(3),add(9000)", "rand(3)", "int(9443)"])
     def test_another_rule_than_stackctls_is_not_understood(
-        self, response: dict[str, Any], logs: Logs, other: str
+        self, tcp: dict[str, Any], other: str
     ) -> None:
-        config = response["targets"]["haproxy"]["value"]["config"]
-        text = config["text"]["value"].replace(
-            "telemt-1 unix@/run/telemt/1.sock", "telemt-1 10.0.0.1:+0"
+        edit("rand(3),add(9443)", other, "targets", "haproxy", "value", "config", "text", "value")(
+            tcp
         )
-        text = text.replace("172.18.0.3:443", "172.18.0.3:+0")
-        rule = f"    tcp-request content set-dst-port {other}\n"
-        config["text"]["value"] = text.replace("backend telemt\n", f"backend telemt\n{rule}")
-        seen = observe(response, logs, "haproxy", "haproxy.link_ports")
+        seen = observe(tcp, {}, "haproxy", "haproxy.link_ports")
         assert (seen.got, other in seen.error) == (None, True)
 
 
@@ -178,8 +180,6 @@ class TestSocket:
         assert "SO_KEEPALIVE is off" in seen.source
 
     def test_unix_links_have_no_tcp_options(self, response: dict[str, Any], logs: Logs) -> None:
-        for client in response["clients"]["value"]:
-            client["server_socket"] = {"value": {"link": "unix", "peer": "", "options": {}}}
         assert "unix socket" in observe(response, logs, "haproxy", "haproxy.srvtcpka_cnt").error
 
     def test_the_lowest_of_several_counts(self, response: dict[str, Any], logs: Logs) -> None:
@@ -193,44 +193,56 @@ class TestBuffers:
     """A size counts only where a program asked for it: 131072 is also where autotuning begins."""
 
     @staticmethod
-    def asked(response: dict[str, Any], *bits: int) -> None:
-        for client, bit in zip(response["clients"]["value"], bits, strict=True):
-            for side in ("client_socket", "server_socket"):
-                options = client[side]["value"]["options"]
-                options |= {"buffers_asked": {"value": bit}, "rcvbuf": {"value": 131072}}
-                options["sndbuf"] = {"value": 131072}
+    def options(tcp: dict[str, Any], nth: int) -> dict[str, Any]:
+        """HAProxy's socket to one of the collector's connections."""
+        found: dict[str, Any] = tcp["clients"]["value"][nth]["client_socket"]["value"]["options"]
+        return found
 
-    def test_the_kernel_shows_twice_what_was_asked_for(
-        self, response: dict[str, Any], logs: Logs
-    ) -> None:
-        self.asked(response, 3, 3, 3)
-        for row in ("sndbuf_client", "rcvbuf_client", "sndbuf_server", "rcvbuf_server"):
-            assert observe(response, logs, "haproxy", f"haproxy.{row}").got == 65536
+    def test_the_kernel_shows_twice_what_was_asked_for(self, tcp: dict[str, Any]) -> None:
+        assert self.options(tcp, 0)["sndbuf"]["value"] == 131072
+        for row, size in (
+            ("sndbuf_client", 65536),
+            ("rcvbuf_client", 65536),
+            ("sndbuf_server", 65536),
+            ("rcvbuf_server", 32768),
+        ):
+            assert observe(tcp, {}, "haproxy", f"haproxy.{row}").got == size
 
-    def test_one_socket_that_autotunes_is_not_bounded(
-        self, response: dict[str, Any], logs: Logs
-    ) -> None:
-        self.asked(response, 3, 1, 3)
-        assert observe(response, logs, "haproxy", "haproxy.sndbuf_client").got == 65536
-        seen = observe(response, logs, "haproxy", "haproxy.rcvbuf_client")
+    def test_one_socket_that_autotunes_is_not_bounded(self, tcp: dict[str, Any]) -> None:
+        self.options(tcp, 1)["buffers_asked"]["value"] = 1
+        assert observe(tcp, {}, "haproxy", "haproxy.sndbuf_client").got == 65536
+        seen = observe(tcp, {}, "haproxy", "haproxy.rcvbuf_client")
         assert seen.got == 0
         assert "rcvbuf 0 65536 (0: not bounded, it autotunes)" in seen.source
 
-    def test_the_largest_of_several_counts(self, response: dict[str, Any], logs: Logs) -> None:
-        self.asked(response, 3, 3, 3)
-        client = response["clients"]["value"][1]["client_socket"]["value"]
-        client["options"]["sndbuf"]["value"] = 4194304
-        assert observe(response, logs, "haproxy", "haproxy.sndbuf_client").got == 2097152
+    def test_where_nobody_asked_none_is_bounded(self, response: dict[str, Any]) -> None:
+        """131072 is also where autotuning begins."""
+        assert observe(response, {}, "haproxy", "haproxy.sndbuf_client").got == 0
 
-    def test_a_kernel_that_does_not_tell_is_an_error(
-        self, response: dict[str, Any], logs: Logs
-    ) -> None:
-        self.asked(response, 3, 3, 3)
+    def test_the_largest_of_several_counts(self, tcp: dict[str, Any]) -> None:
+        self.options(tcp, 1)["sndbuf"]["value"] = 4194304
+        assert observe(tcp, {}, "haproxy", "haproxy.sndbuf_client").got == 2097152
+
+    def test_a_kernel_that_does_not_tell_is_an_error(self, tcp: dict[str, Any]) -> None:
         unknown = {"error": "ENOPROTOOPT: Protocol not available"}
-        client = response["clients"]["value"][0]["client_socket"]["value"]
-        client["options"]["buffers_asked"] = unknown
-        seen = observe(response, logs, "haproxy", "haproxy.sndbuf_client")
+        self.options(tcp, 0)["buffers_asked"] = unknown
+        seen = observe(tcp, {}, "haproxy", "haproxy.sndbuf_client")
         assert (seen.got, "SO_BUF_LOCK: ENOPROTOOPT" in seen.error) == (None, True)
+
+
+@pytest.mark.parametrize("junk", [None, "", "x", True, [], [None], ["x"], [[]], {}])
+def test_a_socket_option_of_another_shape_is_an_error(
+    response: dict[str, Any], junk: object
+) -> None:
+    response["host"]["value"]["fresh"]["udp_rcvbuf"] = {"value": junk}
+    client = response["clients"]["value"][0]["client_socket"]["value"]
+    client["options"]["keepidle"] = {"value": junk}
+    for target, key, nth in (
+        ("host", "net.core.rmem_default", 1),
+        ("haproxy", "haproxy.clitcpka_idle", 0),
+    ):
+        seen = observe(response, {}, target, key, nth)
+        assert (seen.got, bool(seen.error)) == (None, True)
 
 
 class TestStat:
@@ -270,51 +282,75 @@ class TestAddress:
             assert seen.got == 0
             assert "direct" in seen.source
 
-    PROVEN = (
-        ("haproxy/telemt-1", "haproxy.proxy_protocol"),
-        ("haproxy", "haproxy.client_address"),
-    )
-
     @staticmethod
-    def counts(response: dict[str, Any], **texts: str) -> None:
-        response["targets"]["telemt-1"]["value"]["telemt"]["failed"]["value"].update(texts)
+    def published(response: dict[str, Any]) -> tuple[str, str]:
+        """The replica that the published address led to, and the client's address there."""
+        client = response["clients"]["value"][0]
+        assert client["via"] == "published"
+        return client["server"], client["seen_as"].rpartition(":")[0]
+
+    @classmethod
+    def proven(cls, response: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+        """The rows that rest on it."""
+        link = f"haproxy/{cls.published(response)[0]}"
+        return (link, "haproxy.proxy_protocol"), ("haproxy", "haproxy.client_address")
+
+    @classmethod
+    def counts(cls, response: dict[str, Any], **texts: str) -> None:
+        """What the replica's page of failed handshakes has before and after."""
+        server, _ = cls.published(response)
+        response["targets"][server]["value"]["telemt"]["failed"]["value"].update(texts)
 
     def test_where_the_log_is_silent_the_counters_tell(self, response: dict[str, Any]) -> None:
-        # The address was counted before: it is the difference that counts.
-        seen = observe(response, {"telemt-1": ("INFO ready",)}, *self.PROVEN[1])
+        server, ip = self.published(response)
+        link, address = self.proven(response)
+        seen = observe(response, {server: ("INFO ready",)}, *address)
         assert seen.got == 1
-        assert "192.0.2.2 grew by 1 on /beobachten" in seen.source
-        assert observe(response, {}, *self.PROVEN[0]).got == 1
+        assert f"{ip} grew by 1 on /beobachten" in seen.source
+        assert observe(response, {}, *link).got == 1
+
+    def test_an_address_that_was_counted_before(self, response: dict[str, Any]) -> None:
+        _, ip = self.published(response)
+        page = "[expected_64_got_0]\n{}-{}"
+        self.counts(response, before=page.format(ip, 3), after=page.format(ip, 4))
+        assert "grew by 1" in observe(response, {}, *self.proven(response)[1]).source
 
     def test_the_log_is_believed_before_the_counters(
         self, response: dict[str, Any], logs: Logs
     ) -> None:
+        server, ip = self.published(response)
+        _, address = self.proven(response)
         self.counts(response, after="[expected_64_got_0]\n10.0.0.2-9")
-        assert observe(response, logs, *self.PROVEN[1]).got == 1
-        other = {"telemt-1": (logs["telemt-1"][0].replace("192.0.2.2", "10.0.0.2"),)}
-        assert observe(response, other, *self.PROVEN[1]).got == 0
+        assert observe(response, logs, *address).got == 1
+        other = {server: tuple(line.replace(ip, "10.0.0.2") for line in logs[server])}
+        assert observe(response, other, *address).got == 0
 
     def test_another_address_counted_instead(self, response: dict[str, Any]) -> None:
-        self.counts(response, before="empty", after="[other]\n10.0.0.2-1\n127.0.0.1-2")
-        for proven in self.PROVEN:
+        server, _ = self.published(response)
+        here = [one for one in response["clients"]["value"] if one["server"] == server]
+        # So many of the collector's connections went there: a lower count is another client's.
+        after = f"[other]\n10.0.0.2-{len(here) - 1}\n127.0.0.1-{len(here)}"
+        self.counts(response, before="empty", after=after)
+        for proven in self.proven(response):
             seen = observe(response, {}, *proven)
             assert seen.got == 0
-            # Two of the collector's connections went there: a count of one is another client's.
-            assert "127.0.0.1 (+2)" in seen.source
+            assert f"127.0.0.1 (+{len(here)})" in seen.source
             assert "10.0.0.2" not in seen.source
 
     def test_neither_logged_nor_counted_tells_nothing(self, response: dict[str, Any]) -> None:
+        server, _ = self.published(response)
         empty = {"value": {"after": "empty", "before": "empty"}}
         for reading in (empty, {"error": "ECONNREFUSED: x"}):
-            response["targets"]["telemt-1"]["value"]["telemt"]["failed"] = reading
-            for proven in self.PROVEN:
+            response["targets"][server]["value"]["telemt"]["failed"] = reading
+            for proven in self.proven(response):
                 seen = observe(response, {}, *proven)
                 assert seen.got is None
-                assert "telemt-1" in seen.error
+                assert server in seen.error
 
     def test_a_replica_that_counts_nothing(self, response: dict[str, Any]) -> None:
-        del response["targets"]["telemt-1"]["value"]["telemt"]["failed"]
-        seen = observe(response, {}, *self.PROVEN[0])
+        server, _ = self.published(response)
+        del response["targets"][server]["value"]["telemt"]["failed"]
+        seen = observe(response, {}, *self.proven(response)[0])
         assert seen.got is None
         assert "log names no client" in seen.error
         assert "/beobachten: not read" in seen.error
@@ -328,7 +364,7 @@ class TestAddress:
 
     def test_a_refused_connection(self, response: dict[str, Any], logs: Logs) -> None:
         response["clients"]["value"][0] = {
-            "via": "published", "remote": "192.0.2.2:18443", "local": "",
+            "via": "published", "remote": f"192.0.2.2:{PORT}",
             "error": "ECONNREFUSED: Connection refused",
         }  # fmt: skip
         assert "ECONNREFUSED" in observe(response, logs, "haproxy", "haproxy.client_address").error
@@ -338,6 +374,7 @@ class TestHost:
     """The engine's and the card's."""
 
     def test_cgroup_of_an_ancestor_counts(self, response: dict[str, Any], logs: Logs) -> None:
+        no_pids_limit(response)
         group = response["host"]["value"]["engine"]["starter"]["cgroup"]
         group["ancestors"] = [{"value": "1000\n", "path": "/sys/fs/cgroup/system.slice/pids.max"}]
         seen = observe(response, logs, "host", "engine.tasks")
@@ -347,9 +384,11 @@ class TestHost:
     def test_of_several_daemons_only_the_starter_counts(
         self, response: dict[str, Any], logs: Logs
     ) -> None:
+        no_pids_limit(response)
         daemons = response["host"]["value"]["engine"]["daemons"]
-        daemons[0]["cgroup"]["limit"]["value"] = "5\n"
-        daemons.append(dict(daemons[0]))
+        (dockerd,) = [daemon for daemon in daemons if daemon["comm"] == "dockerd"]
+        dockerd["cgroup"]["limit"]["value"] = "5\n"
+        daemons.append(dict(dockerd))
         seen = observe(response, logs, "host", "engine.tasks")
         assert seen.got != 5
         assert "2 dockerd run" in seen.source

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from stackctl.collector.answer import NOT_READ, FailedHandshakes, Reading, Unread
 from stackctl.observe.observed import ParseError
+from stackctl.observe.snapshot import Snapshot
 from stackctl.observe.telemt import (
+    answers,
     counted_clients,
     ip_of,
     logged_clients,
@@ -20,8 +22,9 @@ from stackctl.observe.telemt import (
 PROPERTY = settings(max_examples=80)
 
 
-def test_ready() -> None:
-    assert parse_ready(200, '{"ok":true,"data":{"ready":true,"reason":null}}') == ("ready", "")
+def test_ready(snapshot: Snapshot) -> None:
+    said = answers(snapshot, "telemt-1").ready.get("ready")
+    assert parse_ready(said.status, said.body) == ("ready", "")
 
 
 def test_not_ready_with_a_reason() -> None:
@@ -46,8 +49,8 @@ def test_ready_of_another_form(status: int, body: str) -> None:
         parse_ready(status, body)
 
 
-def test_health() -> None:
-    assert parse_health('{"ok":true,"data":{"status":"ok"}}') == "ok"
+def test_health(snapshot: Snapshot) -> None:
+    assert parse_health(answers(snapshot, "telemt-1").health.get("health").body) == "ok"
     with pytest.raises(ParseError):
         parse_health('{"data":{"status":5}}')
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from stackctl.limits import TABLE, Role
 from stackctl.observe.counters import parse_conntrack, parse_netstat
 from stackctl.observe.signs import COUNTERS, SIGNS, Sign, movements
+from tests.unit import captured
 
-Captured = Callable[[str], str]
 
-
-def test_every_counter_of_the_kernel_that_is_looked_at_exists(captured: Captured) -> None:
-    names = {**parse_netstat(captured("netstat.txt")), **parse_conntrack(captured("conntrack.txt"))}
+def test_every_counter_of_the_kernel_that_is_looked_at_exists() -> None:
+    seen = captured.counters()
+    names = {**parse_netstat(seen["netstat"]), **parse_conntrack(seen["conntrack"])}
     assert not {s.name for s in COUNTERS if not s.name.startswith("haproxy.")} - set(names)
 
 

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from stackctl.limits import Role
 from stackctl.traffic.moment import Space, read_moment
+from tests.unit import captured
 
 SPACES = (Space("host", Role.HOST, "self"), Space("haproxy", Role.HAPROXY, "40", "c" * 64))
 
 
 @pytest.fixture
-def proc(tmp_path: Path, captured: Callable[[str], str]) -> Path:
+def proc(tmp_path: Path) -> Path:
     """A /proc with one container of two processes."""
+    counters = captured.counters()
     for process in ("self", "40"):
         net = tmp_path / process / "net"
         (net / "stat").mkdir(parents=True)
-        (net / "netstat").write_text(captured("netstat.txt"))
-        (net / "sockstat").write_text(captured("sockstat.txt"))
-        (net / "stat" / "nf_conntrack").write_text(captured("conntrack.txt"))
+        (net / "netstat").write_text(counters["netstat"])
+        (net / "sockstat").write_text(counters["sockstat"])
+        (net / "stat" / "nf_conntrack").write_text(counters["conntrack"])
     for pid, id_ in (("40", "c" * 64), ("41", "c" * 64), ("42", "d" * 64)):
         (tmp_path / pid).mkdir(exist_ok=True)
         (tmp_path / pid / "cgroup").write_text(f"0::/docker/{id_}\n")

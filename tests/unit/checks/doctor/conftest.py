@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import json
-from collections.abc import Callable
+import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,23 +17,30 @@ from stackctl.observe.host import host_facts
 from stackctl.operate.examine import plan_of
 from stackctl.plan import HostFacts, sizes_of
 from stackctl.spec import Stack
+from tests.unit import captured
 
-CAPTURED = Path(__file__).parents[3] / "captured"
-
-Change = Callable[[dict[str, Any]], object]
+CAPABILITIES = 0x1FFFFFFFFFF
+SYS_RESOURCE = 1 << 24
 
 
 class Patient:
-    """The captured host and engine with changes, as the topics see them."""
+    """The captured machine and engine with changes, as the topics see them.
+
+    What verdicts rest on is set, so that they hold wherever the machine was captured.
+    """
 
     def __init__(self) -> None:
-        captured = json.loads((CAPTURED / "response.json").read_text())
-        self.facts: dict[str, Any] = captured["host"]["value"]
-        engine = json.loads((CAPTURED / "engine.json").read_text())
-        self.about: dict[str, Any] = engine["version"]
-        self.info: dict[str, Any] = engine["info"]
+        self.facts: dict[str, Any] = captured.host()
+        self.about, self.info = captured.engine()
         self.more: dict[str, Any] = {"compose": "2.40.3", "same_machine": True, "ahead": 0.0}
         self.stack: dict[str, Any] = {"name": "lab", "connections": 8000, "replicas": 2}
+        self.nofile(20_000, 20_000)
+        self.capabilities(CAPABILITIES - SYS_RESOURCE)
+        self.facts["engine"]["starter"]["user_namespace"] = {"value": "user:[4026531837]"}
+        self.facts["memory"] = self.facts["memory_available"] = {"value": 24 << 30}
+        self.sysctl("fs.nr_open", "1048576")
+        self.sysctl("fs.file-max", "9223372036854775807")
+        self.sysctl("net.netfilter.nf_conntrack_max", "262144")
 
     def sysctl(self, key: str, text: str) -> None:
         """The host's value of a key."""
@@ -50,11 +55,15 @@ class Patient:
         new = f"{'Max open files':26}{soft:<21}{hard:<21}files     "
         reading["value"] = reading["value"].replace(row, new)
 
+    def capabilities(self, mask: int) -> None:
+        """What the process that starts containers may do."""
+        status = self.facts["engine"]["starter"]["status"]
+        status["value"], found = re.subn(r"CapEff:\t\w+", f"CapEff:\t{mask:016x}", status["value"])
+        assert found
+
     def may_raise(self) -> None:
         """CAP_SYS_RESOURCE for the process that starts containers."""
-        status = self.facts["engine"]["starter"]["status"]
-        assert "CapEff:\t000001fffeffffff" in status["value"]
-        status["value"] = status["value"].replace("000001fffeffffff", "000001ffffffffff")
+        self.capabilities(CAPABILITIES)
 
     def evidence(self) -> Evidence:
         """All of it, planned."""
@@ -95,6 +104,6 @@ class Patient:
 
 @pytest.fixture
 def patient() -> Patient:
-    """As captured: 20.10 on Linux 6.18 without CAP_SYS_RESOURCE under a hard nofile of 20000."""
+    """As captured, but without CAP_SYS_RESOURCE under a hard nofile of 20000."""
     assert TOPICS
     return Patient()

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.unit.observe.cases import PORT
+
 from .conftest import Patient
 
 RANGE = "net.ipv4.ip_local_port_range"
@@ -92,9 +94,11 @@ class TestAddresses:
         patient.facts["engine"]["daemons"].append(other)
 
     def test_the_proxy_of_the_stacks_own_port(self, patient: Patient) -> None:
-        patient.stack["listen"] = 8443
+        patient.stack["listen"] = PORT
         assert patient.verdicts("addresses") == ["advice"]
-        assert "2 docker-proxy run for this stack's port 8443" in patient.line("addresses").evidence
+        many = len(patient.facts["engine"]["proxies"])
+        words = f"{many} docker-proxy run for this stack's port {PORT}"
+        assert words in patient.line("addresses").evidence
 
     def test_a_container_port_is_not_the_hosts(self, patient: Patient) -> None:
         patient.stack["listen"] = 9999
@@ -124,7 +128,7 @@ class TestAddresses:
         assert words in patient.line("addresses").evidence
 
     def test_an_engine_of_another_namespace_is_not_this_one(self, patient: Patient) -> None:
-        patient.stack["listen"] = 8443
+        patient.stack["listen"] = PORT
         away = {"value": "net:[4026532999]"}
         for proxy in patient.facts["engine"]["proxies"]:
             proxy["netns"] = away
@@ -145,7 +149,7 @@ class TestAddresses:
             proxy["parent"] = 4711
         self.another(patient, pid=4711, file={"value": {}})
         assert patient.verdicts("addresses") == ["error"]
-        patient.stack["listen"] = 8443
+        patient.stack["listen"] = PORT
         assert patient.verdicts("addresses") == ["advice"]
 
     @pytest.mark.parametrize(("parent", "verdict"), [("own", "advice"), (4711, "error")])
