@@ -57,12 +57,12 @@ def _facts(key: Key) -> str:
         default = f"default `{written(key.default)}`"
     words = f"{accepted(key.schema)}; {default}."
     if len(key.path) > 1:
-        words += f" Example: `{key.path[-1]}: {written(key.examples[0])}`."
+        words += f" Example: `{key.path[-1]}: {written(key.example)}`."
     return words[0].upper() + words[1:]
 
 
 def _example(key: Key) -> Iterator[str]:
-    value = key.examples[0]
+    value = key.example
     if not isinstance(value, Mapping):
         yield f"{key.path[-1]}: {written(value)}"
         return
@@ -109,7 +109,7 @@ def _limits(key: Key) -> str:
         "",
         "```yaml",
         "limits:",
-        *(f"  {name}: {written(example)}" for name, example in key.examples[0].items()),
+        *(f"  {name}: {written(example)}" for name, example in key.example.items()),
         "```",
         "",
     ]

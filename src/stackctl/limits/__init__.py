@@ -1,8 +1,13 @@
-"""The limits table: every knob of Telemt's high-load guide, one frozen row each.
+"""The limits table: one frozen row for each knob.
+
+Every knob of Telemt's high-load guide has a row. So has each that the guide does not name and the
+stack needs all the same; there `guide` is empty, and `departs` begins with "Not in the guide".
 
 These rows drive everything else: what stack.yaml may override, what the plan requires, what the
-renderers write and what verification reads. A new limit is one row, in the file of its section of
-the guide.
+renderers write and what verification reads. A new limit is one row, in the file of its subject:
+`descriptors.py` (section 1 of the guide: descriptors, processes), `network.py` (2: sysctls of the
+network), `conntrack.py` (3), `proxy.py` (4: HAProxy and Telemt), and `buffers.py` for what
+`buffers: density` adds.
 """
 
 from __future__ import annotations

@@ -150,18 +150,21 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One knob of the guide.
+    """One knob, of the guide or of our own.
 
     Attributes:
         key: its name in stack.yaml, reports and the command line.
-        section: the section of Telemt's high-load guide that asks for it.
-        guide: the guide's literal value, as text; empty where the guide is silent.
+        section: the section of Telemt's high-load guide that asks for it. Where none does, the one
+            of its subject: 1 descriptors and processes, 2 network, 3 conntrack, 4 HAProxy and
+            Telemt.
+        guide: the guide's literal value, as text; empty where the guide does not name the knob.
         wanted: the value the stack delivers; None where `derive` computes it.
         derive: attribute of plan.sizes.Sizes that gives the value, for numbers that follow from
             `connections`.
         why: what goes wrong without it.
         own_number: stack.yaml may give another number, although the value is derived.
-        departs: why `wanted` differs from `guide`; empty where it does not.
+        departs: why `wanted` differs from `guide`; empty where it does not. Where `guide` is empty:
+            "Not in the guide", and what the value rests on.
         on: what it is required on in bridge mode. On the host's network a netns limit is required
             on the host instead.
         link: only for this kind of link ("unix" or "tcp"); empty for both.

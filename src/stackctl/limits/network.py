@@ -13,6 +13,7 @@ from stackctl.limits.model import (
     Role,
     Scope,
     Setting,
+    Value,
 )
 from stackctl.limits.rows import (
     BOTH,
@@ -22,26 +23,41 @@ from stackctl.limits.rows import (
     host_sysctl,
     netns_sysctl,
     sysctl,
+    usual,
 )
+from stackctl.limits.values import compact
 
 
-def _netns(
+def netns_row(
     key: str,
-    wanted: int | tuple[int, ...],
+    wanted: Value,
     why: str,
     *effects: Read,
     kind: Kind = Kind.COUNT,
-    compare: Compare = Compare.AT_LEAST,
-    guide: str = "",
+    compare: Compare | None = None,
+    guide: str | None = None,
     departs: str = "",
 ) -> Limit:
+    """A sysctl that each network namespace has, required of HAProxy and of every replica.
+
+    Args:
+        key: the sysctl.
+        wanted: its value.
+        why: what goes wrong without it.
+        *effects: what shows it at work, such as `fresh_socket(...)`; the sysctl itself is read
+            always.
+        kind: what the value is.
+        compare: None: a word or a flag must be equal, a number at least as high.
+        guide: the guide's value; None where that is `wanted`, "" where the guide does not name it.
+        departs: why `wanted` is not the guide's; "Not in the guide: ..." where `guide` is "".
+    """
     return Limit(
         key=key,
         section="2",
         kind=kind,
-        compare=compare,
+        compare=compare or usual(kind),
         scope=Scope.NETNS,
-        guide=guide or str(wanted),
+        guide=compact(wanted) if guide is None else guide,
         wanted=wanted,
         why=why,
         departs=departs,
@@ -52,16 +68,31 @@ def _netns(
     )
 
 
-def _host(key: str, wanted: int, why: str, *effects: Read, kind: Kind = Kind.COUNT) -> Limit:
+def host_row(
+    key: str,
+    wanted: Value,
+    why: str,
+    *effects: Read,
+    kind: Kind = Kind.COUNT,
+    compare: Compare | None = None,
+    guide: str | None = None,
+    departs: str = "",
+) -> Limit:
+    """A sysctl that is required of the host alone; the arguments are those of `netns_row`.
+
+    The kernel has most of these once. A key that each namespace has can stand here, too: it is then
+    set and read in the host's namespace, and containers keep their own.
+    """
     return Limit(
         key=key,
         section="2",
         kind=kind,
-        compare=Compare.AT_LEAST,
+        compare=compare or usual(kind),
         scope=Scope.HOST,
-        guide=str(wanted),
+        guide=compact(wanted) if guide is None else guide,
         wanted=wanted,
         why=why,
+        departs=departs,
         on=(Role.HOST,),
         settings=host_sysctl(key),
         reads=(sysctl(key), *effects),
@@ -70,41 +101,39 @@ def _host(key: str, wanted: int, why: str, *effects: Read, kind: Kind = Kind.COU
 
 
 ROWS = (
-    _netns(
+    netns_row(
         "net.core.somaxconn",
         65535,
         "the ceiling of every listen backlog in this namespace, read once at listen(); a unix "
         "listener's backlog is this value alone",
         fresh_socket("backlog"),
     ),
-    _host(
+    host_row(
         "net.core.netdev_max_backlog",
         65535,
         "packets waiting per CPU between the card and the stack; drops are column 2 of "
         "softnet_stat",
     ),
-    _netns(
+    netns_row(
         "net.ipv4.tcp_max_syn_backlog",
         65535,
         "half-open connections a listener keeps; counts only where SYN cookies are off",
     ),
-    _netns(
+    netns_row(
         "net.ipv4.tcp_syncookies",
         1,
         "without cookies a SYN flood fills the SYN queue, and real clients are refused",
         kind=Kind.FLAG,
-        compare=Compare.EQUAL,
     ),
-    _netns(
+    netns_row(
         "net.ipv4.ip_local_port_range",
         (10000, 65535),
         "ports of outgoing connections: to Telegram, and to replicas over TCP links",
         Read(Reader.FRESH_SOCKET, "ports", Depth.EFFECTIVE, compare=Compare.WITHIN),
         kind=Kind.PORT_RANGE,
         compare=Compare.COVERS,
-        guide="10000 65535",
     ),
-    _netns(
+    netns_row(
         "net.ipv4.tcp_fin_timeout",
         15,
         "how long an orphaned FIN-WAIT-2 socket stays; TIME-WAIT always lasts 60 s",
@@ -112,20 +141,19 @@ ROWS = (
         kind=Kind.SECONDS,
         compare=Compare.EQUAL,
     ),
-    _netns(
+    netns_row(
         "net.ipv4.tcp_tw_reuse",
         1,
         "an outgoing connection may take over a port in TIME-WAIT",
         kind=Kind.FLAG,
-        compare=Compare.EQUAL,
     ),
-    _netns(
+    netns_row(
         "net.ipv4.tcp_max_tw_buckets",
         2000000,
         "TIME-WAIT sockets kept; above this number they are destroyed at once, and late segments "
         "reach other connections",
     ),
-    _netns(
+    netns_row(
         "net.ipv4.tcp_keepalive_time",
         300,
         "idle seconds before the first probe, for sockets that ask for keepalive and do not set "
@@ -134,7 +162,7 @@ ROWS = (
         kind=Kind.SECONDS,
         compare=Compare.EQUAL,
     ),
-    _netns(
+    netns_row(
         "net.ipv4.tcp_keepalive_intvl",
         30,
         "seconds between probes",
@@ -142,21 +170,21 @@ ROWS = (
         kind=Kind.SECONDS,
         compare=Compare.EQUAL,
     ),
-    _netns(
+    netns_row(
         "net.ipv4.tcp_keepalive_probes",
         5,
         "unanswered probes before the connection is dropped",
         fresh_socket("keepcnt"),
         compare=Compare.EQUAL,
     ),
-    _host(
+    host_row(
         "net.core.rmem_default",
         262144,
         "initial receive buffer of UDP and unix sockets; TCP does not use it",
         fresh_socket("udp_rcvbuf"),
         kind=Kind.BYTES,
     ),
-    _host(
+    host_row(
         "net.core.wmem_default",
         262144,
         "initial send buffer of UDP and unix sockets; on unix links it bounds what HAProxy can "
@@ -164,21 +192,21 @@ ROWS = (
         fresh_socket("udp_sndbuf"),
         kind=Kind.BYTES,
     ),
-    _host(
+    host_row(
         "net.core.rmem_max",
         16777216,
         "the most a program may ask for with SO_RCVBUF; Telemt asks for 262144",
         fresh_socket("rcvbuf_max"),
         kind=Kind.BYTES,
     ),
-    _host(
+    host_row(
         "net.core.wmem_max",
         16777216,
         "the most a program may ask for with SO_SNDBUF; Telemt asks for 262144",
         fresh_socket("sndbuf_max"),
         kind=Kind.BYTES,
     ),
-    _netns(
+    netns_row(
         "net.ipv4.tcp_rmem",
         (4096, 131072, 16777216),
         "receive buffer of a TCP socket: minimum, initial, and the most autotuning may reach",
@@ -187,13 +215,12 @@ ROWS = (
         guide="4096 87380 16777216",
         departs="kernels have used 131072 since 4.20; the guide's 87380 would lower it",
     ),
-    _netns(
+    netns_row(
         "net.ipv4.tcp_wmem",
         (4096, 65536, 16777216),
         "send buffer of a TCP socket: minimum, initial, and the most autotuning may reach",
         fresh_socket("sndbuf", part=1),
         kind=Kind.TRIPLE,
-        guide="4096 65536 16777216",
     ),
     Limit(
         key="net.core.default_qdisc",

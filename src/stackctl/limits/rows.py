@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackctl.limits.model import Depth, Place, Read, Reader, Role, Setting
+from stackctl.limits.model import Compare, Depth, Kind, Place, Read, Reader, Role, Setting
 
 BOTH = (Role.HAPROXY, Role.TELEMT)
 
@@ -14,6 +14,11 @@ RECREATE = (
     "recreate the container (`stackctl up`): that undoes what was set in its namespace by hand, "
     "and makes its listeners anew, which keep the value they were made with"
 )
+
+
+def usual(kind: Kind) -> Compare:
+    """How a value of this kind is compared where a row does not say: words and flags are equal."""
+    return Compare.EQUAL if kind in (Kind.WORD, Kind.FLAG) else Compare.AT_LEAST
 
 
 def host_sysctl(key: str) -> tuple[Setting, ...]:

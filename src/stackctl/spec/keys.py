@@ -46,6 +46,17 @@ class Key:
         """`telemt.domain`."""
         return ".".join(self.path)
 
+    @property
+    def example(self) -> Any:
+        """The first example.
+
+        Raises:
+            ValueError: the model gives none.
+        """
+        if not self.examples:
+            raise ValueError(f"{self.name} has no example: give one in spec/model.py")
+        return self.examples[0]
+
 
 def keys() -> tuple[Key, ...]:
     """All keys of stack.yaml, in the order of the file; a mapping comes before its keys."""

@@ -81,7 +81,7 @@ def _lines(key: Key, values: Mapping[str, Any], note: str) -> Iterator[str]:
     for text in filter(None, (key.description, note)):
         yield from _comment(text, indent)
     if key.path[-1] == LIMIT_BY_KEY:
-        for name, example in key.examples[0].items():
+        for name, example in key.example.items():
             yield f"{indent}#{name}: {written(example)}"
     elif key.part:
         is_set = any(name.startswith(f"{key.name}.") for name in values)
@@ -89,7 +89,7 @@ def _lines(key: Key, values: Mapping[str, Any], note: str) -> Iterator[str]:
     elif key.name in values:
         yield f"{indent}{key.path[-1]}: {written(values[key.name])}"
     else:
-        yield f"{indent}#{key.path[-1]}: {written(key.examples[0])}"
+        yield f"{indent}#{key.path[-1]}: {written(key.example)}"
 
 
 def _comment(text: str, indent: str) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from stackctl.limits import TABLE, Compare, Kind, Limit, Place, Role
 from stackctl.plan import make_plan
 from stackctl.render.host import host_files
 from stackctl.spec import Stack
@@ -43,6 +44,31 @@ DEFAULTS = {
 }
 """What a Debian 13 kernel starts with. A file holds the tabs that the kernel prints."""
 
+
+def too_low(row: Limit) -> str:
+    """A value that is short of what the row wants, for a key that DEFAULTS does not have."""
+    match row.wanted:
+        case int(number) if row.kind is Kind.FLAG:
+            return str(1 - number)
+        case int(number):
+            return str(number * 2 if row.compare is Compare.AT_MOST else number // 2)
+        case tuple(numbers):
+            return "\t".join(str(number // 2) for number in numbers)
+    raise AssertionError(f"{row.key}: give the kernel's default in DEFAULTS of {__file__}")
+
+
+def sysctls() -> dict[str, str]:
+    """Every sysctl of the table with its value on a fresh host; modules bring theirs later."""
+    brought = {line.split()[0] for keys in MODULES.values() for line in keys.splitlines()}
+    wanted = {
+        setting.where: row
+        for row in TABLE.values()
+        for setting in row.settings
+        if setting.place is Place.SYSCTL_D and setting.where not in {*DEFAULTS, *brought}
+    }
+    return {**DEFAULTS, **{key: too_low(row) for key, row in wanted.items()}}
+
+
 ROWS = frozenset(
     {
         "fs.file-max",
@@ -69,6 +95,13 @@ MODULES = {
     "net.netfilter.nf_conntrack_tcp_timeout_established 432000\n"
     "net.netfilter.nf_conntrack_tcp_timeout_time_wait 120\n",
 }
+STACK: dict[str, object] = {
+    "name": "edge",
+    "connections": 250000,
+    "replicas": 8,
+    "network": "host",
+    "limits": {"mode": "strict"},
+}
 PIDS = {"docker.service": ("dockerd", 500), "containerd.service": ("containerd", 400)}
 
 
@@ -93,6 +126,14 @@ class Outcome:
     changes: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     findings: dict[str, Finding] = field(default_factory=dict)
+
+    def unmet(self) -> list[str]:
+        """The rows that are not in force, each with what was seen."""
+        return [
+            f"{key}: {f.verdict}, wanted {f.wanted}, got {f.got}: {f.evidence}"
+            for key, f in self.findings.items()
+            if f.verdict not in {"ok", "kept"}
+        ]
 
     def keys(self, *verdicts: str) -> set[str]:
         """The rows with one of these verdicts."""
@@ -158,8 +199,8 @@ class Host:
 
     def render(self, name: str = "edge", **limits: object) -> Path:
         """The host/ folder of a stack; beside it the compose.yaml its unit starts."""
-        stack = {"name": name, "connections": 250000, "replicas": 8, "network": "host"}
-        plan = make_plan(Stack.model_validate({**stack, "limits": {"mode": "strict", **limits}}))
+        asked = {**STACK, "name": name, "limits": {"mode": "strict", **limits}}
+        plan = make_plan(Stack.model_validate(asked))
         folder = self.rendered / name
         shutil.rmtree(folder, ignore_errors=True)
         for path, text in host_files(plan).items():
@@ -169,6 +210,11 @@ class Host:
         if self.rows is not None:
             _trim(folder / "host", self.rows)
         return folder / "host"
+
+    def wanted(self, stack: str = "edge") -> set[str]:
+        """The rows of the limits table that the rendered stack requires of a host."""
+        plan = make_plan(Stack.model_validate(STACK | {"name": stack}))
+        return {one.limit for one in plan.requirements if one.target == Role.HOST}
 
     def run(
         self, *words: str, stack: str = "edge", prefix: tuple[str, ...] = (), **env: str
@@ -220,7 +266,7 @@ def _outcome(code: int, out: str, err: str) -> Outcome:
 def fresh_host(root: Path, shell: str, rows: frozenset[str] | None = ROWS) -> Host:
     """A machine as it was installed: Docker runs, nothing is tuned, no module is loaded."""
     host = Host(root / "host", SHELLS[shell], root / "rendered", rows)
-    for key, value in DEFAULTS.items():
+    for key, value in sysctls().items():
         host.sysctl(key, value)
     for module, keys in MODULES.items():
         host.write(f"lib/modules/{module}.keys", keys)

@@ -21,6 +21,7 @@ from stackctl.limits import (
     Role,
     Scope,
 )
+from stackctl.limits.network import host_row, netns_row
 from stackctl.limits.values import compact, parse
 from stackctl.plan import make_plan
 from stackctl.plan.sizes import Sizes
@@ -100,6 +101,27 @@ def test_row_says_why_and_what_to_do(row: Limit) -> None:
 @for_every_row
 def test_row_has_the_guides_value_or_says_why_not(row: Limit) -> None:
     assert row.guide or row.departs
+
+
+@for_every_row
+def test_row_that_the_guide_is_silent_about_says_so(row: Limit) -> None:
+    assert row.guide or row.departs.startswith("Not in the guide") or row.derive, row.key
+
+
+@pytest.mark.parametrize("make", [host_row, netns_row])
+def test_a_limit_that_is_not_in_the_guide_is_six_lines(make: Callable[..., Limit]) -> None:
+    row = make(
+        "net.ipv4.tcp_rfc1337",
+        1,
+        "a late reset ends TIME-WAIT early, and old segments reach a new connection",
+        kind=Kind.FLAG,
+        guide="",
+        departs="Not in the guide: RFC 1337",
+    )
+    assert (row.guide, row.compare) == ("", Compare.EQUAL)
+    assert row.remedy
+    assert row.reads
+    assert [s.place for s in row.settings if s.place in HOST_PLACES] == [Place.SYSCTL_D]
 
 
 @for_every_row

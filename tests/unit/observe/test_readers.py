@@ -6,7 +6,7 @@ import copy
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -20,7 +20,9 @@ from stackctl.checks.finding import Verdict
 from stackctl.checks.readers import READERS, observations
 from stackctl.checks.verify import sentence, verify
 from stackctl.errors import EngineError
-from stackctl.limits import TABLE, Reader, Role
+from stackctl.limits import TABLE, Limit, Reader, Role
+from stackctl.limits.rows import sysctl
+from stackctl.limits.values import compact
 from stackctl.observe.host import host_facts
 from stackctl.observe.observed import Observed
 from stackctl.observe.snapshot import Snapshot
@@ -161,12 +163,39 @@ def test_observations_are_in_the_tables_order(snapshot: Snapshot) -> None:
     ]
 
 
+def added_since(response: dict[str, Any], key: str, row: Limit) -> None:
+    """A sysctl that was not in the table when the answer was captured reads as it is wanted.
+
+    All sysctls are read alike, so a new one needs no capture. `make capture` takes it in.
+    """
+    for read in row.reads:
+        if read.reader is Reader.SYSCTL and read.arg not in response["request"]["sysctls"]:
+            assert row.wanted is not None, f"{key}: make capture"
+            for owner in (response["host"], *response["targets"].values()):
+                owner["value"]["sysctls"].setdefault(read.arg, {"value": compact(row.wanted)})
+
+
+def test_a_sysctl_that_is_new_in_the_table_needs_no_capture(response: dict[str, Any]) -> None:
+    key = "net.ipv4.tcp_rfc1337"
+    row = replace(TABLE["net.ipv4.tcp_syncookies"], key=key, reads=(sysctl(key),))
+    old = copy.deepcopy(response["host"]["value"]["sysctls"])
+    added_since(response, key, row)
+    snapshot = snapshot_of(response, captured.logs(captured.UNIX))
+    for target in ("host", HAPROXY, FIRST):
+        assert READERS[Reader.SYSCTL](snapshot, target, row.reads[0], row).got == 1
+    for known in TABLE.values():
+        added_since(response, known.key, known)
+    assert {name: response["host"]["value"]["sysctls"][name] for name in old} == old
+
+
 @pytest.mark.parametrize("case", ["bridge-unix", "bridge-tcp", "host-tcp"])
 def test_what_was_captured_is_as_its_stack_wants_it(case: str) -> None:
     answer = captured.answer(case)
     # Whether the machine it was captured on has these is chance.
     answer["host"]["value"]["login"] = [{"value": LOGIN}]
     one_queue(answer)
+    for key, row in TABLE.items():
+        added_since(answer, key, row)
     snapshot = snapshot_of(answer, captured.logs(case))
     stack = Stack.model_validate(yaml.safe_load(capture.STACK + capture.STACKS[case]))
     plan = make_plan(stack, host_facts(snapshot.host, "", {}, stack.name))

@@ -2,15 +2,14 @@
 
 A change of what is rendered shows as a diff of tests/golden/render. After reading that diff:
 
-    STACKCTL_GOLDEN=write pytest tests/unit/render/test_golden.py
+    STACKCTL_GOLDEN=write .venv/bin/pytest tests/unit/render
 
-writes the expected files anew. A dot at the head of a file's name is kept as `dot-`, so that
-neither git nor an editor takes the file for its own.
+writes the expected files and compose/production anew. A dot at the head of a file's name is kept
+as `dot-`, so that neither git nor an editor takes the file for its own.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from stackctl.plan import make_plan
 from stackctl.render import render
 from stackctl.render.host import SCRIPT
 from stackctl.spec import Secrets, load
+from tests.unit import golden
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "render"
 CASES = ["bridge-unix-2", "bridge-tcp-2", "host-unix-2"]
@@ -37,7 +37,7 @@ def test_deployment_is_the_expected_one(case: str) -> None:
     files = render(make_plan(load(GOLDEN / case / "stack.yaml")), NOT_A_SECRET)
     # prepare.sh is the same for every stack; compose/production holds it once.
     made = {kept_as(path): file.text for path, file in files.items() if path != SCRIPT}
-    if os.environ.get("STACKCTL_GOLDEN") == "write":
+    if golden.WRITING:
         shutil.rmtree(expected, ignore_errors=True)
         for path, text in made.items():
             (expected / path).parent.mkdir(parents=True, exist_ok=True)
@@ -47,9 +47,9 @@ def test_deployment_is_the_expected_one(case: str) -> None:
         for path in sorted(expected.rglob("*"))
         if path.is_file()
     }
-    assert sorted(made) == sorted(kept)
-    for path, text in made.items():
-        assert text == kept[path], path
+    told = golden.differences(made, kept, "tests/unit/render")
+    if told:
+        pytest.fail(f"tests/golden/render/{case}/expected:{told}", pytrace=False)
 
 
 def test_every_case_there_is_takes_part() -> None:

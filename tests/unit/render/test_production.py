@@ -1,19 +1,21 @@
 """compose/production is what stack/production.yaml renders to, committed to be read and copied.
 
-    STACKCTL_GOLDEN=write pytest tests/unit/render/test_production.py
+    STACKCTL_GOLDEN=write .venv/bin/pytest tests/unit/render
 
 writes it anew. Its secrets are the operator's: the folder holds none.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
+
+import pytest
 
 from stackctl.plan import make_plan
 from stackctl.render import File, render
 from stackctl.spec import Secrets, Stack, load
+from tests.unit import golden
 
 ROOT = Path(__file__).parents[3]
 COMMITTED = ROOT / "compose" / "production"
@@ -26,7 +28,7 @@ def rendered() -> dict[str, File]:
 
 def test_the_committed_deployment_is_what_the_stack_file_renders_to() -> None:
     files = rendered()
-    if os.environ.get("STACKCTL_GOLDEN") == "write":
+    if golden.WRITING:
         shutil.rmtree(COMMITTED, ignore_errors=True)
         for path, file in files.items():
             (COMMITTED / path).parent.mkdir(parents=True, exist_ok=True)
@@ -37,9 +39,15 @@ def test_the_committed_deployment_is_what_the_stack_file_renders_to() -> None:
         for path in COMMITTED.rglob("*")
         if path.is_file()
     }
-    assert sorted(kept) == sorted(files)
-    for path, file in files.items():
-        assert kept[path] == file, path
+    told = golden.differences(
+        {path: file.text for path, file in files.items()},
+        {path: file.text for path, file in kept.items()},
+        "tests/unit/render",
+    )
+    if told:
+        pytest.fail(f"compose/production:{told}", pytrace=False)
+    modes = {path: oct(file.mode) for path, file in files.items() if kept[path].mode != file.mode}
+    assert not modes, f"these have another mode: {golden.command('tests/unit/render')}"
 
 
 def test_it_names_official_images_and_runs_on_the_hosts_network() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from stackctl.spec import Stack, load
+from stackctl.plan import make_plan
+from stackctl.render import File, render
+from stackctl.spec import Secrets, Stack, load
 from stackctl.spec.keys import LIMIT_BY_KEY, Key, keys
 from stackctl.spec.schema import json_schema
 from stackctl.spec.template import STARTER, stack_text, starter, written
@@ -37,12 +40,14 @@ def nested(values: dict[str, Any]) -> dict[str, Any]:
 
 @EVERY_KEY
 def test_a_key_is_described_in_sentences(key: Key) -> None:
-    assert re.fullmatch(r"[A-Za-z].{10,}\.", key.description), key.name
+    assert re.fullmatch(r"[A-Za-z].{10,}\.", key.description), (
+        f"{key.name}: its description in spec/model.py is missing, or no whole sentence"
+    )
 
 
 @EVERY_KEY
 def test_a_key_has_an_example_that_loads(key: Key) -> None:
-    assert key.examples, f"{key.name} has no example"
+    assert key.example is not None
     for example in key.examples:
         if key.path[-1] == LIMIT_BY_KEY:
             values: dict[str, Any] = {"limits": example}
@@ -65,10 +70,11 @@ def test_a_stack_file_has_the_key_with_its_description(key: Key, file: str) -> N
     text = path.read_text() if file in SHIPPED else stack_text(starter("lab", 8000, 2), "s.json")
     lines = [line.strip() for line in text.splitlines()]
     words = " ".join(line.removeprefix("# ") for line in lines if line.startswith("# "))
-    assert " ".join(key.description.split()) in words
-    names = key.examples[0] if key.path[-1] == LIMIT_BY_KEY else [key.path[-1]]
+    where = f"{key.name} is not in {path if file in SHIPPED else file}: make docs"
+    assert " ".join(key.description.split()) in words, where
+    names = key.example if key.path[-1] == LIMIT_BY_KEY else [key.path[-1]]
     for name in names:
-        assert any(re.match(rf"#?{re.escape(name)}:( |$)", line) for line in lines), name
+        assert any(re.match(rf"#?{re.escape(name)}:( |$)", line) for line in lines), where
 
 
 @EVERY_KEY
@@ -76,7 +82,8 @@ def test_the_schema_and_the_page_have_the_key(key: Key) -> None:
     page = (ROOT / "docs/stack-file.md").read_text()
     if key.path[-1] == LIMIT_BY_KEY:
         return
-    assert f"# `{key.name}`\n\n{key.description}\n" in page
+    heading = f"# `{key.name}`\n\n{key.description}\n"
+    assert heading in page, f"{key.name} is not in docs/stack-file.md as it is now: make docs"
     schema: dict[str, Any] = json_schema()
     described = schema
     for name in key.path:
@@ -84,8 +91,59 @@ def test_the_schema_and_the_page_have_the_key(key: Key) -> None:
         # What a key has in common with the mapping it names stands with the mapping alone.
         definition = schema["$defs"].get(described.get("$ref", "").rpartition("/")[2], {})
         described = {**definition, **described}
-    assert described["description"] == key.description
-    assert described["examples"] == list(key.examples)
+    assert described["description"] == key.description, f"{key.name} in the schema"
+    assert described["examples"] == list(key.examples), f"{key.name} in the schema"
+
+
+def test_a_key_without_an_example_is_named() -> None:
+    key = replace(keys()[0], examples=())
+    with pytest.raises(ValueError, match=r"^name has no example: .*spec/model\.py"):
+        _ = key.example
+
+
+OTHER: dict[str, Any] = {
+    "name": "edge",
+    "connections": 9000,
+    "haproxy.source": "build",
+    "telemt.source": "double",
+    "haproxy.version": "3.1",
+    "telemt.version": "3.4.24",
+    "telemt.domain": "site.example.com",
+}
+"""Values for keys whose example changes nothing here: it is the default, or MINIMAL's."""
+
+ELSEWHERE = {
+    "telemt.binary": "engine/images makes an image of it",
+    "secrets": "the users are read from it, and rendered",
+}
+"""Keys that count without a rendered file of their own."""
+
+BESIDE: tuple[dict[str, Any], ...] = (
+    {},
+    {"link": "tcp", "connections": 100000},
+    {"network": "host"},
+)
+"""Stacks in one of which a key must make a difference."""
+
+
+def outcome(values: dict[str, Any]) -> dict[str, File]:
+    """The files that follow from a stack file."""
+    stack = Stack.model_validate(nested({**MINIMAL, "replicas": 3, **values}))
+    return render(make_plan(stack), Secrets({"user": "0" * 32}))
+
+
+@EVERY_KEY
+def test_a_key_changes_what_is_rendered(key: Key) -> None:
+    """A key that nothing takes into the plan, or from the plan into a file, does nothing."""
+    if key.part or key.path[-1] == LIMIT_BY_KEY or key.name in ELSEWHERE:
+        return
+    differs = False
+    for beside in BESIDE:
+        given = {**beside, **GOES_WITH.get(key.name, {})}
+        value = OTHER.get(key.name, key.example)
+        if given.get(key.name) != value:
+            differs = differs or outcome({**given, key.name: value}) != outcome(given)
+    assert differs, f"{key.name} changes no rendered file: does the plan have it?"
 
 
 def test_every_example_of_a_new_stack_file_can_be_uncommented(tmp_path: Path) -> None:

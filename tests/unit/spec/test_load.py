@@ -20,6 +20,7 @@ from stackctl.spec.load import parse
 from stackctl.spec.override import bounds
 from stackctl.spec.schema import json_schema
 from stackctl.spec.yaml import Document
+from tests.unit import golden
 
 ROOT = Path(__file__).parents[3]
 MINIMAL: dict[str, Any] = {"name": "lab", "connections": 8000}
@@ -61,7 +62,16 @@ def test_golden_errors(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(case)
     with pytest.raises(SpecError) as caught:
         load(Path("stack.yaml"))
-    assert f"{caught.value}\n" == (case / "expected.txt").read_text()
+    expected = case / "expected.txt"
+    if golden.WRITING:
+        expected.write_text(f"{caught.value}\n")
+    told = golden.differences(
+        {expected.name: f"{caught.value}\n"},
+        {expected.name: expected.read_text()} if expected.exists() else {},
+        "tests/unit/spec/test_load.py -k golden",
+    )
+    if told:
+        pytest.fail(f"tests/golden/errors/{case.name}:{told}", pytrace=False)
     assert caught.value.exit_code is Exit.USAGE
 
 
