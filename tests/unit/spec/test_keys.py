@@ -70,7 +70,7 @@ def test_a_stack_file_has_the_key_with_its_description(key: Key, file: str) -> N
     text = path.read_text() if file in SHIPPED else stack_text(starter("lab", 8000, 2), "s.json")
     lines = [line.strip() for line in text.splitlines()]
     words = " ".join(line.removeprefix("# ") for line in lines if line.startswith("# "))
-    where = f"{key.name} is not in {path if file in SHIPPED else file}: make docs"
+    where = f"{key.name} is not in {file}: make docs"
     assert " ".join(key.description.split()) in words, where
     names = key.example if key.path[-1] == LIMIT_BY_KEY else [key.path[-1]]
     for name in names:
@@ -143,7 +143,7 @@ def test_a_key_changes_what_is_rendered(key: Key) -> None:
         value = OTHER.get(key.name, key.example)
         if given.get(key.name) != value:
             differs = differs or outcome({**given, key.name: value}) != outcome(given)
-    assert differs, f"{key.name} changes no rendered file: does the plan have it?"
+    assert differs, f"{key.name} changes no file: take it into the plan, and render it"
 
 
 def test_every_example_of_a_new_stack_file_can_be_uncommented(tmp_path: Path) -> None:
