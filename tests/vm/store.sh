@@ -35,11 +35,12 @@ mount --bind "$store" "$root/var/lib/docker"
 
 there() { chroot "$root" docker --host unix:///run/store.sock "$@"; }
 
-# No network: an image needs none, and this host's is not the machine's.
+# No network: an image needs none. In a network namespace of its own: a daemon without a bridge removes the host's
+# docker0 when it starts.
 # Docker 20.10 wants to lower its own oom_score_adj, which needs CAP_SYS_RESOURCE; later ones have no such flag.
 if chroot "$root" dockerd --help 2>&1 | grep -q -e --oom-score-adjust; then oom='--oom-score-adjust 0'; else oom=''; fi
 # shellcheck disable=SC2086 # a flag and its value, or nothing
-chroot "$root" dockerd --host unix:///run/store.sock --exec-root /run/docker --pidfile /run/store.pid $oom \
+unshare --net chroot "$root" dockerd --host unix:///run/store.sock --exec-root /run/docker --pidfile /run/store.pid $oom \
     --storage-driver overlay2 --bridge none --iptables=false --ip-forward=false >"$log" 2>&1 &
 daemon=$!
 end=$(($(date +%s) + SECONDS_TO_START))
