@@ -48,7 +48,11 @@ def test_those_for_which_descriptors_are_left_are_begun() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener, nofile(left=10):
         # Nobody accepts, so these are begun and not answered.
         connections, _ = opened(listener.getsockname(), 40, ("127.0.1.1",), seconds=1)
-        assert connections.tally.failed == {"no-descriptor": 31, "answer-timeout": 9}
+        failed = connections.tally.failed
+        assert sum(failed.values()) == 40
+        # Nine; eight where another thread of the test's process takes one for a moment.
+        assert failed["answer-timeout"] in {8, 9}
+        assert set(failed) == {"no-descriptor", "answer-timeout"}
         connections.close()
 
 
