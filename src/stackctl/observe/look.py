@@ -142,5 +142,5 @@ def _counted(answer: Answer, server: str, own: str) -> bool:
         return False
     try:
         return ip_of(own) in counted_clients(found.value.telemt.failed)
-    except (ParseError, Unread, ValueError):
+    except (ParseError, Unread):
         return False

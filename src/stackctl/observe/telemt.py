@@ -109,9 +109,12 @@ def ip_of(client: str) -> str:
     """The IP of `address:port`, spelled as Telemt's page spells it.
 
     Raises:
-        ValueError: there is none.
+        ParseError: there is none.
     """
-    return _spelled(client.rpartition(":")[0].strip("[]"))
+    try:
+        return _spelled(client.rpartition(":")[0].strip("[]"))
+    except ValueError as problem:
+        raise ParseError(str(problem)) from problem
 
 
 def own_address(record: HandshakeRecord) -> str:
