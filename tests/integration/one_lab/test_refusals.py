@@ -78,7 +78,7 @@ def test_more_connections_than_the_engine_has_descriptors_for(
     make_lab: MakeLab, granted_nofile: int
 ) -> None:
     message = refused(make_lab(connections=granted_nofile, replicas=8), 2)
-    assert message.startswith(f"error: connections: {granted_nofile} need ")
+    assert message.startswith(f"error: connections: {granted_nofile} connections need ")
     assert str(granted_nofile) in message
 
 
