@@ -99,7 +99,7 @@ def test_the_table_for_people(lab: Lab) -> None:
     done = lab.run("probe")
     assert done.returncode == 0, done.stdout
     count = len(PLACES) * len(USERS) * len(MODES)
-    assert f"{count} of {count} answered" in done.stdout
+    assert f"{count} of {count} handshakes succeeded" in done.stdout
     assert len(re.findall(r"telemt-2 +alice +tls", done.stdout)) == 1
 
 
